@@ -1,0 +1,167 @@
+/*
+ * The master's records, read-only outside of src/master: queries, views and metrics are made from
+ * them between steps. Everything is in order of insertion.
+ */
+#ifndef RV_MASTER_RECORDS_H
+#define RV_MASTER_RECORDS_H
+
+#include "allocator/allocator.h"
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/prng.h"
+#include "base/vec.h"
+#include "master/master.h"
+
+struct rv_master_executor {
+    struct rv_executor_info info; /* framework_id set */
+    struct rv_master_framework *framework;
+    struct rv_master_agent *agent;
+    struct rv_list on_framework, on_agent;
+    size_t n_tasks; /* not terminal */
+};
+
+struct rv_master_task {
+    struct rv_task_id id;
+    struct rv_task_info info;          /* id aliased; resources with allocation role */
+    struct rv_executor_id executor_id; /* owned; v NULL for a command task */
+    struct rv_master_framework *framework;
+    struct rv_master_agent
+        *agent; /* NULL once the agent is unreachable or gone, and when completed */
+    struct rv_agent_id agent_id;     /* owned */
+    enum rv_task_state state;        /* the latest known */
+    enum rv_task_state update_state; /* of the update under way to the scheduler */
+    bool has_update_uuid;
+    uint8_t update_uuid[16];
+    bool released; /* its resources were given back: INV-27 */
+    int64_t unreachable_ns;
+    RV_VEC(struct rv_task_status) statuses; /* oldest first, at most max_statuses */
+    struct rv_list on_agent;
+    uint32_t pins; /* effects that still show it */
+};
+
+struct rv_master_offer {
+    struct rv_offer_id id; /* owned */
+    struct rv_master_framework *framework;
+    struct rv_master_agent *agent;
+    char *role;
+    struct rv_resources resources; /* with allocation role */
+    struct rv_timer timer;         /* offer_timeout */
+    struct rv_list on_framework, on_agent;
+};
+
+struct rv_master_framework {
+    struct rv_framework_id id; /* owned */
+    struct rv_framework_info info;
+    struct rv_offer_constraints *constraints;
+    bool connected, active, recovered;
+    uint64_t stream; /* 0: none */
+    char stream_id[37];
+    char *principal;
+    int64_t registered_ns, reregistered_ns, unregistered_ns; /* wall clock; 0: never */
+    struct rv_timer heartbeat, failover;
+    struct rv_map tasks;                       /* task id -> rv_master_task: not completed */
+    struct rv_map unreachable;                 /* task id -> rv_master_task */
+    RV_VEC(struct rv_master_task *) completed; /* oldest first */
+    struct rv_list offers;                     /* rv_master_offer.on_framework */
+    struct rv_list executors;                  /* rv_master_executor.on_framework */
+    struct rv_resources used;                  /* by tasks and executors, with allocation */
+    struct rv_resources offered;
+    char **suppressed_roles; /* as of the last SUBSCRIBE, UPDATE_FRAMEWORK, SUPPRESS, REVIVE */
+    size_t n_suppressed_roles;
+    uint64_t count_states[RV_TASK_STATE_MAX]; /* tasks that ever reached the state */
+    uint32_t pins;
+};
+
+struct rv_master_agent {
+    struct rv_agent_id id; /* owned */
+    struct rv_agent_info info;
+    struct rv_resources total, used, offered;
+    bool active; /* takes offers */
+    bool connected;
+    uint64_t stream;
+    int64_t registered_ns, reregistered_ns;
+    struct rv_timer ping;
+    unsigned missed_pings;
+    struct rv_list tasks;     /* rv_master_task.on_agent: not completed */
+    struct rv_list executors; /* rv_master_executor.on_agent */
+    struct rv_list offers;    /* rv_master_offer.on_agent */
+    char *boot_id;
+    uint32_t pins;
+};
+
+struct rv_master_counters {
+#define RV_MASTER_COUNTERS(X)                                                                      \
+    X(messages_register_agent)                                                                     \
+    X(messages_reregister_agent) X(messages_unregister_agent) X(messages_status_update)            \
+        X(messages_exited_executor) X(messages_executor_to_framework)                              \
+            X(messages_framework_to_executor) X(messages_operation_status_update) X(               \
+                messages_subscribe) X(messages_teardown) X(messages_accept) X(messages_decline)    \
+                X(messages_revive) X(messages_suppress) X(messages_kill_task) X(messages_shutdown) \
+                    X(messages_acknowledge) X(messages_reconcile) X(messages_message)              \
+                        X(messages_request) X(messages_update_framework)                           \
+                            X(messages_reconcile_operations) X(messages_acknowledge_operation)     \
+                                X(valid_status_updates) X(invalid_status_updates)                  \
+                                    X(valid_acknowledgements) X(invalid_acknowledgements) X(       \
+                                        valid_framework_messages) X(invalid_framework_messages)    \
+                                        X(agent_registrations) X(agent_reregistrations)            \
+                                            X(agent_removals) X(agent_unreachable) X(offers_made)  \
+                                                X(offers_accepted) X(offers_declined)              \
+                                                    X(offers_rescinded) X(dropped_messages)        \
+                                                        X(allocation_runs) X(tasks_finished)       \
+                                                            X(tasks_failed) X(tasks_killed)        \
+                                                                X(tasks_lost) X(tasks_error)       \
+                                                                    X(tasks_dropped) X(tasks_gone) \
+                                                                        X(tasks_gone_by_operator)
+#define X(name) uint64_t name;
+    RV_MASTER_COUNTERS(X)
+#undef X
+};
+
+struct rv_master_weight {
+    char *role;
+    double weight;
+};
+
+struct rv_master {
+    struct rv_master_config config;
+    struct rv_prng prng;
+    int64_t now_ms, wall_ns, started_ns;
+    struct rv_timers timers;
+    struct rv_allocator *allocator;
+    struct rv_map frameworks; /* id -> rv_master_framework */
+    RV_VEC(struct rv_master_framework *) completed_frameworks;
+    struct rv_map agents;       /* id -> rv_master_agent: registered */
+    struct rv_map recovered;    /* id -> rv_agent_info: from the registry, not back yet */
+    struct rv_map unreachable;  /* id -> struct rv_master_absent */
+    struct rv_map gone;         /* id -> struct rv_master_absent */
+    struct rv_map offers;       /* id -> rv_master_offer */
+    struct rv_map weights;      /* role -> rv_master_weight */
+    struct rv_map streams;      /* 8-byte stream number -> who has it; private to src/master */
+    struct rv_timer allocation; /* the batch interval */
+    struct rv_timer reregister; /* until recovered agents must be back */
+    uint64_t next_framework, next_agent, next_offer, next_registry;
+    struct rv_map pending; /* 8-byte registry seq -> what waits for it; private */
+    struct rv_master_counters counters;
+    char *problem; /* rv_master_check's last answer */
+    struct rv_buf scratch;
+};
+
+struct rv_master_absent {
+    char *id;
+    int64_t wall_ns;
+    struct rv_agent_info *info; /* NULL if not known any more */
+};
+
+/* Roles that are known: of subscribed frameworks (active or not), with weights, with reservations
+ * or allocations, and their ancestors. In byte order. Calls back with the role's name. */
+void rv_master_each_role(const struct rv_master *m, void (*each)(void *ctx, const char *role),
+                         void *ctx);
+/* Sums for a role itself (not those below): allocated to tasks and executors, offered, reserved. */
+void rv_master_role_resources(const struct rv_master *m, const char *role,
+                              struct rv_resources *allocated, struct rv_resources *offered,
+                              struct rv_resources *reserved);
+/* 1.0 unless set. */
+double rv_master_role_weight(const struct rv_master *m, const char *role);
+
+#endif

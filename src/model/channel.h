@@ -1,0 +1,166 @@
+/*
+ * The channel between agent and master, in the same shape as every other API: the agent POSTs Calls
+ * and reads Events from the answer of its first one (REGISTER or REREGISTER). All pointers are
+ * borrowed for the step.
+ */
+#ifndef RV_MODEL_CHANNEL_H
+#define RV_MODEL_CHANNEL_H
+
+#include "model/agent_info.h"
+#include "model/framework.h"
+#include "model/scheduler.h"
+#include "model/task.h"
+
+/* X(NAME, number on the wire) */
+#define RV_AGENT_CALLS(X)                                                                          \
+    X(REGISTER, 1)   /* opens the stream: a new agent */                                           \
+    X(REREGISTER, 2) /* opens the stream: an agent with an id, and all it has */                   \
+    X(PONG, 3)                                                                                     \
+    X(STATUS_UPDATE, 4) /* a task's */                                                             \
+    X(EXECUTOR_EXITED, 5)                                                                          \
+    X(FRAMEWORK_MESSAGE, 6) /* executor to scheduler */                                            \
+    X(OPERATION_STATUS, 7)                                                                         \
+    X(UPDATE_AGENT, 8) /* total resources changed (oversubscription) */                            \
+    X(UNREGISTER, 9)   /* clean shutdown */
+
+#define RV_AGENT_EVENTS(X)                                                                         \
+    X(REGISTERED, 1) /* with the agent's id and the ping timeout */                                \
+    X(PING, 2)                                                                                     \
+    X(RUN_TASKS, 3) /* one task, or a group */                                                     \
+    X(KILL_TASK, 4)                                                                                \
+    X(SHUTDOWN_EXECUTOR, 5)                                                                        \
+    X(SHUTDOWN_FRAMEWORK, 6)                                                                       \
+    X(ACKNOWLEDGE, 7)       /* a task's status update */                                           \
+    X(FRAMEWORK_MESSAGE, 8) /* scheduler to executor */                                            \
+    X(UPDATE_FRAMEWORK, 9)  /* its info changed */                                                 \
+    X(APPLY_OPERATION, 10)                                                                         \
+    X(ACKNOWLEDGE_OPERATION, 11)                                                                   \
+    X(SHUTDOWN, 12)        /* the agent is gone or refused: kill all and end; says why */          \
+    X(REREGISTER, 13)      /* the master does not know this agent's stream: register again */      \
+    X(RECONCILE_TASKS, 14) /* tasks that the master thinks the agent has and it may not */
+
+enum rv_agent_call_type {
+#define X(name, number) RV_AGENT_CALL_##name = number,
+    RV_AGENT_CALLS(X)
+#undef X
+        RV_AGENT_CALL_MAX
+};
+enum rv_agent_event_type {
+#define X(name, number) RV_AGENT_EVENT_##name = number,
+    RV_AGENT_EVENTS(X)
+#undef X
+        RV_AGENT_EVENT_MAX
+};
+
+/* A task as agent and master tell each other about it in re-registration. */
+struct rv_task_view {
+    struct rv_framework_id framework_id;
+    struct rv_executor_id
+        executor_id; /* of the executor that runs it (that of a command task: its id) */
+    bool command;    /* the executor is the agent's own for this command task */
+    const struct rv_task_info *info;     /* without executor; resources with allocation */
+    enum rv_task_state state;            /* latest */
+    const struct rv_task_status *status; /* latest; NULL before the first */
+    enum rv_task_state update_state;     /* of the update that waits for acknowledgement, */
+    bool has_update_uuid;                /* if any waits */
+    uint8_t update_uuid[16];
+};
+
+struct rv_executor_view {
+    struct rv_framework_id framework_id;
+    const struct rv_executor_info *info;
+};
+
+struct rv_agent_call {
+    enum rv_agent_call_type type;
+    struct rv_agent_id agent_id; /* v NULL in REGISTER */
+    union {
+        struct { /* REGISTER, REREGISTER */
+            const struct rv_agent_info *info;
+            const char *boot_id; /* of the machine */
+            struct rv_task_view *tasks;
+            size_t n_tasks;
+            struct rv_executor_view *executors;
+            size_t n_executors;
+            struct rv_framework_info *frameworks; /* of those tasks and executors, with ids */
+            size_t n_frameworks;
+            struct rv_framework_id *completed_frameworks;
+            size_t n_completed_frameworks;
+        } registration;
+        struct {
+            struct rv_framework_id framework_id;
+            const struct rv_task_status *status;
+            enum rv_task_state latest_state; /* of the task; the update may be older */
+        } update;
+        struct {
+            struct rv_framework_id framework_id;
+            struct rv_executor_id executor_id;
+            int32_t status; /* wait status */
+        } exited;
+        struct {
+            struct rv_framework_id framework_id;
+            struct rv_executor_id executor_id;
+            struct rv_str data;
+        } message;
+        struct {
+            struct rv_framework_id framework_id; /* v NULL: the operator's */
+            const struct rv_operation_status *status;
+        } operation;
+        const struct rv_resources *total; /* UPDATE_AGENT */
+    };
+};
+
+struct rv_agent_event {
+    enum rv_agent_event_type type;
+    union {
+        struct {
+            struct rv_agent_id agent_id;
+            int64_t ping_timeout_ms; /* how long without a ping until the agent registers again */
+        } registered;
+        struct {
+            const struct rv_framework_info *framework;
+            const struct rv_executor_info *executor; /* NULL: a command task */
+            bool group;                              /* LAUNCH_GROUP */
+            const struct rv_task_info *tasks;        /* resources with allocation */
+            size_t n_tasks;
+        } run;
+        struct {
+            struct rv_framework_id framework_id;
+            struct rv_task_id task_id;
+            int64_t grace_ms; /* -1: not given */
+        } kill;
+        struct {
+            struct rv_framework_id framework_id;
+            struct rv_executor_id executor_id;
+        } shutdown_executor;
+        struct rv_framework_id shutdown_framework;
+        struct {
+            struct rv_framework_id framework_id;
+            struct rv_task_id task_id;
+            uint8_t uuid[16];
+        } acknowledge;
+        struct {
+            struct rv_framework_id framework_id;
+            struct rv_executor_id executor_id;
+            struct rv_str data;
+        } message;
+        const struct rv_framework_info *framework; /* UPDATE_FRAMEWORK */
+        struct {
+            struct rv_framework_id framework_id;
+            const struct rv_operation *operation;
+            uint8_t uuid[16];
+        } apply;
+        struct {
+            struct rv_operation_id operation_id;
+            uint8_t uuid[16];
+        } acknowledge_operation;
+        const char *why; /* SHUTDOWN, REREGISTER */
+        struct {
+            struct rv_framework_id framework_id;
+            const struct rv_task_id *task_ids;
+            size_t n;
+        } reconcile;
+    };
+};
+
+#endif
