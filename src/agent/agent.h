@@ -1,0 +1,191 @@
+/*
+ * The agent's core: a deterministic state machine, as the master's (master/master.h): an event goes
+ * in with its time, effects come out. Decides registration, executors, tasks, status update
+ * streams, checkpoints, recovery and garbage collection.
+ *
+ * `request` and `stream` are the shell's numbers, never reused, 0 is none. Pointers in events are
+ * borrowed for the step, in effects until rv_agent_effects_clear.
+ */
+#ifndef RV_AGENT_AGENT_H
+#define RV_AGENT_AGENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+#include "model/agent_info.h"
+#include "model/channel.h"
+#include "model/executor_api.h"
+
+struct rv_agent;
+
+struct rv_agent_config {
+    uint64_t seed;
+    const struct rv_agent_info *info; /* without id */
+    const char *work_dir;             /* absolute; sandboxes lie below it */
+    const char *boot_id;              /* of the machine, to tell a reboot */
+    const char *default_user;         /* who tasks run as if nobody is named */
+    /* Times; 0 takes the default named. Each is a flag. */
+    int64_t registration_backoff_ms;     /* 1,000: the first; doubles with jitter to */
+    int64_t registration_backoff_max_ms; /* 60,000 (INV-21) */
+    int64_t executor_registration_ms;    /* 60,000 */
+    int64_t executor_reregistration_ms;  /* 2,000 (INV-18) */
+    int64_t executor_shutdown_grace_ms;  /* 5,000 */
+    int64_t recovery_timeout_ms;         /* 900,000, told to executors */
+    int64_t update_retry_ms;             /* 10,000: the first; doubles to */
+    int64_t update_retry_max_ms;         /* 600,000 (INV-35) */
+    int64_t heartbeat_ms;                /* 15,000 (INV-46) */
+    int64_t gc_delay_ms;                 /* 604,800,000: sandboxes are kept a week */
+    size_t max_completed_frameworks;     /* 50 */
+    size_t max_completed_executors;      /* of one framework, 150 */
+    size_t max_completed_tasks;          /* of one executor, 200 */
+    size_t max_statuses;                 /* kept of one task, 8 */
+};
+
+enum rv_agent_input_kind {
+    RV_AGENT_TICK,
+    RV_AGENT_MASTER_FOUND,       /* there is a leading master: register with it */
+    RV_AGENT_MASTER_NONE,        /* no leader is known: INV-3 */
+    RV_AGENT_MASTER_EVENT,       /* from the stream */
+    RV_AGENT_MASTER_LOST,        /* the stream ended, or could not be opened */
+    RV_AGENT_MASTER_REFUSED,     /* a call was answered by `status`; a registration too */
+    RV_AGENT_EXECUTOR_CALL,      /* request; for SUBSCRIBE: stream */
+    RV_AGENT_STREAM_CLOSED,      /* an executor's */
+    RV_AGENT_CONTAINER_LAUNCHED, /* container: it runs, or message says why it does not */
+    RV_AGENT_CONTAINER_EXITED,   /* container: with its wait status; everything of it is gone */
+    RV_AGENT_CHECKPOINT_DONE,    /* checkpoint */
+    RV_AGENT_STOP,               /* the operator ends the agent: unregister; tasks go on if
+                                    checkpointed, else are killed */
+    RV_AGENT_INPUT_MAX
+};
+
+struct rv_agent_input {
+    enum rv_agent_input_kind kind;
+    int64_t now_ms, wall_ns;
+    uint64_t request, stream;
+    union {
+        const struct rv_agent_event *master;
+        int status; /* MASTER_REFUSED: HTTP */
+        const struct rv_executor_call *executor;
+        struct {
+            struct rv_container_id id;
+            bool ok;                    /* LAUNCHED: it runs */
+            bool has_status;            /* EXITED: status is known (an orphan's is not) */
+            int32_t status;             /* wait status */
+            enum rv_reason reason;      /* EXITED: why the containerizer ended it, or NONE */
+            const char *message;        /* may be NULL */
+            struct rv_blob *limitation; /* packed TaskResourceLimitation, NULL: none */
+        } container;
+        struct {
+            uint64_t seq;
+            bool ok;
+            const char *message; /* why not */
+        } checkpoint;
+    };
+};
+
+enum rv_agent_effect_kind {
+    RV_AGENT_REPLY,         /* request: status, message */
+    RV_AGENT_OPEN_STREAM,   /* request becomes stream: 200 */
+    RV_AGENT_SEND_EXECUTOR, /* stream: executor event */
+    RV_AGENT_CLOSE_STREAM,  /* stream */
+    RV_AGENT_REGISTER,      /* call: open the stream to the master with it (an older one ends) */
+    RV_AGENT_SEND_MASTER,   /* call: in order with the others */
+    RV_AGENT_DISCONNECT_MASTER, /* end the stream, drop calls under way */
+    RV_AGENT_LAUNCH_CONTAINER,  /* launch */
+    RV_AGENT_DESTROY_CONTAINER, /* container: kill all of it; CONTAINER_EXITED follows */
+    RV_AGENT_UPDATE_CONTAINER,  /* launch: its resources changed */
+    RV_AGENT_CHECKPOINT,        /* record; CHECKPOINT_DONE follows */
+    RV_AGENT_REMOVE_DIRECTORY,  /* path: garbage collection of a sandbox */
+    RV_AGENT_LOG,               /* level, message */
+    RV_AGENT_EXIT,              /* the process ends, message says why; status: its exit status */
+    RV_AGENT_EFFECT_MAX
+};
+
+/* What a container is made from. The shell builds the command line and the environment: for a
+ * command task or a task group our own executor, else the command of the ExecutorInfo. */
+struct rv_launch {
+    struct rv_container_id container_id;
+    const struct rv_framework_info *framework;
+    const struct rv_executor_info *executor; /* type COMMAND for a command task */
+    const struct rv_task_info *task;         /* of a command task, else NULL */
+    const char *directory;                   /* the sandbox, absolute; to be made */
+    const char *user;                        /* NULL: the agent's own */
+    const struct rv_resources *resources;    /* executor and tasks together */
+    bool checkpoint;
+    int64_t shutdown_grace_ms;
+};
+
+/* Checkpoints: what must survive the agent, one record each (INV-35). */
+enum rv_checkpoint_kind {
+    RV_CHECKPOINT_AGENT,         /* agent: its info with id, boot id */
+    RV_CHECKPOINT_FRAMEWORK,     /* framework */
+    RV_CHECKPOINT_EXECUTOR,      /* launch (executor, container id, directory) */
+    RV_CHECKPOINT_TASK,          /* framework_id, executor_id, task */
+    RV_CHECKPOINT_UPDATE,        /* framework_id, executor_id, status */
+    RV_CHECKPOINT_ACKNOWLEDGED,  /* framework_id, task_id, uuid */
+    RV_CHECKPOINT_EXECUTOR_DONE, /* framework_id, executor_id, container_id: nothing of it is left
+                                  */
+    RV_CHECKPOINT_KIND_MAX
+};
+struct rv_checkpoint {
+    uint64_t seq;
+    enum rv_checkpoint_kind kind;
+    const struct rv_agent_info *agent;
+    const char *boot_id;
+    const struct rv_framework_info *framework;
+    const struct rv_launch *launch;
+    struct rv_framework_id framework_id;
+    struct rv_executor_id executor_id;
+    struct rv_container_id container_id;
+    const struct rv_task_info *task;
+    const struct rv_task_status *status;
+    struct rv_task_id task_id;
+    uint8_t uuid[16];
+};
+
+struct rv_agent_effect {
+    enum rv_agent_effect_kind kind;
+    uint64_t request, stream;
+    int status, level;
+    const char *message, *path;
+    struct rv_container_id container;
+    union {
+        const struct rv_executor_event *executor;
+        const struct rv_agent_call *call;
+        const struct rv_launch *launch;
+        const struct rv_checkpoint *checkpoint;
+    };
+};
+
+struct rv_agent_effects {
+    struct rv_agent_effect *v;
+    size_t n, cap;
+    struct rv_arena arena;
+    struct rv_agent *agent;
+};
+void rv_agent_effects_clear(struct rv_agent_effects *e);
+void rv_agent_effects_free(struct rv_agent_effects *e);
+
+/* What the shell found on disk and in the containerizer: the checkpoints in the order they were
+ * written, and the containers that are still there. */
+struct rv_agent_recovered {
+    const struct rv_checkpoint *records;
+    size_t n;
+    const struct rv_container_id *alive; /* containers with a live process */
+    size_t n_alive;
+};
+
+struct rv_agent *rv_agent_new(const struct rv_agent_config *config,
+                              const struct rv_agent_recovered *recovered, int64_t now_ms,
+                              int64_t wall_ns, struct rv_agent_effects *out);
+struct rv_agent *rv_agent_free(struct rv_agent *a);
+
+/* Never fails, never calls back. */
+void rv_agent_step(struct rv_agent *a, const struct rv_agent_input *in,
+                   struct rv_agent_effects *out);
+int64_t rv_agent_deadline(const struct rv_agent *a); /* INT64_MAX: none */
+/* All that must always hold (INV-35, INV-36, INV-37 for its part); NULL or the breach in words. */
+const char *rv_agent_check(struct rv_agent *a);
+
+#endif

@@ -1,0 +1,80 @@
+/*
+ * The containerizer's interface: what the agent's shell asks of whatever runs its containers. The
+ * built-in ones are `process` (a session of its own, no isolation) and, with the isolation issue,
+ * `linux`. All calls are made on the loop's thread; answers come by callback, on the loop.
+ */
+#ifndef RV_CONTAINERIZER_CONTAINERIZER_H
+#define RV_CONTAINERIZER_CONTAINERIZER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <uv.h>
+
+#include "base/error.h"
+#include "model/enums.h"
+#include "model/resources.h"
+
+struct rv_containerizer;
+
+struct rv_container_config {
+    const char *id;          /* "uuid" or "parent.child" */
+    const char *const *argv; /* NULL-terminated; argv[0] is a path or searched in env's PATH */
+    const char *const *env;  /* NULL-terminated "NAME=value"; nothing else is inherited */
+    const char *directory;   /* the sandbox; made by the containerizer (0700, owned by user) */
+    const char *user;        /* NULL: the agent's own */
+    const struct rv_resources *resources;
+    uint64_t log_max_bytes; /* stdout and stderr rotate at this size, 10 MiB */
+    unsigned log_keep;      /* rotated files kept, 1 */
+    bool survive;           /* goes on when the agent ends (checkpointing) */
+};
+
+struct rv_container_usage {
+    int64_t timestamp_ns;
+    unsigned processes, threads;
+    double cpus_user_s, cpus_system_s;
+    uint64_t mem_rss_bytes, mem_total_bytes;
+    uint64_t disk_used_bytes;
+    bool has_disk;
+};
+
+struct rv_containerizer_callbacks {
+    /* After launch(): the process runs (ok), or why not. */
+    void (*on_launched)(void *ctx, const char *id, bool ok, const char *message);
+    /* Once for each launched or recovered container, when nothing of it is left. */
+    void (*on_exited)(void *ctx, const char *id, bool has_status, int32_t wait_status,
+                      enum rv_reason reason, const char *message);
+};
+
+struct rv_containerizer_ops {
+    const char *name;
+    /* state_dir: where it keeps what it must find again after the agent has died. */
+    int (*create)(uv_loop_t *loop, const char *state_dir,
+                  const struct rv_containerizer_callbacks *cb, void *ctx,
+                  struct rv_containerizer **out, struct rv_error *err);
+    /* Kills what does not survive, forgets the rest; no callback after. */
+    void (*destroy_all)(struct rv_containerizer *c);
+    /* Finds the containers of an earlier agent; on_exited follows for each that ends. ids: those
+     * that are alive, malloc'ed strings in a malloc'ed array. Those not in `expected` are killed.
+     */
+    int (*recover)(struct rv_containerizer *c, const char *const *expected, size_t n_expected,
+                   char ***ids, size_t *n, struct rv_error *err);
+    void (*launch)(struct rv_containerizer *c, const struct rv_container_config *config);
+    /* Kills all processes of the container; on_exited follows. Unknown ids: nothing happens. */
+    void (*destroy)(struct rv_containerizer *c, const char *id);
+    void (*update)(struct rv_containerizer *c, const char *id, const struct rv_resources *r);
+    /* 0, or -RV_ERR_NOT_FOUND. */
+    int (*usage)(struct rv_containerizer *c, const char *id, struct rv_container_usage *out,
+                 struct rv_error *err);
+    /* The pid of the container's first process, 0 if unknown. */
+    pid_t (*pid)(struct rv_containerizer *c, const char *id);
+};
+
+/* Every containerizer starts with this. */
+struct rv_containerizer {
+    const struct rv_containerizer_ops *ops;
+};
+
+extern const struct rv_containerizer_ops rv_process_containerizer;
+
+#endif
