@@ -13,17 +13,17 @@
 
 /* X(NAME, text) */
 #define RV_ERRORS(X)                                                                               \
-    X(INVALID, "invalid")             /* the input is wrong: say which field */                    \
+    X(INVALID, "invalid") /* the input is wrong: say which field */                                \
     X(NOT_FOUND, "not found")                                                                      \
     X(EXISTS, "exists already")                                                                    \
-    X(LIMIT, "over a limit")          /* too large, too deep, too many */                          \
-    X(IO, "input/output")             /* a system call failed: say which, on what, and errno */    \
+    X(LIMIT, "over a limit") /* too large, too deep, too many */                                   \
+    X(IO, "input/output")    /* a system call failed: say which, on what, and errno */             \
     X(PERMISSION, "not permitted")                                                                 \
     X(UNSUPPORTED, "not supported")                                                                \
     X(TIMEOUT, "timed out")                                                                        \
-    X(CLOSED, "closed")               /* the peer went away */                                     \
-    X(CONFLICT, "conflict")           /* the state does not allow it now */                        \
-    X(CORRUPT, "damaged")             /* stored bytes fail their checksum or format */             \
+    X(CLOSED, "closed")     /* the peer went away */                                               \
+    X(CONFLICT, "conflict") /* the state does not allow it now */                                  \
+    X(CORRUPT, "damaged")   /* stored bytes fail their checksum or format */                       \
     X(INTERNAL, "internal")
 
 enum rv_err {
@@ -31,7 +31,7 @@ enum rv_err {
 #define X(name, text) RV_ERR_##name,
     RV_ERRORS(X)
 #undef X
-    RV_ERR_MAX
+        RV_ERR_MAX
 };
 
 struct rv_error {

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 struct rv_timer {
-    int64_t at_ms;   /* monotonic */
+    int64_t at_ms; /* monotonic */
     uint64_t order;
     size_t position; /* 1-based in the heap; 0: not set */
     int kind;        /* the owner's: which of its timers this is */

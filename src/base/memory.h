@@ -5,8 +5,8 @@
 #ifndef RV_BASE_MEMORY_H
 #define RV_BASE_MEMORY_H
 
-#include <stddef.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -14,11 +14,11 @@
 void *rv_malloc(size_t size);
 void *rv_calloc(size_t count, size_t size); /* zeroed; overflow of count * size is fatal */
 void *rv_realloc(void *old, size_t size);
-char *rv_strdup(const char *s);             /* NULL gives NULL */
+char *rv_strdup(const char *s); /* NULL gives NULL */
 char *rv_strndup(const char *s, size_t n);
 void *rv_memdup(const void *p, size_t n);
 char *rv_asprintf(const char *format, ...) RV_PRINTF(1, 2);
-void rv_freep(void *pointer_to_pointer);    /* for _cleanup_free_ */
+void rv_freep(void *pointer_to_pointer); /* for _cleanup_free_ */
 
 #define _cleanup_(f) __attribute__((cleanup(f)))
 #define _cleanup_free_ _cleanup_(rv_freep)
@@ -37,7 +37,7 @@ void rv_freep(void *pointer_to_pointer);    /* for _cleanup_free_ */
 struct rv_arena {
     struct rv_arena_chunk *chunks; /* newest first */
     char *next, *end;
-    size_t total;                  /* bytes asked for since the last reset */
+    size_t total; /* bytes asked for since the last reset */
 };
 
 void rv_arena_init(struct rv_arena *a);

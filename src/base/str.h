@@ -44,9 +44,9 @@ void rv_buf_putc(struct rv_buf *b, char c);
 void rv_buf_printf(struct rv_buf *b, const char *format, ...) RV_PRINTF(2, 3);
 void rv_buf_put_u64(struct rv_buf *b, uint64_t v); /* decimal */
 void rv_buf_put_i64(struct rv_buf *b, int64_t v);
-void rv_buf_clear(struct rv_buf *b);               /* n = 0, keeps the memory */
-void rv_buf_consume(struct rv_buf *b, size_t n);   /* drops the first n bytes */
-char *rv_buf_take(struct rv_buf *b, size_t *n);    /* the caller frees; NUL-terminated */
+void rv_buf_clear(struct rv_buf *b);             /* n = 0, keeps the memory */
+void rv_buf_consume(struct rv_buf *b, size_t n); /* drops the first n bytes */
+char *rv_buf_take(struct rv_buf *b, size_t *n);  /* the caller frees; NUL-terminated */
 static inline struct rv_str rv_buf_str(const struct rv_buf *b) {
     return (struct rv_str){b->data, b->n};
 }
@@ -77,8 +77,8 @@ void rv_format_duration(int64_t ns, char out[32]); /* "1.5mins" */
 /* "512MB", "1GB", "64KB", "10B" -> bytes. */
 RV_MUST_USE int rv_parse_bytes(const char *s, uint64_t *out);
 
-size_t rv_base64_encoded_size(size_t n);                             /* without NUL */
-void rv_base64_encode(const void *data, size_t n, char *out);        /* writes no NUL */
+size_t rv_base64_encoded_size(size_t n);                      /* without NUL */
+void rv_base64_encode(const void *data, size_t n, char *out); /* writes no NUL */
 /* Standard or URL alphabet, padding optional. Returns the size, or -RV_ERR_INVALID.
  * out needs n / 4 * 3 + 3 bytes. */
 RV_MUST_USE long rv_base64_decode(const char *s, size_t n, uint8_t *out);
