@@ -31,7 +31,7 @@ RV_DEFINE_ID(operation)
 const char *rv_id_problem(const char *id);
 
 /* A role: "a/b/c"; components not empty, not "." or "..", no leading '-', no blanks, no backspace,
- * no '*' within (only "*" alone), no control characters. roles.md, "Invalid role names". Returns
+ * none is "*" (only "*" alone), no control characters. roles.md, "Invalid role names". Returns
  * NULL if valid, else a sentence why not. */
 const char *rv_role_problem(const char *role);
 /* Whether `role` is `ancestor` itself or lies below it ("a/b" below "a"). "*" is above nothing. */

@@ -49,10 +49,10 @@ struct rv_reservation {
 
 struct rv_disk {
     char *persistence_id;        /* NULL: no volume */
-    char *persistence_principal; /* may be NULL */
+    char *persistence_principal; /* may be NULL; not part of the identity */
     struct rv_blob *volume;      /* packed Volume, NULL: none; not part of the identity */
     struct rv_blob *source;      /* packed DiskInfo.Source, NULL: the agent's default disk */
-    int source_type;             /* DiskInfo.Source.Type, 0: none. MOUNT (2), BLOCK, RAW: indivisible */
+    int source_type; /* DiskInfo.Source.Type, 0: none. MOUNT (2), BLOCK, RAW: indivisible */
 };
 
 struct rv_kind {
@@ -101,6 +101,12 @@ static inline bool rv_kind_is_reserved(const struct rv_kind *k) {
 static inline bool rv_kind_is_volume(const struct rv_kind *k) {
     return k->disk && k->disk->persistence_id;
 }
+/* Persistent volumes and MOUNT, BLOCK and RAW disks come whole or not at all: two of them never
+ * become one bigger one, and no part of one can be taken. In a rv_resources each stands alone, in
+ * the order of amounts if kinds are equal. */
+static inline bool rv_kind_is_indivisible(const struct rv_kind *k) {
+    return k->disk && (k->disk->persistence_id || k->disk->source_type >= 2);
+}
 
 /* --- one resource --- */
 struct rv_resource rv_resource_copy(const struct rv_resource *r);
@@ -109,8 +115,10 @@ bool rv_resource_is_empty(const struct rv_resource *r);
 
 /* --- many --- */
 void rv_resources_free(struct rv_resources *r); /* leaves it empty; for _cleanup_ */
-void rv_resources_copy(struct rv_resources *out, const struct rv_resources *r); /* out is replaced */
-void rv_resources_move(struct rv_resources *out, struct rv_resources *from); /* from becomes empty */
+void rv_resources_copy(struct rv_resources *out,
+                       const struct rv_resources *r); /* out is replaced */
+void rv_resources_move(struct rv_resources *out,
+                       struct rv_resources *from); /* from becomes empty */
 bool rv_resources_eq(const struct rv_resources *a, const struct rv_resources *b);
 static inline bool rv_resources_empty(const struct rv_resources *r) {
     return r->n == 0;
@@ -135,7 +143,8 @@ void rv_resources_allocate(struct rv_resources *r, const char *role);
 int64_t rv_resources_quantity(const struct rv_resources *r, const char *name);
 /* Names in order, without repetition; calls back with each total as above. */
 void rv_resources_quantities(const struct rv_resources *r,
-                             void (*each)(void *ctx, const char *name, int64_t quantity), void *ctx);
+                             void (*each)(void *ctx, const char *name, int64_t quantity),
+                             void *ctx);
 /* Removes / adds one plain (unreserved etc.) scalar, a convenience for tests and detection. */
 void rv_resources_add_scalar(struct rv_resources *r, const char *name, int64_t thousandths);
 
@@ -159,5 +168,17 @@ void rv_ranges_subtract(struct rv_ranges *from, const struct rv_ranges *r);
 bool rv_ranges_contains(const struct rv_ranges *a, const struct rv_ranges *b);
 uint64_t rv_ranges_count(const struct rv_ranges *r); /* saturates */
 void rv_ranges_free(struct rv_ranges *r);
+void rv_ranges_copy(struct rv_ranges *out, const struct rv_ranges *r); /* out is overwritten */
+bool rv_ranges_eq(const struct rv_ranges *a, const struct rv_ranges *b);
+void rv_ranges_format(const struct rv_ranges *r, struct rv_buf *out); /* "[1-2,5-9]" */
+
+void rv_set_normalize(struct rv_set *s); /* sorts, frees repetitions */
+void rv_set_add(struct rv_set *to, const struct rv_set *s);
+void rv_set_subtract(struct rv_set *from, const struct rv_set *s);
+bool rv_set_contains(const struct rv_set *a, const struct rv_set *b);
+bool rv_set_eq(const struct rv_set *a, const struct rv_set *b);
+void rv_set_copy(struct rv_set *out, const struct rv_set *s); /* out is overwritten */
+void rv_set_free(struct rv_set *s);
+void rv_set_format(const struct rv_set *s, struct rv_buf *out); /* "{a,b}" */
 
 #endif
