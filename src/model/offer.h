@@ -21,5 +21,6 @@ struct rv_operation {
     char *problem;                 /* what is wrong with it by itself; NULL: nothing */
 };
 void rv_operation_free(struct rv_operation *o); /* frees the members */
+void rv_operation_copy(struct rv_operation *out, const struct rv_operation *o);
 
 #endif
