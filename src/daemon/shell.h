@@ -1,0 +1,83 @@
+/*
+ * What the shells of master and agent share: numbers for requests and streams that the cores know
+ * them by, media types, and the framing of event streams. Nothing of the domain.
+ */
+#ifndef RV_DAEMON_SHELL_H
+#define RV_DAEMON_SHELL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/map.h"
+#include "io/http_server.h"
+#include "wire/codec.h"
+
+struct rv_shell {
+    uv_loop_t *loop;
+    struct rv_http_server *server;
+    struct rv_wire_limits limits;
+    uint64_t next_number;
+    struct rv_map requests; /* 8-byte number -> struct rv_http_request */
+    struct rv_map streams;  /* 8-byte number -> struct rv_shell_stream */
+    void (*on_stream_closed)(void *ctx, uint64_t stream);
+    void *ctx;
+    uint64_t bad_requests; /* 4xx that the shell made: INV-49's counter */
+    uv_timer_t *log_timer; /* a log level that holds for a while */
+    int log_level_before;
+};
+
+void rv_shell_init(struct rv_shell *s, uv_loop_t *loop, const struct rv_wire_limits *limits,
+                   void (*on_stream_closed)(void *ctx, uint64_t stream), void *ctx);
+/* Answers what waits with 503 and ends all streams. */
+void rv_shell_close(struct rv_shell *s);
+
+/* --- media types: each answers the request itself where it returns false --- */
+/* The method must be POST: 405. */
+bool rv_shell_is_post(struct rv_shell *s, struct rv_http_request *req);
+/* Content-Type: 400 if absent, 415 if neither JSON nor protobuf. */
+bool rv_shell_body_encoding(struct rv_shell *s, struct rv_http_request *req, enum rv_encoding *out);
+/* Accept: JSON if absent; 406 if it allows neither. */
+bool rv_shell_accept_encoding(struct rv_shell *s, struct rv_http_request *req,
+                              enum rv_encoding *out);
+/* Decodes the body as a message; 400 with the field named. */
+bool rv_shell_decode(struct rv_shell *s, struct rv_http_request *req,
+                     const ProtobufCMessageDescriptor *type, struct rv_arena *arena,
+                     ProtobufCMessage **out);
+void rv_shell_bad_request(struct rv_shell *s, struct rv_http_request *req,
+                          const struct rv_error *err);
+
+/* --- numbers --- */
+uint64_t rv_shell_number(struct rv_shell *s);
+/* Keeps a request until it is answered by its number. */
+uint64_t rv_shell_park(struct rv_shell *s, struct rv_http_request *req);
+/* Takes it back; NULL if there is none. */
+struct rv_http_request *rv_shell_unpark(struct rv_shell *s, uint64_t request);
+/* Answers it: text, or an empty body for a NULL message. */
+void rv_shell_reply(struct rv_shell *s, uint64_t request, int status, const char *message);
+
+/* --- streams --- */
+/* Turns a parked request into an event stream with this number; stream_id is the Mesos-Stream-Id
+ * header if not NULL. Events go out in `encoding`. */
+void rv_shell_open_stream(struct rv_shell *s, uint64_t request, uint64_t stream,
+                          enum rv_encoding encoding, const char *stream_id);
+/* JSON if the stream is gone. */
+enum rv_encoding rv_shell_stream_encoding(const struct rv_shell *s, uint64_t stream);
+bool rv_shell_stream_is_open(const struct rv_shell *s, uint64_t stream);
+/* One event, framed as a RecordIO record. */
+void rv_shell_send(struct rv_shell *s, uint64_t stream, struct rv_str event);
+/* A record that is framed already, shared among streams. */
+void rv_shell_send_record(struct rv_shell *s, uint64_t stream, const struct rv_blob *record);
+void rv_shell_close_stream(struct rv_shell *s, uint64_t stream);
+
+/* Answers with a message in the encoding. */
+void rv_shell_reply_message(struct rv_http_request *req, enum rv_encoding encoding,
+                            const ProtobufCMessage *message);
+
+/* Sets the level for a while, then the old one is back. */
+void rv_shell_log_level(struct rv_shell *s, int level, uint64_t duration_ms);
+
+int64_t rv_now_ms(void);  /* monotonic */
+int64_t rv_wall_ns(void); /* since the epoch */
+
+#endif
