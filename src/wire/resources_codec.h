@@ -28,10 +28,14 @@ enum rv_resource_shape {
     RV_SHAPE_MAX
 };
 
-/* out is replaced. Equal kinds add up, empty amounts vanish. Refuses amounts that are not finite,
- * negative or too large, ranges whose begin is over their end, shapes that contradict themselves,
- * and what rv_resources_validate refuses of one resource. `path` is where the array stands in the
- * message; errors name "path[i].field". Returns 0, -RV_ERR_INVALID or -RV_ERR_LIMIT. */
+/* The most resources that one array may hold: what bounds the cost of sorting them. */
+#define RV_WIRE_RESOURCES_MAX 10000
+
+/* out is replaced. Equal kinds add up, empty amounts vanish. Refuses what the model cannot hold:
+ * amounts that are not finite, negative, too large or too small for thousandths, ranges that begin
+ * after their end or overlap, a value that is not of the type, shapes that contradict themselves.
+ * The rest is for rv_resources_validate. `path` is where the array stands in the message; errors
+ * name "path[i].field". Returns 0, -RV_ERR_INVALID, or -RV_ERR_LIMIT for too many. */
 RV_MUST_USE int rv_wire_resources_from(Reeve__V1__Resource *const *v, size_t n, const char *path,
                                        struct rv_resources *out, struct rv_error *err);
 
@@ -44,7 +48,8 @@ void rv_wire_resources_to(const struct rv_resources *r, enum rv_resource_shape s
                           size_t *n);
 
 /* The value of a --resources flag: a JSON array of Resource objects if it starts with '[', else
- * the text form. default_role (NULL or "*": none) goes to those that name none. */
+ * the text form. default_role (NULL or "*": none) goes to those that name none. Validated; refuses what
+ * only comes to be later: dynamic reservations, volumes, allocations, revocable ones. */
 RV_MUST_USE int rv_wire_resources_parse_flag(const char *text_or_json, const char *default_role,
                                              struct rv_resources *out, struct rv_error *err);
 
