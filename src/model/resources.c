@@ -151,34 +151,53 @@ bool rv_resources_eq(const struct rv_resources *a, const struct rv_resources *b)
     return true;
 }
 
-/* The element that r would merge with, of the same amount if the kind is a whole one; n if none.
- * Pointers first: nearly always the kind is the very same. */
+/* Where elements stand: by kind, and whole ones of a kind by amount. */
+static int compare_places(const struct rv_resource *a, const struct rv_resource *b) {
+    int order = rv_kind_compare(a->kind, b->kind);
+    return order || !is_whole(a->kind) ? order : compare_amounts(a, b);
+}
+
+/* The first element that does not stand before r. */
+static size_t lower_bound(const struct rv_resources *in, const struct rv_resource *r) {
+    size_t low = 0, high = in->n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (compare_places(&in->v[middle], r) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+/* The first element equal to r in kind and, if the kind is a whole one, amount; n if none. Nearly
+ * always the kind is the very same and there are few: pointers first. Halving only bounds the cost
+ * of absurdly many. */
 static size_t find(const struct rv_resources *in, const struct rv_resource *r) {
     bool whole = is_whole(r->kind);
-    if (!whole) {
+    if (!whole && in->n <= 16) {
         for (size_t i = 0; i < in->n; i++) {
             if (in->v[i].kind == r->kind) {
                 return i;
             }
         }
-    }
-    for (size_t i = 0; i < in->n; i++) {
-        if (rv_kind_eq(in->v[i].kind, r->kind) && (!whole || same_amount(&in->v[i], r))) {
-            return i;
+        for (size_t i = 0; i < in->n; i++) {
+            if (rv_kind_eq(in->v[i].kind, r->kind)) {
+                return i;
+            }
         }
+        return in->n;
     }
-    return in->n;
+    size_t i = lower_bound(in, r);
+    return i < in->n && compare_places(&in->v[i], r) == 0 ? i : in->n;
 }
 
 /* Takes over what r owns. */
 static void insert(struct rv_resources *to, struct rv_resource r) {
-    size_t at = to->n;
-    for (; at > 0; at--) {
-        int order = rv_kind_compare(to->v[at - 1].kind, r.kind);
-        if (order < 0 || (order == 0 && compare_amounts(&to->v[at - 1], &r) <= 0)) {
-            break;
-        }
-    }
+    /* What comes in order, as from a copy or a filter, goes to the end at once. */
+    bool last = to->n == 0 || compare_places(&to->v[to->n - 1], &r) <= 0;
+    size_t at = last ? to->n : lower_bound(to, &r);
     if (to->n == to->cap) {
         to->cap = to->cap ? to->cap * 2 : 4;
         to->v = rv_realloc(to->v, to->cap * sizeof *to->v);
@@ -273,10 +292,8 @@ void rv_resources_subtract(struct rv_resources *from, const struct rv_resources 
 /* How many of a whole resource are there: copies of a shared one, else equal elements. */
 static uint64_t count_whole(const struct rv_resources *in, const struct rv_resource *r) {
     uint64_t count = 0;
-    for (size_t i = 0; i < in->n; i++) {
-        if (rv_kind_eq(in->v[i].kind, r->kind) && same_amount(&in->v[i], r)) {
-            count += in->v[i].copies;
-        }
+    for (size_t i = find(in, r); i < in->n && compare_places(&in->v[i], r) == 0; i++) {
+        count += in->v[i].copies;
     }
     return count;
 }
@@ -308,6 +325,9 @@ bool rv_resources_contains_one(const struct rv_resources *a, const struct rv_res
 bool rv_resources_contains(const struct rv_resources *a, const struct rv_resources *b) {
     for (size_t i = 0; i < b->n; i++) {
         const struct rv_resource *r = &b->v[i];
+        if (i > 0 && compare_places(&b->v[i - 1], r) == 0) {
+            continue; /* counted with the first of its equals */
+        }
         bool inside = is_whole(r->kind) ? count_whole(a, r) >= count_whole(b, r)
                                         : rv_resources_contains_one(a, r);
         if (!inside) {

@@ -35,6 +35,9 @@ struct rv_ranges {
     size_t n;
 };
 
+/* The most numbers that the ranges of one resource may hold, so that sums of quantities fit. */
+#define RV_RANGES_COUNT_MAX (INT64_MAX / 1000000 / 1000)
+
 struct rv_set {
     char **v;
     size_t n;

@@ -136,9 +136,11 @@ int rv_resources_parse(const char *text, const char *default_role, struct rv_res
         }
     }
     for (size_t i = 0; i < parsed.n; i++) {
-        if (parsed.v[i].kind->type == RV_SCALAR && parsed.v[i].scalar > RV_FIXED_MAX) {
+        const struct rv_resource *one = &parsed.v[i];
+        if ((one->kind->type == RV_SCALAR && one->scalar > RV_FIXED_MAX) ||
+            (one->kind->type == RV_RANGES && rv_ranges_count(&one->ranges) > RV_RANGES_COUNT_MAX)) {
             return rv_error_set(err, RV_ERR_INVALID, "resources: the sum of all %s is too large",
-                                parsed.v[i].kind->name);
+                                one->kind->name);
         }
     }
     rv_resources_move(out, &parsed);

@@ -33,6 +33,9 @@ static const char *amount_problem(const struct rv_resource *r) {
                 return "ranges overlap or are not in order";
             }
         }
+        if (rv_ranges_count(&r->ranges) > RV_RANGES_COUNT_MAX) {
+            return "the ranges hold too many numbers";
+        }
         return NULL;
     case RV_SET:
         for (size_t i = 1; i < r->set.n; i++) {

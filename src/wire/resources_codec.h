@@ -48,8 +48,8 @@ void rv_wire_resources_to(const struct rv_resources *r, enum rv_resource_shape s
                           size_t *n);
 
 /* The value of a --resources flag: a JSON array of Resource objects if it starts with '[', else
- * the text form. default_role (NULL or "*": none) goes to those that name none. Validated; refuses what
- * only comes to be later: dynamic reservations, volumes, allocations, revocable ones. */
+ * the text form. default_role (NULL or "*": none) goes to those that name none. Validated; refuses
+ * what only comes to be later: dynamic reservations, volumes, allocations, revocable ones. */
 RV_MUST_USE int rv_wire_resources_parse_flag(const char *text_or_json, const char *default_role,
                                              struct rv_resources *out, struct rv_error *err);
 
