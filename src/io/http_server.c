@@ -78,7 +78,8 @@ void http_conn_set_stage(struct http_conn *c, enum http_stage stage) {
     set_deadline(c);
 }
 
-/* Sees whether bytes of a request have come although its first line is not complete. */
+/* Sees whether bytes of a request have come although its first line is not complete. Those that
+ * came together with the request before are missed: the idle timeout ends that connection. */
 static bool request_has_begun(const struct http_conn *c, const struct io_progress *info) {
     if (c->fresh)
         return info->received > 0;
@@ -206,6 +207,12 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
         s->counters.connections++;
         http_conn_set_stage(c, HTTP_IDLE);
         return;
+    }
+    if (c->stage == HTTP_IDLE && !s->stopping) {
+        struct io_progress progress; /* a first line that never was one: MHD has told nobody */
+        io_socket_progress(c->fd, &progress);
+        if (request_has_begun(c, &progress))
+            http_conn_rejected(c);
     }
     http_watch_remove(c);
     rv_timer_cancel(&s->deadlines, &c->timer);
