@@ -34,16 +34,19 @@ struct rv_flag {
 /* X(TYPE, name, default, help) */
 #define RV_COMMON_FLAGS(X)                                                                         \
     X(STRING, ip, "127.0.0.1", "Address to listen on. Loopback unless told otherwise.")            \
-    X(STRING, hostname, NULL, "Name under which others reach this machine; by default the address "\
+    X(STRING, hostname, NULL,                                                                      \
+      "Name under which others reach this machine; by default the address "                        \
       "listened on.")                                                                              \
     X(STRING, log_level, "info", "error, warning, info, debug or trace.")                          \
-    X(STRING, cors_origins, NULL, "Origins, separated by commas, whose pages may read the API; * " \
+    X(STRING, cors_origins, NULL,                                                                  \
+      "Origins, separated by commas, whose pages may read the API; * "                             \
       "for all.")                                                                                  \
     X(BYTES, max_body, "8MB", "Largest request body.")                                             \
     X(INT, max_depth, "100", "Deepest nesting of a request's message.")                            \
     X(INT, max_fields, "1000000", "Most fields in a request's message.")                           \
     X(BYTES, max_header, "64KB", "Largest request head.")                                          \
-    X(BYTES, max_stream_backlog, "64MB", "What may wait for a slow reader of an event stream "     \
+    X(BYTES, max_stream_backlog, "64MB",                                                           \
+      "What may wait for a slow reader of an event stream "                                        \
       "before it is cut off.")                                                                     \
     X(DURATION, receive_timeout, "60secs", "In which a request must have arrived whole.")          \
     X(DURATION, idle_timeout, "60secs", "After which an idle connection is closed.")               \
@@ -52,18 +55,22 @@ struct rv_flag {
 #define RV_MASTER_FLAGS(X)                                                                         \
     X(INT, port, "5050", "Port to listen on; 0 picks a free one.")                                 \
     RV_COMMON_FLAGS(X)                                                                             \
-    X(STRING, work_dir, NULL, "Folder of the registry. Without it the registry is kept in memory " \
+    X(STRING, work_dir, NULL,                                                                      \
+      "Folder of the registry. Without it the registry is kept in memory "                         \
       "and forgotten at the end.")                                                                 \
     X(STRING, cluster, NULL, "Name of the cluster, shown to people.")                              \
     X(DURATION, allocation_interval, "1secs", "Between allocations of everything that is free.")   \
-    X(DURATION, offer_timeout, "5mins", "After which an offer that is held is rescinded; 0: never.")\
+    X(DURATION, offer_timeout, "5mins",                                                            \
+      "After which an offer that is held is rescinded; 0: never.")                                 \
     X(DURATION, agent_ping_timeout, "15secs", "Between pings of an agent.")                        \
     X(INT, max_agent_ping_timeouts, "5", "Missed pings that make an agent unreachable.")           \
     X(DURATION, agent_reregister_timeout, "10mins", "For agents to come back after a failover.")   \
     X(STRING, allocator, "drf", "Allocation policy.")                                              \
-    X(STRING, min_allocatable_resources, "cpus:0.01|mem:32", "Alternatives, separated by |, of "   \
+    X(STRING, min_allocatable_resources, "cpus:0.01|mem:32",                                       \
+      "Alternatives, separated by |, of "                                                          \
       "what makes an offer worth having.")                                                         \
-    X(STRING, fair_sharing_excluded_resource_names, NULL, "Resources, separated by commas, that "  \
+    X(STRING, fair_sharing_excluded_resource_names, NULL,                                          \
+      "Resources, separated by commas, that "                                                      \
       "do not count for fairness.")                                                                \
     X(STRING, weights, NULL, "role=weight, separated by commas.")                                  \
     X(STRING, roles, NULL, "The only roles that frameworks may use; any by default.")              \
@@ -78,7 +85,8 @@ struct rv_flag {
     RV_COMMON_FLAGS(X)                                                                             \
     X(STRING, master, NULL, "The master's host:port.")                                             \
     X(STRING, work_dir, NULL, "Folder of sandboxes and checkpoints.")                              \
-    X(STRING, resources, NULL, "What the agent has, as cpus:4;mem:1024;ports:[31000-32000] or "    \
+    X(STRING, resources, NULL,                                                                     \
+      "What the agent has, as cpus:4;mem:1024;ports:[31000-32000] or "                             \
       "JSON; what is not named is detected.")                                                      \
     X(STRING, attributes, NULL, "What schedulers choose by, as rack:r1;zone:a.")                   \
     X(STRING, default_role, "*", "Role of resources that name none.")                              \
@@ -87,7 +95,8 @@ struct rv_flag {
     X(BOOL, switch_user, "true", "Run tasks as the user their framework names; needs root.")       \
     X(DURATION, registration_backoff_factor, "1secs", "First wait before registering again.")      \
     X(DURATION, executor_registration_timeout, "1mins", "For an executor to subscribe.")           \
-    X(DURATION, executor_reregistration_timeout, "2secs", "For executors to come back after the "  \
+    X(DURATION, executor_reregistration_timeout, "2secs",                                          \
+      "For executors to come back after the "                                                      \
       "agent was away.")                                                                           \
     X(DURATION, executor_shutdown_grace_period, "5secs", "For an executor to end by itself.")      \
     X(DURATION, recovery_timeout, "15mins", "After which an executor without its agent ends.")     \
@@ -101,9 +110,11 @@ struct rv_flag {
     X(INT, port, "5050", "Port of the master; agents take those after it. 0 picks free ones.")     \
     RV_COMMON_FLAGS(X)                                                                             \
     X(INT, agents, "1", "How many agents.")                                                        \
-    X(STRING, work_dir, NULL, "Folder of all that is kept; by default one below /tmp, removed at " \
+    X(STRING, work_dir, NULL,                                                                      \
+      "Folder of all that is kept; by default one below /tmp, removed at "                         \
       "the end.")                                                                                  \
-    X(STRING, resources, NULL, "What each agent has; by default the machine is divided among them.")\
+    X(STRING, resources, NULL,                                                                     \
+      "What each agent has; by default the machine is divided among them.")                        \
     X(STRING, attributes, NULL, "What each agent has as attributes.")                              \
     X(STRING, containerizer, "process", "What runs containers.")                                   \
     X(BOOL, switch_user, "true", "Run tasks as the user their framework names; needs root.")       \
@@ -129,7 +140,7 @@ struct rv_local_flags {
 };
 
 struct rv_flag_table {
-    const char *verb; /* "master" */
+    const char *verb;  /* "master" */
     const char *about; /* one line */
     const struct rv_flag *flags;
     size_t n;
@@ -137,8 +148,8 @@ struct rv_flag_table {
 extern const struct rv_flag_table rv_master_flag_table, rv_agent_flag_table, rv_local_flag_table;
 
 /* Fills `flags` (a zeroed struct of the table) from all sources. argv without the verb. An unknown
- * name, a value that does not parse or an operand is -RV_ERR_INVALID, and says which and from where.
- * environ_: NULL-terminated as environ. */
+ * name, a value that does not parse or an operand is -RV_ERR_INVALID, and says which and from
+ * where. environ_: NULL-terminated as environ. */
 RV_MUST_USE int rv_flags_parse(const struct rv_flag_table *table, void *flags, int argc,
                                char *const *argv, char *const *environ_, struct rv_error *err);
 /* Frees the strings. */

@@ -1,0 +1,574 @@
+/*
+ * The agent's shell: inputs in, effects out, one thread. What comes up while effects are executed
+ * (a launch that fails at once, a checkpoint that is durable at once) is deferred until they are
+ * all done, so that the core sees one thing after the other.
+ */
+#include "daemon/agent_daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "daemon/folders.h"
+#include "executor/embed.h"
+#include "wire/channel_codec.h"
+#include "wire/executor_codec.h"
+
+#define MODULE "agent"
+
+static struct rv_str key_of(const uint64_t *number) {
+    return rv_strn(number, sizeof *number);
+}
+
+/* --- inputs that wait for the end of a step --- */
+
+struct rv_agent_deferred {
+    struct rv_agent_input input;
+    char *id, *message;
+};
+
+static void defer(struct rv_agent_daemon *d, const struct rv_agent_input *input) {
+    struct rv_agent_deferred *f = rv_calloc(1, sizeof *f);
+
+    f->input = *input;
+    if (input->kind == RV_AGENT_CONTAINER_LAUNCHED || input->kind == RV_AGENT_CONTAINER_EXITED) {
+        f->id = rv_strdup(input->container.id.v);
+        f->message = rv_strdup(input->container.message);
+        f->input.container.id.v = f->id;
+        f->input.container.message = f->message;
+    } else if (input->kind == RV_AGENT_CHECKPOINT_DONE) {
+        f->message = rv_strdup(input->checkpoint.message);
+        f->input.checkpoint.message = f->message;
+    }
+    rv_vec_push(&d->deferred, f);
+}
+
+static void free_deferred(struct rv_agent_deferred *f) {
+    free(f->id);
+    free(f->message);
+    free(f);
+}
+
+/* --- effects --- */
+
+struct checkpoint_write {
+    struct rv_agent_daemon *daemon;
+    uint64_t seq;
+};
+
+static void checkpoint_done(void *ctx, int result, const struct rv_error *err) {
+    struct checkpoint_write *w = ctx;
+    struct rv_agent_input input = {.kind = RV_AGENT_CHECKPOINT_DONE};
+
+    input.checkpoint.seq = w->seq;
+    input.checkpoint.ok = result == 0;
+    input.checkpoint.message = result ? err->message : NULL;
+    if (result)
+        RV_ERROR(MODULE, "a checkpoint could not be written: %s", err->message);
+    rv_agent_daemon_step(w->daemon, &input);
+    free(w);
+}
+
+static void checkpoint(struct rv_agent_daemon *d, const struct rv_checkpoint *c) {
+    struct checkpoint_write *w = rv_calloc(1, sizeof *w);
+
+    *w = (struct checkpoint_write){d, c->seq};
+    rv_checkpoint_encode(c, &d->scratch, &d->encoded);
+    rv_arena_reset(&d->scratch);
+    rv_journal_append(d->journal, rv_buf_str(&d->encoded), checkpoint_done, w);
+    rv_buf_clear(&d->encoded);
+}
+
+static void open_stream(struct rv_agent_daemon *d, const struct rv_agent_effect *e) {
+    void *encoding = rv_map_remove(&d->pending, key_of(&e->request));
+
+    if (encoding)
+        rv_shell_open_stream(&d->shell, e->request, e->stream,
+                             (enum rv_encoding)((intptr_t)encoding - 1), NULL);
+}
+
+static void send_executor(struct rv_agent_daemon *d, const struct rv_agent_effect *e) {
+    if (!rv_shell_stream_is_open(&d->shell, e->stream))
+        return;
+    rv_wire_executor_event_encode(e->executor, rv_shell_stream_encoding(&d->shell, e->stream),
+                                  &d->scratch, &d->encoded);
+    rv_shell_send(&d->shell, e->stream, rv_buf_str(&d->encoded));
+    rv_buf_clear(&d->encoded);
+    rv_arena_reset(&d->scratch);
+}
+
+static void execute(struct rv_agent_daemon *d, const struct rv_agent_effect *e) {
+    switch (e->kind) {
+    case RV_AGENT_REPLY:
+        rv_map_remove(&d->pending, key_of(&e->request));
+        rv_shell_reply(&d->shell, e->request, e->status, e->message);
+        return;
+    case RV_AGENT_OPEN_STREAM:
+        open_stream(d, e);
+        return;
+    case RV_AGENT_SEND_EXECUTOR:
+        send_executor(d, e);
+        return;
+    case RV_AGENT_CLOSE_STREAM:
+        rv_shell_close_stream(&d->shell, e->stream);
+        return;
+    case RV_AGENT_REGISTER:
+        rv_agent_link_register(d->master, e->call);
+        return;
+    case RV_AGENT_SEND_MASTER:
+        rv_agent_link_send(d->master, e->call);
+        return;
+    case RV_AGENT_DISCONNECT_MASTER:
+        rv_agent_link_disconnect(d->master);
+        return;
+    case RV_AGENT_LAUNCH_CONTAINER:
+        rv_agent_launch(d, e->launch);
+        return;
+    case RV_AGENT_DESTROY_CONTAINER:
+        d->containerizer->ops->destroy(d->containerizer, e->container.v);
+        return;
+    case RV_AGENT_UPDATE_CONTAINER:
+        d->containerizer->ops->update(d->containerizer, e->launch->container_id.v,
+                                      e->launch->resources);
+        return;
+    case RV_AGENT_CHECKPOINT:
+        checkpoint(d, e->checkpoint);
+        return;
+    case RV_AGENT_REMOVE_DIRECTORY:
+        rv_remove_tree(d->loop, e->path);
+        return;
+    case RV_AGENT_LOG:
+        rv_log((enum rv_log_level)e->level, MODULE, "%s", e->message);
+        return;
+    case RV_AGENT_EXIT:
+        if (d->on_exit) {
+            void (*on_exit)(void *, int, const char *) = d->on_exit;
+            d->on_exit = NULL;
+            on_exit(d->exit_ctx, e->status, e->message);
+        }
+        return;
+    case RV_AGENT_EFFECT_MAX:
+        break;
+    }
+    RV_UNREACHABLE();
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static void arm(struct rv_agent_daemon *d) {
+    int64_t deadline = rv_agent_deadline(d->core), now = rv_now_ms();
+
+    if (deadline == INT64_MAX)
+        uv_timer_stop(d->timer);
+    else {
+        uv_update_time(d->loop);
+        uv_timer_start(d->timer, on_timer, deadline > now ? (uint64_t)(deadline - now) : 0, 0);
+    }
+}
+
+static void run_effects(struct rv_agent_daemon *d) {
+    for (size_t i = 0; i < d->effects.n; i++)
+        execute(d, &d->effects.v[i]);
+    rv_agent_effects_clear(&d->effects);
+}
+
+static void run_deferred(struct rv_agent_daemon *d) {
+    for (size_t i = 0; i < d->deferred.n; i++) {
+        struct rv_agent_deferred *f = d->deferred.v[i];
+        f->input.now_ms = rv_now_ms();
+        f->input.wall_ns = rv_wall_ns();
+        rv_agent_step(d->core, &f->input, &d->effects);
+        run_effects(d);
+        free_deferred(f);
+    }
+    d->deferred.n = 0;
+}
+
+void rv_agent_daemon_step(struct rv_agent_daemon *d, struct rv_agent_input *input) {
+    if (d->stepping) {
+        RV_ASSERT(input->kind != RV_AGENT_MASTER_EVENT && input->kind != RV_AGENT_EXECUTOR_CALL);
+        defer(d, input);
+        return;
+    }
+    d->stepping = true;
+    input->now_ms = rv_now_ms();
+    input->wall_ns = rv_wall_ns();
+    rv_agent_step(d->core, input, &d->effects);
+    run_effects(d);
+    run_deferred(d);
+    d->stepping = false;
+    arm(d);
+}
+
+static void on_timer(uv_timer_t *timer) {
+    rv_agent_daemon_step(timer->data, &(struct rv_agent_input){.kind = RV_AGENT_TICK});
+}
+
+static void on_stream_closed(void *ctx, uint64_t stream) {
+    struct rv_agent_input input = {.kind = RV_AGENT_STREAM_CLOSED, .stream = stream};
+
+    rv_agent_daemon_step(ctx, &input);
+}
+
+static void on_launched(void *ctx, const char *id, bool ok, const char *message) {
+    struct rv_agent_input input = {.kind = RV_AGENT_CONTAINER_LAUNCHED};
+
+    input.container.id.v = id;
+    input.container.ok = ok;
+    input.container.reason = RV_REASON_NONE;
+    input.container.message = message;
+    rv_agent_daemon_step(ctx, &input);
+}
+
+static void on_exited(void *ctx, const char *id, bool has_status, int32_t wait_status,
+                      enum rv_reason reason, const char *message) {
+    struct rv_agent_input input = {.kind = RV_AGENT_CONTAINER_EXITED};
+
+    input.container.id.v = id;
+    input.container.has_status = has_status;
+    input.container.status = wait_status;
+    input.container.reason = reason;
+    input.container.message = message;
+    rv_agent_daemon_step(ctx, &input);
+}
+
+/* --- requests --- */
+
+static void executor_endpoint(struct rv_agent_daemon *d, struct rv_http_request *req) {
+    struct rv_executor_call call;
+    enum rv_encoding in, out = RV_ENC_JSON;
+    struct rv_error err;
+
+    if (!rv_shell_is_post(&d->shell, req) || !rv_shell_body_encoding(&d->shell, req, &in))
+        return;
+    if (rv_wire_executor_call_decode(in, rv_http_body(req), &d->shell.limits, &d->arena, &call,
+                                     &err)) {
+        rv_shell_bad_request(&d->shell, req, &err);
+        return;
+    }
+    bool subscribe = call.type == RV_EXECUTOR_CALL_SUBSCRIBE;
+    if (!subscribe || rv_shell_accept_encoding(&d->shell, req, &out)) {
+        uint64_t request = rv_shell_park(&d->shell, req);
+        rv_map_put(&d->pending, key_of(&request), (void *)((intptr_t)out + 1));
+        struct rv_agent_input input = {
+            .kind = RV_AGENT_EXECUTOR_CALL,
+            .request = request,
+            .stream = subscribe ? rv_shell_number(&d->shell) : 0,
+            .executor = &call,
+        };
+        rv_agent_daemon_step(d, &input);
+    }
+    rv_wire_executor_call_release(&call);
+}
+
+static void on_request(void *ctx, struct rv_http_request *req) {
+    struct rv_agent_daemon *d = ctx;
+    const char *path = rv_http_path(req);
+
+    if (rv_starts_with(path, "/slave(1)/"))
+        path += strlen("/slave(1)");
+    else if (rv_starts_with(path, "/slave/"))
+        path += strlen("/slave");
+    if (rv_streq(path, "/api/v1/executor"))
+        executor_endpoint(d, req);
+    else if (rv_streq(path, "/api/v1"))
+        rv_agent_operator_handle(d, req);
+    else if (!rv_agent_legacy_handle(d, req, path))
+        rv_http_reply_text(req, 404, "There is no %s here.\n", path);
+    rv_arena_reset(&d->arena);
+}
+
+/* --- start and stop --- */
+
+static char *read_boot_id(void) {
+    char text[64] = "";
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+
+    if (fd >= 0)
+        close(fd);
+    while (n > 0 && text[n - 1] == '\n')
+        n--;
+    return rv_strndup(text, n > 0 ? (size_t)n : 0);
+}
+
+/* Our executor's program as a file: written beside and renamed, so that a running one is never
+ * written to. */
+static int write_executor(struct rv_agent_daemon *d, struct rv_error *err) {
+    _cleanup_free_ char *folder = rv_asprintf("%s/bin", d->work_dir);
+    int r = rv_make_folder(folder, err);
+    if (r)
+        return r;
+    d->executor_path = rv_asprintf("%s/reeve-executor", folder);
+    _cleanup_free_ char *fresh = rv_asprintf("%s.%d", d->executor_path, (int)getpid());
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+    size_t done = 0;
+    while (fd >= 0 && done < rv_executor_elf_size) {
+        ssize_t n = write(fd, rv_executor_elf + done, rv_executor_elf_size - done);
+        if (n <= 0)
+            break;
+        done += (size_t)n;
+    }
+    bool ok = fd >= 0 && done == rv_executor_elf_size && !fchmod(fd, 0755);
+    ok = fd >= 0 && !close(fd) && ok;
+    if (ok && !rename(fresh, d->executor_path))
+        return 0;
+    r = rv_error_set(err, RV_ERR_IO, "cannot write %s: %s", fresh, strerror(errno));
+    unlink(fresh);
+    return r;
+}
+
+struct recovery {
+    struct rv_arena arena;
+    RV_VEC(struct rv_checkpoint) records;
+};
+
+static int recover_record(void *ctx, struct rv_str record, struct rv_error *err) {
+    struct recovery *r = ctx;
+    struct rv_checkpoint c;
+    int failed = rv_checkpoint_decode(record, &r->arena, &c, err);
+
+    if (!failed)
+        rv_vec_push(&r->records, c);
+    return failed;
+}
+
+static int recover_containers(struct rv_agent_daemon *d, const struct recovery *rec, char ***alive,
+                              size_t *n_alive, struct rv_error *err) {
+    const char **expected = rv_calloc(rec->records.n + 1, sizeof *expected);
+    size_t n = 0;
+
+    for (size_t i = 0; i < rec->records.n; i++)
+        if (rec->records.v[i].kind == RV_CHECKPOINT_EXECUTOR)
+            expected[n++] = rec->records.v[i].launch->container_id.v;
+    int r = d->containerizer->ops->recover(d->containerizer, expected, n, alive, n_alive, err);
+    free(expected);
+    return r;
+}
+
+static int start_core(struct rv_agent_daemon *d, struct rv_error *err) {
+    const struct rv_agent_flags *f = d->flags;
+    _cleanup_free_ char *meta = rv_asprintf("%s/meta", d->work_dir);
+    _cleanup_free_ char *path = rv_asprintf("%s/checkpoints.journal", meta);
+    struct recovery rec = {0};
+    char **alive = NULL;
+    size_t n_alive = 0;
+    uint64_t seed;
+
+    rv_arena_init(&rec.arena);
+    int r = rv_make_folder(meta, err);
+    if (!r)
+        r = rv_journal_open(d->loop, path, recover_record, &rec, &d->journal, err);
+    if (!r)
+        r = recover_containers(d, &rec, &alive, &n_alive, err);
+    if (!r) {
+        if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
+            seed = (uint64_t)rv_wall_ns();
+        struct rv_agent_config config = {
+            .seed = seed,
+            .info = &d->info,
+            .work_dir = d->work_dir,
+            .boot_id = d->boot_id,
+            .registration_backoff_ms = f->registration_backoff_factor / 1000000,
+            .executor_registration_ms = f->executor_registration_timeout / 1000000,
+            .executor_reregistration_ms = f->executor_reregistration_timeout / 1000000,
+            .executor_shutdown_grace_ms = f->executor_shutdown_grace_period / 1000000,
+            .recovery_timeout_ms = f->recovery_timeout / 1000000,
+            .heartbeat_ms = f->heartbeat_interval / 1000000,
+            .gc_delay_ms = f->gc_delay / 1000000,
+            .max_completed_executors = (size_t)f->max_completed_executors_per_framework,
+        };
+        struct rv_container_id *ids = rv_calloc(n_alive + 1, sizeof *ids);
+        for (size_t i = 0; i < n_alive; i++)
+            ids[i].v = alive[i];
+        struct rv_agent_recovered recovered = {rec.records.v, rec.records.n, ids, n_alive};
+        d->stepping = true;
+        d->core = rv_agent_new(&config, &recovered, rv_now_ms(), rv_wall_ns(), &d->effects);
+        run_effects(d);
+        run_deferred(d);
+        d->stepping = false;
+        free(ids);
+    }
+    for (size_t i = 0; i < n_alive; i++)
+        free(alive[i]);
+    free(alive);
+    for (size_t i = 0; i < rec.records.n; i++)
+        rv_checkpoint_release(&rec.records.v[i]);
+    rv_vec_free(&rec.records);
+    rv_arena_free(&rec.arena);
+    return r;
+}
+
+static int parse_master(const char *text, char **host, uint16_t *port, struct rv_error *err) {
+    const char *colon = text ? strrchr(text, ':') : NULL;
+    int64_t number;
+
+    if (!colon || colon == text || rv_parse_i64(colon + 1, 1, 65535, &number))
+        return rv_error_set(err, RV_ERR_INVALID, "--master: \"%s\" is not host:port",
+                            text ? text : "");
+    bool bracketed = *text == '[' && colon[-1] == ']';
+    *host = rv_strndup(text + bracketed, (size_t)(colon - text) - 2 * bracketed);
+    *port = (uint16_t)number;
+    return 0;
+}
+
+static int check_environment_flag(const char *text, struct rv_error *err) {
+    json_error_t where;
+    json_t *object = text ? json_loads(text, 0, &where) : NULL;
+    bool ok = !text || json_is_object(object);
+
+    json_decref(object);
+    return ok ? 0
+              : rv_error_set(err, RV_ERR_INVALID,
+                             "--executor_environment_variables: not a JSON object: %s", where.text);
+}
+
+static int start_server(struct rv_agent_daemon *d, struct rv_error *err) {
+    const struct rv_agent_flags *f = d->flags;
+    struct rv_http_config config = {
+        .ip = f->ip,
+        .port = (uint16_t)f->port,
+        .max_body = (size_t)f->max_body,
+        .max_header = (size_t)f->max_header,
+        .idle_timeout_s = (unsigned)(f->idle_timeout / 1000000000),
+        .receive_timeout_s = (unsigned)(f->receive_timeout / 1000000000),
+        .max_backlog = (size_t)f->max_stream_backlog,
+        .cors_origins = f->cors_origins,
+    };
+    int r = rv_http_server_start(d->loop, &config, on_request, d, &d->shell.server, err);
+
+    if (r)
+        return r;
+    d->port = rv_http_server_port(d->shell.server);
+    d->ip = rv_strdup(f->ip);
+    d->hostname = rv_strdup(f->hostname ? f->hostname : f->ip);
+    d->info.hostname = rv_strdup(d->hostname);
+    d->info.ip = rv_strdup(d->ip);
+    d->info.port = d->port;
+    return 0;
+}
+
+static int start(struct rv_agent_daemon *d, struct rv_error *err) {
+    static const struct rv_containerizer_callbacks callbacks = {on_launched, on_exited};
+    const struct rv_agent_flags *f = d->flags;
+    _cleanup_free_ char *host = NULL;
+    uint16_t port;
+    char absolute[PATH_MAX];
+    int r = parse_master(f->master, &host, &port, err);
+
+    if (!r)
+        r = check_environment_flag(f->executor_environment_variables, err);
+    if (!r && !f->work_dir)
+        r = rv_error_set(err, RV_ERR_INVALID, "--work_dir: name a folder for sandboxes");
+    if (!r && !rv_streq(f->containerizer, rv_process_containerizer.name))
+        r = rv_error_set(err, RV_ERR_INVALID, "--containerizer: there is no \"%s\"; use %s",
+                         f->containerizer, rv_process_containerizer.name);
+    if (!r)
+        r = rv_make_folder(f->work_dir, err);
+    if (!r && !realpath(f->work_dir, absolute))
+        r = rv_error_set(err, RV_ERR_IO, "--work_dir: %s: %s", f->work_dir, strerror(errno));
+    if (r)
+        return r;
+    d->work_dir = rv_strdup(absolute);
+    d->boot_id = read_boot_id();
+    _cleanup_free_ char *containers = rv_asprintf("%s/meta/containers", d->work_dir);
+    r = rv_make_folder(containers, err);
+    if (!r)
+        r = rv_agent_detect(f, &d->info, err);
+    if (!r)
+        r = write_executor(d, err);
+    if (!r)
+        r = rv_process_containerizer.create(d->loop, containers, &callbacks, d, &d->containerizer,
+                                            err);
+    if (!r)
+        r = start_server(d, err);
+    if (r)
+        return r;
+    d->master = rv_agent_link_new(d, host, port);
+    r = start_core(d, err);
+    if (!r)
+        rv_agent_daemon_step(d, &(struct rv_agent_input){.kind = RV_AGENT_MASTER_FOUND});
+    return r;
+}
+
+int rv_agent_daemon_start(uv_loop_t *loop, const struct rv_agent_flags *flags,
+                          void (*on_exit)(void *ctx, int status, const char *why), void *exit_ctx,
+                          struct rv_agent_daemon **out, struct rv_error *err) {
+    struct rv_agent_daemon *d = rv_calloc(1, sizeof *d);
+    struct rv_wire_limits limits = {.max_body = (size_t)flags->max_body,
+                                    .max_depth = (unsigned)flags->max_depth,
+                                    .max_fields = (size_t)flags->max_fields};
+
+    d->loop = loop;
+    d->flags = flags;
+    d->on_exit = on_exit;
+    d->exit_ctx = exit_ctx;
+    d->started_ns = rv_wall_ns();
+    rv_arena_init(&d->arena);
+    rv_arena_init(&d->scratch);
+    rv_shell_init(&d->shell, loop, &limits, on_stream_closed, d);
+    d->timer = rv_calloc(1, sizeof *d->timer);
+    uv_timer_init(loop, d->timer);
+    d->timer->data = d;
+    int r = start(d, err);
+    if (r) {
+        rv_agent_daemon_stop(d);
+        return r;
+    }
+    RV_INFO(MODULE, "agent at http://%s:%u, work_dir=%s containerizer=%s (no isolation)", d->ip,
+            d->port, d->work_dir, rv_process_containerizer.name);
+    *out = d;
+    return 0;
+}
+
+uint16_t rv_agent_daemon_port(const struct rv_agent_daemon *d) {
+    return d->port;
+}
+
+void rv_agent_daemon_shutdown(struct rv_agent_daemon *d) {
+    rv_agent_daemon_step(d, &(struct rv_agent_input){.kind = RV_AGENT_STOP});
+}
+
+static void free_handle(uv_handle_t *h) {
+    free(h);
+}
+
+struct rv_agent_daemon *rv_agent_daemon_stop(struct rv_agent_daemon *d) {
+    if (!d)
+        return NULL;
+    d->stepping = true; /* nothing reaches the core any more */
+    d->on_exit = NULL;
+    rv_agent_link_free(d->master);
+    rv_shell_close(&d->shell);
+    if (d->shell.server)
+        rv_http_server_stop(d->shell.server);
+    if (d->containerizer)
+        d->containerizer->ops->destroy_all(d->containerizer);
+    rv_journal_close(d->journal);
+    rv_agent_free(d->core);
+    rv_agent_effects_free(&d->effects);
+    for (size_t i = 0; i < d->deferred.n; i++)
+        free_deferred(d->deferred.v[i]);
+    rv_vec_free(&d->deferred);
+    rv_map_free(&d->pending);
+    rv_agent_info_free(&d->info);
+    rv_arena_free(&d->arena);
+    rv_arena_free(&d->scratch);
+    rv_buf_free(&d->encoded);
+    uv_close((uv_handle_t *)d->timer, free_handle);
+    free(d->work_dir);
+    free(d->hostname);
+    free(d->ip);
+    free(d->boot_id);
+    free(d->executor_path);
+    free(d);
+    return NULL;
+}

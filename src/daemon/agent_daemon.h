@@ -1,0 +1,85 @@
+/*
+ * The agent's shell: HTTP, the link to the master, the containerizer and the checkpoints, turned
+ * into inputs of the core, and its effects into what they say.
+ */
+#ifndef RV_DAEMON_AGENT_DAEMON_H
+#define RV_DAEMON_AGENT_DAEMON_H
+
+#include "agent/agent.h"
+#include "agent/records.h"
+#include "containerizer/containerizer.h"
+#include "daemon/flags.h"
+#include "daemon/shell.h"
+#include "io/journal.h"
+
+struct rv_agent_link_io;  /* agent_link.c: the stream from and the calls to the master */
+struct rv_executor_image; /* launch.c: our executor's program */
+
+struct rv_agent_daemon {
+    uv_loop_t *loop;
+    struct rv_shell shell;
+    const struct rv_agent_flags *flags;
+    struct rv_agent *core;
+    struct rv_agent_effects effects;
+    struct rv_arena arena, scratch;
+    struct rv_buf encoded;
+    struct rv_agent_link_io *master;
+    struct rv_containerizer *containerizer;
+    struct rv_journal *journal;
+    struct rv_map pending; /* 8-byte request number -> encoding of a stream to be */
+    RV_VEC(struct rv_agent_deferred *) deferred; /* inputs that came up within a step */
+    uv_timer_t *timer;
+    char *work_dir; /* absolute */
+    char *hostname, *ip, *boot_id;
+    char *executor_path;       /* of our executor's program, written at start */
+    struct rv_agent_info info; /* as detected and flagged, without id */
+    uint16_t port;
+    int64_t started_ns;
+    bool stepping;
+    /* Called once when the core ends the agent (told by the master, or stopped). */
+    void (*on_exit)(void *ctx, int status, const char *why);
+    void *exit_ctx;
+};
+
+RV_MUST_USE int rv_agent_daemon_start(uv_loop_t *loop, const struct rv_agent_flags *flags,
+                                      void (*on_exit)(void *ctx, int status, const char *why),
+                                      void *exit_ctx, struct rv_agent_daemon **out,
+                                      struct rv_error *err);
+uint16_t rv_agent_daemon_port(const struct rv_agent_daemon *d);
+/* Asks the core to end in good order; on_exit follows. */
+void rv_agent_daemon_shutdown(struct rv_agent_daemon *d);
+/* Ends at once. */
+struct rv_agent_daemon *rv_agent_daemon_stop(struct rv_agent_daemon *d);
+
+/* --- between the files of the shell --- */
+void rv_agent_daemon_step(struct rv_agent_daemon *d, struct rv_agent_input *input);
+
+/* agent_link.c */
+struct rv_agent_link_io *rv_agent_link_new(struct rv_agent_daemon *d, const char *host,
+                                           uint16_t port);
+struct rv_agent_link_io *rv_agent_link_free(struct rv_agent_link_io *l);
+void rv_agent_link_register(struct rv_agent_link_io *l, const struct rv_agent_call *call);
+void rv_agent_link_send(struct rv_agent_link_io *l, const struct rv_agent_call *call);
+void rv_agent_link_disconnect(struct rv_agent_link_io *l);
+
+/* launch.c: command line and environment of a container. */
+void rv_agent_launch(struct rv_agent_daemon *d, const struct rv_launch *launch);
+
+/* detect.c: --resources and --attributes, completed by what the machine has. */
+RV_MUST_USE int rv_agent_detect(const struct rv_agent_flags *flags, struct rv_agent_info *out,
+                                struct rv_error *err);
+
+/* checkpoint_codec.c: records of the journal. */
+void rv_checkpoint_encode(const struct rv_checkpoint *c, struct rv_arena *scratch,
+                          struct rv_buf *out);
+/* Into the arena; blobs and resources are released by rv_checkpoint_release. */
+RV_MUST_USE int rv_checkpoint_decode(struct rv_str record, struct rv_arena *arena,
+                                     struct rv_checkpoint *out, struct rv_error *err);
+void rv_checkpoint_release(struct rv_checkpoint *c);
+
+/* agent_operator.c, agent_legacy.c */
+void rv_agent_operator_handle(struct rv_agent_daemon *d, struct rv_http_request *req);
+bool rv_agent_legacy_handle(struct rv_agent_daemon *d, struct rv_http_request *req,
+                            const char *path);
+
+#endif

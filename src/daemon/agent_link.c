@@ -1,0 +1,222 @@
+/*
+ * The agent's link to the master: one stream of events, opened by the registration, and calls in
+ * order. While calls are under way further ones gather, and go out together in one body; so an
+ * agent at rest costs the master one connection, and a busy one two.
+ */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "daemon/agent_daemon.h"
+#include "io/http_client.h"
+#include "wire/channel_codec.h"
+#include "wire/recordio.h"
+
+#define MODULE "agent"
+#define PATH "/api/v1/agent"
+/* A batch larger than this waits for the next request: well below any body limit. */
+#define BATCH_BYTES (1u << 20)
+
+struct rv_agent_link_io {
+    struct rv_agent_daemon *daemon;
+    struct rv_http_client *streams, *calls;
+    struct rv_http_call *stream, *post;
+    struct rv_recordio records;
+    RV_VEC(struct rv_blob *) queue; /* encoded calls that wait */
+    int refused;                    /* status of the answer to a registration that was not 200 */
+    bool open;
+};
+
+struct rv_agent_link_io *rv_agent_link_new(struct rv_agent_daemon *d, const char *host,
+                                           uint16_t port) {
+    struct rv_agent_link_io *l = rv_calloc(1, sizeof *l);
+    struct rv_http_client_config config = {.host = host,
+                                           .port = port,
+                                           .connect_timeout_ms = 5000,
+                                           .call_timeout_ms = 30000,
+                                           .idle_close_ms = 2000,
+                                           .max_connections = 1};
+
+    l->daemon = d;
+    l->streams = rv_http_client_new(d->loop, &config);
+    l->calls = rv_http_client_new(d->loop, &config);
+    rv_recordio_init(&l->records, 64u << 20);
+    return l;
+}
+
+static void drop_queue(struct rv_agent_link_io *l) {
+    for (size_t i = 0; i < l->queue.n; i++)
+        rv_blob_unref(l->queue.v[i]);
+    l->queue.n = 0;
+}
+
+void rv_agent_link_disconnect(struct rv_agent_link_io *l) {
+    if (l->stream)
+        rv_http_call_cancel(l->stream);
+    if (l->post)
+        rv_http_call_cancel(l->post);
+    l->stream = l->post = NULL;
+    l->open = false;
+    drop_queue(l);
+    rv_recordio_free(&l->records);
+    rv_recordio_init(&l->records, 64u << 20);
+}
+
+struct rv_agent_link_io *rv_agent_link_free(struct rv_agent_link_io *l) {
+    if (!l)
+        return NULL;
+    rv_agent_link_disconnect(l);
+    rv_http_client_free(l->streams);
+    rv_http_client_free(l->calls);
+    rv_recordio_free(&l->records);
+    rv_vec_free(&l->queue);
+    free(l);
+    return NULL;
+}
+
+/* --- the stream --- */
+
+static bool stream_head(void *ctx, int status, const struct rv_http1_header *headers, size_t n) {
+    struct rv_agent_link_io *l = ctx;
+
+    (void)headers;
+    (void)n;
+    l->open = status == 200;
+    l->refused = l->open ? 0 : status;
+    return true;
+}
+
+static int stream_record(void *ctx, struct rv_str record) {
+    struct rv_agent_link_io *l = ctx;
+    struct rv_agent_daemon *d = l->daemon;
+    struct rv_http_call *before = l->stream;
+    struct rv_agent_event event;
+    struct rv_arena arena;
+    struct rv_error err;
+
+    rv_arena_init(&arena);
+    if (rv_wire_agent_event_decode(RV_ENC_PROTOBUF, record, NULL, &arena, &event, &err)) {
+        RV_WARN(MODULE, "an event of the master is not understood: %s", err.message);
+    } else {
+        struct rv_agent_input input = {.kind = RV_AGENT_MASTER_EVENT, .master = &event};
+        rv_agent_daemon_step(d, &input);
+        rv_wire_agent_event_release(&event);
+    }
+    rv_arena_free(&arena);
+    return l->stream != before; /* the core has turned away from this stream: stop reading it */
+}
+
+static void stream_body(void *ctx, struct rv_str bytes) {
+    struct rv_agent_link_io *l = ctx;
+    struct rv_error err;
+
+    if (!l->open)
+        return;
+    /* The reader may be replaced by an event that is in these bytes: read with one of its own. */
+    struct rv_recordio records = l->records;
+    struct rv_http_call *before = l->stream;
+    rv_recordio_init(&l->records, 64u << 20);
+    int r = rv_recordio_feed(&records, bytes, stream_record, l, &err);
+    if (l->stream == before && l->stream && !r) {
+        rv_recordio_free(&l->records);
+        l->records = records;
+        return;
+    }
+    rv_recordio_free(&records);
+    if (r < 0 && l->stream == before) {
+        RV_WARN(MODULE, "the master's stream is damaged: %s", err.message);
+        rv_agent_link_disconnect(l);
+        rv_agent_daemon_step(l->daemon, &(struct rv_agent_input){.kind = RV_AGENT_MASTER_LOST});
+    }
+}
+
+static void stream_done(void *ctx, int result, int status, const struct rv_http1_header *headers,
+                        size_t n, struct rv_str body, const struct rv_error *err) {
+    struct rv_agent_link_io *l = ctx;
+    struct rv_agent_input input = {.kind = RV_AGENT_MASTER_LOST};
+
+    (void)status;
+    (void)headers;
+    (void)n;
+    (void)body;
+    l->stream = NULL;
+    l->open = false;
+    if (l->refused) {
+        input.kind = RV_AGENT_MASTER_REFUSED;
+        input.status = l->refused;
+    } else if (result)
+        RV_INFO(MODULE, "the link to the master is down: %s", err->message);
+    rv_agent_daemon_step(l->daemon, &input);
+}
+
+void rv_agent_link_register(struct rv_agent_link_io *l, const struct rv_agent_call *call) {
+    static const struct rv_http_call_handler handler = {stream_head, stream_body, stream_done};
+    struct rv_buf body = {0};
+
+    rv_agent_link_disconnect(l);
+    l->refused = 0;
+    rv_wire_agent_call_encode(call, RV_ENC_PROTOBUF, &l->daemon->scratch, &body);
+    rv_arena_reset(&l->daemon->scratch);
+    l->stream = rv_http_client_call(l->streams, "POST", PATH,
+                                    "Content-Type: application/x-protobuf\r\n"
+                                    "Accept: application/x-protobuf\r\n",
+                                    rv_buf_str(&body), true, &handler, l);
+    rv_buf_free(&body);
+}
+
+/* --- calls --- */
+
+static void post_next(struct rv_agent_link_io *l);
+
+static void post_done(void *ctx, int result, int status, const struct rv_http1_header *headers,
+                      size_t n, struct rv_str body, const struct rv_error *err) {
+    struct rv_agent_link_io *l = ctx;
+    struct rv_agent_input input = {.kind = RV_AGENT_MASTER_REFUSED, .status = status};
+
+    (void)headers;
+    (void)n;
+    l->post = NULL;
+    if (!result && status == 202) {
+        post_next(l);
+        return;
+    }
+    if (result) {
+        /* What was sent may be lost; everything that matters is sent again at registration. */
+        RV_INFO(MODULE, "a call to the master failed: %s", err->message);
+        input.kind = RV_AGENT_MASTER_LOST;
+        rv_agent_link_disconnect(l);
+    } else {
+        RV_WARN(MODULE, "the master answered a call by %d: %.*s", status, (int)RV_MIN(body.n, 200u),
+                body.s);
+        drop_queue(l);
+    }
+    rv_agent_daemon_step(l->daemon, &input);
+}
+
+static void post_next(struct rv_agent_link_io *l) {
+    static const struct rv_http_call_handler handler = {NULL, NULL, post_done};
+    struct rv_buf body = {0};
+    size_t taken = 0;
+
+    if (l->post || !l->queue.n)
+        return;
+    for (; taken < l->queue.n && body.n < BATCH_BYTES; taken++) {
+        struct rv_blob *call = l->queue.v[taken];
+        rv_recordio_put(&body, rv_strn(call->data, call->n));
+        rv_blob_unref(call);
+    }
+    memmove(l->queue.v, l->queue.v + taken, (l->queue.n - taken) * sizeof *l->queue.v);
+    l->queue.n -= taken;
+    l->post = rv_http_client_call(l->calls, "POST", PATH, "Content-Type: application/recordio\r\n",
+                                  rv_buf_str(&body), false, &handler, l);
+    rv_buf_free(&body);
+}
+
+void rv_agent_link_send(struct rv_agent_link_io *l, const struct rv_agent_call *call) {
+    struct rv_buf encoded = {0};
+
+    rv_wire_agent_call_encode(call, RV_ENC_PROTOBUF, &l->daemon->scratch, &encoded);
+    rv_arena_reset(&l->daemon->scratch);
+    rv_vec_push(&l->queue, rv_blob_new(encoded.data, encoded.n));
+    rv_buf_free(&encoded);
+    post_next(l);
+}

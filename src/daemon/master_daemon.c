@@ -1,0 +1,628 @@
+/*
+ * The master's shell. Data goes through here in one direction: request, decode, event, core,
+ * effects, encode, stream or answer. One thread; the core is stepped once for each event, and all
+ * effects of a step are executed before the next.
+ */
+#include "daemon/master_daemon.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/prng.h"
+#include "daemon/folders.h"
+#include "daemon/registry_codec.h"
+#include "daemon/version.h"
+#include "wire/channel_codec.h"
+#include "wire/convert.h"
+#include "wire/recordio.h"
+#include "wire/scheduler_codec.h"
+
+#define MODULE "master"
+
+/* Calls of an agent that came in one body. */
+struct rv_master_batch {
+    struct rv_master_daemon *daemon;
+    uint64_t request;
+    int status;          /* the worst so far */
+    const char *message; /* that came with it */
+    struct rv_error err;
+};
+
+/* What must be known when a request becomes a stream. */
+struct rv_master_pending {
+    enum rv_encoding encoding;
+    bool operator_;
+};
+
+static struct rv_str key_of(const uint64_t *number) {
+    return rv_strn(number, sizeof *number);
+}
+
+/* --- effects --- */
+
+static void open_stream(struct rv_master_daemon *d, const struct rv_master_effect *e) {
+    struct rv_master_pending *p = rv_map_remove(&d->pending, key_of(&e->request));
+
+    if (!p)
+        return;
+    rv_shell_open_stream(&d->shell, e->request, e->stream, p->encoding, e->stream_id);
+    if (p->operator_ && rv_shell_stream_is_open(&d->shell, e->stream))
+        rv_map_put(&d->operators, key_of(&e->stream), d);
+    free(p);
+}
+
+static void reply(struct rv_master_daemon *d, const struct rv_master_effect *e) {
+    if (d->batch && e->request == d->batch->request) {
+        d->batch->status = RV_MAX(d->batch->status, e->status);
+        d->batch->message = rv_arena_strdup(&d->arena, e->message);
+        return;
+    }
+    free(rv_map_remove(&d->pending, key_of(&e->request)));
+    rv_shell_reply(&d->shell, e->request, e->status, e->message);
+}
+
+static void send_encoded(struct rv_master_daemon *d, uint64_t stream) {
+    rv_shell_send(&d->shell, stream, rv_buf_str(&d->encoded));
+    rv_buf_clear(&d->encoded);
+    rv_arena_reset(&d->scratch);
+}
+
+static void send_scheduler(struct rv_master_daemon *d, const struct rv_master_effect *e) {
+    if (!rv_shell_stream_is_open(&d->shell, e->stream))
+        return;
+    rv_wire_scheduler_event_encode(e->scheduler, rv_shell_stream_encoding(&d->shell, e->stream),
+                                   &d->scratch, &d->encoded);
+    send_encoded(d, e->stream);
+}
+
+static void send_agent(struct rv_master_daemon *d, const struct rv_master_effect *e) {
+    if (!rv_shell_stream_is_open(&d->shell, e->stream))
+        return;
+    rv_wire_agent_event_encode(e->agent, rv_shell_stream_encoding(&d->shell, e->stream),
+                               &d->scratch, &d->encoded);
+    send_encoded(d, e->stream);
+}
+
+/* To one operator stream, or to all: encoded once an encoding, the record shared. */
+static void send_operator(struct rv_master_daemon *d, const struct rv_master_effect *e) {
+    struct rv_blob *records[2] = {NULL, NULL};
+    struct rv_str key;
+
+    for (size_t it = 0; rv_map_next(&d->operators, &it, &key, NULL);) {
+        uint64_t stream;
+        memcpy(&stream, key.s, sizeof stream);
+        if (e->stream && e->stream != stream)
+            continue;
+        enum rv_encoding encoding = rv_shell_stream_encoding(&d->shell, stream);
+        if (!records[encoding]) {
+            struct rv_buf framed = {0};
+            rv_master_operator_event_encode(d, e->operator_, encoding, &d->scratch, &d->encoded);
+            rv_recordio_put(&framed, rv_buf_str(&d->encoded));
+            records[encoding] = rv_blob_new(framed.data, framed.n);
+            rv_buf_free(&framed);
+            rv_buf_clear(&d->encoded);
+            rv_arena_reset(&d->scratch);
+        }
+        rv_shell_send_record(&d->shell, stream, records[encoding]);
+    }
+    rv_blob_unref(records[0]);
+    rv_blob_unref(records[1]);
+}
+
+/* --- the registry --- */
+
+struct registry_write {
+    struct rv_master_daemon *daemon;
+    uint64_t seq;
+    RV_VEC(struct rv_registry_change) changes;
+};
+
+static void registry_done(void *ctx, int result, const struct rv_error *err) {
+    struct registry_write *w = ctx;
+
+    if (result)
+        RV_ERROR(MODULE, "the registry refused a change: %s", err->message);
+    rv_vec_push(&w->daemon->registry_done, w->seq | (result ? UINT64_C(1) << 63 : 0));
+    free(w);
+}
+
+static void collect_change(void *ctx, const struct rv_registry_change *change) {
+    struct registry_write *w = ctx;
+
+    rv_vec_push(&w->changes, *change);
+}
+
+static void write_registry(struct rv_master_daemon *d, const struct rv_master_effect *e) {
+    struct registry_write *w = rv_calloc(1, sizeof *w);
+
+    w->daemon = d;
+    w->seq = e->registry->seq;
+    rv_registry_op_encode(e->registry, &d->scratch, collect_change, w);
+    struct rv_registry_change *changes = w->changes.v;
+    d->registry->ops->write(d->registry, changes, w->changes.n, registry_done, w);
+    free(changes);
+    rv_arena_reset(&d->scratch);
+}
+
+static void execute(struct rv_master_daemon *d, const struct rv_master_effect *e) {
+    switch (e->kind) {
+    case RV_MASTER_REPLY:
+        reply(d, e);
+        return;
+    case RV_MASTER_OPEN_STREAM:
+        open_stream(d, e);
+        return;
+    case RV_MASTER_SEND_SCHEDULER:
+        send_scheduler(d, e);
+        return;
+    case RV_MASTER_SEND_AGENT:
+        send_agent(d, e);
+        return;
+    case RV_MASTER_SEND_OPERATOR:
+        send_operator(d, e);
+        return;
+    case RV_MASTER_CLOSE_STREAM:
+        rv_map_remove(&d->operators, key_of(&e->stream));
+        rv_shell_close_stream(&d->shell, e->stream);
+        return;
+    case RV_MASTER_REGISTRY:
+        write_registry(d, e);
+        return;
+    case RV_MASTER_LOG:
+        rv_log((enum rv_log_level)e->level, MODULE, "%s", e->message);
+        return;
+    case RV_MASTER_EFFECT_MAX:
+        break;
+    }
+    RV_UNREACHABLE();
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static void arm(struct rv_master_daemon *d) {
+    int64_t deadline = rv_master_deadline(d->core), now = rv_now_ms();
+
+    if (deadline == INT64_MAX)
+        uv_timer_stop(d->timer);
+    else {
+        uv_update_time(d->loop);
+        uv_timer_start(d->timer, on_timer, deadline > now ? (uint64_t)(deadline - now) : 0, 0);
+    }
+}
+
+static void step(struct rv_master_daemon *d, struct rv_master_event *event) {
+    event->now_ms = rv_now_ms();
+    event->wall_ns = rv_wall_ns();
+    rv_master_step(d->core, event, &d->effects);
+    for (size_t i = 0; i < d->effects.n; i++)
+        execute(d, &d->effects.v[i]);
+    rv_effects_clear(&d->effects);
+}
+
+/* What has come up within a step: answers of a registry that is quick, and streams that were cut
+ * off because their reader is slow. */
+static void step_followers(struct rv_master_daemon *d) {
+    while (d->registry_done.n || d->closed.n) {
+        if (d->closed.n) {
+            struct rv_master_event event = {.kind = RV_MASTER_STREAM_CLOSED,
+                                            .stream = d->closed.v[0]};
+            rv_vec_remove_at(&d->closed, 0);
+            step(d, &event);
+            continue;
+        }
+        uint64_t one = d->registry_done.v[0];
+        struct rv_master_event event = {.kind = RV_MASTER_REGISTRY_DONE};
+        rv_vec_remove_at(&d->registry_done, 0);
+        event.registry.seq = one & ~(UINT64_C(1) << 63);
+        event.registry.ok = !(one >> 63);
+        step(d, &event);
+    }
+}
+
+void rv_master_daemon_step(struct rv_master_daemon *d, struct rv_master_event *event) {
+    RV_ASSERT(!d->stepping);
+    d->stepping = true;
+    step(d, event);
+    step_followers(d);
+    d->stepping = false;
+    arm(d);
+}
+
+static void on_timer(uv_timer_t *timer) {
+    rv_master_daemon_step(timer->data, &(struct rv_master_event){.kind = RV_MASTER_TICK});
+}
+
+static void on_prepare(uv_prepare_t *prepare) {
+    struct rv_master_daemon *d = prepare->data;
+
+    if (!d->registry_done.n)
+        return;
+    d->stepping = true;
+    step_followers(d);
+    d->stepping = false;
+    arm(d);
+}
+
+static void on_stream_closed(void *ctx, uint64_t stream) {
+    struct rv_master_daemon *d = ctx;
+    struct rv_master_event event = {.kind = RV_MASTER_STREAM_CLOSED, .stream = stream};
+
+    rv_map_remove(&d->operators, key_of(&stream));
+    if (d->stepping)
+        rv_vec_push(&d->closed, stream);
+    else
+        rv_master_daemon_step(d, &event);
+}
+
+/* --- requests --- */
+
+static uint64_t park(struct rv_master_daemon *d, struct rv_http_request *req,
+                     enum rv_encoding encoding, bool operator_) {
+    struct rv_master_pending *p = rv_calloc(1, sizeof *p);
+    uint64_t number = rv_shell_park(&d->shell, req);
+
+    *p = (struct rv_master_pending){.encoding = encoding, .operator_ = operator_};
+    rv_map_put(&d->pending, key_of(&number), p);
+    return number;
+}
+
+static void scheduler_endpoint(struct rv_master_daemon *d, struct rv_http_request *req) {
+    struct rv_scheduler_call call;
+    enum rv_encoding in, out = RV_ENC_JSON;
+    struct rv_error err;
+
+    if (!rv_shell_is_post(&d->shell, req) || !rv_shell_body_encoding(&d->shell, req, &in))
+        return;
+    if (rv_wire_scheduler_call_decode(in, rv_http_body(req), &d->shell.limits, &d->arena, &call,
+                                      &err)) {
+        rv_shell_bad_request(&d->shell, req, &err);
+        return;
+    }
+    bool subscribe = call.type == RV_CALL_SUBSCRIBE;
+    if (!subscribe || rv_shell_accept_encoding(&d->shell, req, &out)) {
+        struct rv_master_event event = {
+            .kind = RV_MASTER_SCHEDULER_CALL,
+            .request = park(d, req, out, false),
+            .stream = subscribe ? rv_shell_number(&d->shell) : 0,
+            .stream_id = rv_http_header(req, "Mesos-Stream-Id"),
+            .scheduler = &call,
+        };
+        rv_master_daemon_step(d, &event);
+    }
+    rv_wire_scheduler_call_release(&call);
+}
+
+static int agent_call(struct rv_master_daemon *d, enum rv_encoding encoding, struct rv_str body,
+                      uint64_t request, struct rv_error *err) {
+    struct rv_agent_call call;
+    int r = rv_wire_agent_call_decode(encoding, body, &d->shell.limits, &d->arena, &call, err);
+
+    if (r)
+        return r;
+    bool opens = call.type == RV_AGENT_CALL_REGISTER || call.type == RV_AGENT_CALL_REREGISTER;
+    struct rv_master_event event = {
+        .kind = RV_MASTER_AGENT_CALL,
+        .request = request,
+        .stream = opens ? rv_shell_number(&d->shell) : 0,
+        .agent = &call,
+    };
+    rv_master_daemon_step(d, &event);
+    rv_wire_agent_call_release(&call);
+    return 0;
+}
+
+static int batched_call(void *ctx, struct rv_str record) {
+    struct rv_master_batch *b = ctx;
+
+    if (agent_call(b->daemon, RV_ENC_PROTOBUF, record, b->request, &b->err))
+        return 1;
+    return b->status >= 300; /* what follows a refused call is not wanted either */
+}
+
+/* Several calls in order in one body, as RecordIO: an agent with much to say needs one request. The
+ * answer is that of the first call that is refused, else 202. */
+static void agent_batch(struct rv_master_daemon *d, struct rv_http_request *req) {
+    struct rv_master_batch b = {.daemon = d, .status = 202};
+    struct rv_recordio records;
+
+    b.request = rv_shell_park(&d->shell, req);
+    d->batch = &b;
+    rv_recordio_init(&records, d->shell.limits.max_body);
+    int r = rv_recordio_feed(&records, rv_http_body(req), batched_call, &b, &b.err);
+    rv_recordio_free(&records);
+    d->batch = NULL;
+    if (b.status >= 300)
+        rv_shell_reply(&d->shell, b.request, b.status, b.message);
+    else
+        rv_shell_reply(&d->shell, b.request, r ? 400 : 202, r ? b.err.message : NULL);
+}
+
+static void agent_endpoint(struct rv_master_daemon *d, struct rv_http_request *req) {
+    const char *type = rv_http_header(req, "Content-Type");
+    enum rv_encoding encoding;
+    struct rv_error err;
+
+    if (!rv_shell_is_post(&d->shell, req))
+        return;
+    if (rv_streq(type, "application/recordio")) {
+        agent_batch(d, req);
+        return;
+    }
+    if (!rv_shell_body_encoding(&d->shell, req, &encoding))
+        return;
+    uint64_t request = park(d, req, encoding, false);
+    if (!agent_call(d, encoding, rv_http_body(req), request, &err))
+        return;
+    free(rv_map_remove(&d->pending, key_of(&request)));
+    rv_shell_reply(&d->shell, request, 400, err.message);
+}
+
+static void on_request(void *ctx, struct rv_http_request *req) {
+    struct rv_master_daemon *d = ctx;
+    const char *path = rv_http_path(req);
+
+    d->bytes_in += rv_http_body(req).n;
+    if (rv_starts_with(path, "/master/"))
+        path += strlen("/master");
+    if (rv_streq(path, "/api/v1/scheduler"))
+        scheduler_endpoint(d, req);
+    else if (rv_streq(path, "/api/v1/agent"))
+        agent_endpoint(d, req);
+    else if (rv_streq(path, "/api/v1"))
+        rv_master_operator_handle(d, req);
+    else if (!rv_master_legacy_handle(d, req, path))
+        rv_http_reply_text(req, 404, "There is no %s here.\n", path);
+    rv_arena_reset(&d->arena);
+}
+
+/* --- start and stop --- */
+
+static int64_t to_ms(int64_t ns) {
+    return ns / 1000000;
+}
+
+/* "cpus:0.01|mem:32" */
+static int parse_quantities(const char *text, struct rv_quantities **out, size_t *n,
+                            struct rv_error *err) {
+    struct rv_quantities *v = NULL;
+    size_t count = 0;
+    _cleanup_free_ char *copy = rv_strdup(text ? text : "");
+
+    for (char *save = NULL, *part = strtok_r(copy, "|", &save); part;
+         part = strtok_r(NULL, "|", &save)) {
+        struct rv_resources r = {0};
+        int failed = rv_resources_parse(part, "*", &r, err);
+        if (failed) {
+            rv_error_prefix(err, "--min_allocatable_resources");
+            return failed;
+        }
+        v = rv_realloc(v, (count + 1) * sizeof *v);
+        v[count] = (struct rv_quantities){rv_calloc(r.n + 1, sizeof *v->v), 0};
+        for (size_t i = 0; i < r.n; i++)
+            if (r.v[i].kind->type == RV_SCALAR)
+                v[count].v[v[count].n++] =
+                    (struct rv_quantity){rv_strdup(r.v[i].kind->name), r.v[i].scalar};
+        count++;
+        rv_resources_free(&r);
+    }
+    *out = v;
+    *n = count;
+    return 0;
+}
+
+static char **split(const char *text, size_t *n) {
+    char **v = NULL;
+    _cleanup_free_ char *copy = rv_strdup(text ? text : "");
+
+    *n = 0;
+    for (char *save = NULL, *part = strtok_r(copy, ",", &save); part;
+         part = strtok_r(NULL, ",", &save)) {
+        v = rv_realloc(v, (*n + 1) * sizeof *v);
+        v[(*n)++] = rv_strdup(part);
+    }
+    return v;
+}
+
+static void free_strings(char **v, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        free(v[i]);
+    free(v);
+}
+
+/* Weights by flag count where the registry names none: they are put there like an operator's. */
+static int apply_weights(struct rv_master_daemon *d, struct rv_error *err) {
+    size_t n;
+    char **parts = split(d->flags->weights, &n);
+    struct rv_weight *weights = rv_calloc(n + 1, sizeof *weights);
+    int r = 0;
+
+    for (size_t i = 0; !r && i < n; i++) {
+        char *equals = strchr(parts[i], '=');
+        if (!equals || rv_parse_double(equals + 1, &weights[i].weight) || weights[i].weight <= 0) {
+            r = rv_error_set(err, RV_ERR_INVALID, "--weights: \"%s\" is not role=weight above 0",
+                             parts[i]);
+            break;
+        }
+        *equals = 0;
+        weights[i].role = parts[i];
+    }
+    if (!r && n) {
+        struct rv_operator_call call = {
+            .type = RV_OPERATOR_UPDATE_WEIGHTS, .weights = weights, .n_weights = n};
+        struct rv_master_event event = {.kind = RV_MASTER_OPERATOR_CALL, .operator_ = &call};
+        rv_master_daemon_step(d, &event);
+    }
+    free(weights);
+    free_strings(parts, n);
+    return r;
+}
+
+static int start_core(struct rv_master_daemon *d, struct rv_error *err) {
+    const struct rv_master_flags *f = d->flags;
+    struct rv_registry_loaded *loaded;
+    struct rv_quantities *least = NULL;
+    size_t n_least = 0, n_excluded, n_roles;
+    int r = parse_quantities(f->min_allocatable_resources, &least, &n_least, err);
+
+    if (!r)
+        r = rv_registry_snapshot_load(d->registry, &loaded, err);
+    if (r)
+        return r;
+    char **excluded = split(f->fair_sharing_excluded_resource_names, &n_excluded);
+    char **roles = split(f->roles, &n_roles);
+    uint64_t seed;
+    struct rv_prng prng;
+    uint8_t uuid[16];
+    if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
+        seed = (uint64_t)rv_wall_ns();
+    rv_prng_seed(&prng, seed);
+    rv_prng_uuid(&prng, uuid);
+    rv_uuid_format(uuid, d->id);
+    struct rv_master_config config = {
+        .seed = rv_prng_next(&prng),
+        .id = d->id,
+        .hostname = d->hostname,
+        .ip = d->ip,
+        .port = d->port,
+        .master_info =
+            rv_wire_master_info_pack(d->id, d->hostname, d->ip, d->port, RV_API_VERSION, NULL),
+        .allocation_interval_ms = to_ms(f->allocation_interval),
+        .offer_timeout_ms = f->offer_timeout ? to_ms(f->offer_timeout) : -1,
+        .heartbeat_ms = to_ms(f->heartbeat_interval),
+        .agent_ping_ms = to_ms(f->agent_ping_timeout),
+        .max_agent_ping_timeouts = (unsigned)f->max_agent_ping_timeouts,
+        .agent_reregister_ms = to_ms(f->agent_reregister_timeout),
+        .max_completed_frameworks = (size_t)f->max_completed_frameworks,
+        .max_completed_tasks = (size_t)f->max_completed_tasks_per_framework,
+        .max_unreachable_tasks = (size_t)f->max_unreachable_tasks_per_framework,
+        .max_frameworks = (size_t)f->max_frameworks,
+        .max_agents = (size_t)f->max_agents,
+        .role_whitelist = (const char *const *)roles,
+        .n_role_whitelist = n_roles,
+        .min_allocatable = least,
+        .n_min_allocatable = n_least,
+        .fair_exclude = (const char *const *)excluded,
+        .n_fair_exclude = n_excluded,
+    };
+    d->core = rv_master_new(&config, rv_registry_snapshot(loaded), rv_now_ms(), rv_wall_ns());
+    rv_blob_unref(config.master_info);
+    rv_registry_snapshot_free(loaded);
+    free_strings(excluded, n_excluded);
+    free_strings(roles, n_roles);
+    for (size_t i = 0; i < n_least; i++) {
+        for (size_t k = 0; k < least[i].n; k++)
+            free(least[i].v[k].name);
+        free(least[i].v);
+    }
+    free(least);
+    arm(d);
+    return apply_weights(d, err);
+}
+
+static int start_registry(struct rv_master_daemon *d, struct rv_error *err) {
+    if (!d->flags->work_dir)
+        return rv_registry_memory.open(d->loop, NULL, &d->registry, err);
+    int r = rv_make_folder(d->flags->work_dir, err);
+    if (r)
+        return r;
+    _cleanup_free_ char *path = rv_asprintf("%s/registry.sqlite", d->flags->work_dir);
+    return rv_registry_sqlite.open(d->loop, path, &d->registry, err);
+}
+
+static uv_handle_t *new_handle(size_t size, void *data) {
+    uv_handle_t *h = rv_calloc(1, size);
+
+    h->data = data;
+    return h;
+}
+
+int rv_master_daemon_start(uv_loop_t *loop, const struct rv_master_flags *flags,
+                           struct rv_master_daemon **out, struct rv_error *err) {
+    struct rv_master_daemon *d = rv_calloc(1, sizeof *d);
+    struct rv_wire_limits limits = {.max_body = (size_t)flags->max_body,
+                                    .max_depth = (unsigned)flags->max_depth,
+                                    .max_fields = (size_t)flags->max_fields};
+
+    d->loop = loop;
+    d->flags = flags;
+    d->started_ns = rv_wall_ns();
+    rv_arena_init(&d->arena);
+    rv_arena_init(&d->scratch);
+    rv_shell_init(&d->shell, loop, &limits, on_stream_closed, d);
+    d->timer = (uv_timer_t *)new_handle(sizeof *d->timer, d);
+    uv_timer_init(loop, d->timer);
+    d->flush = (uv_prepare_t *)new_handle(sizeof *d->flush, d);
+    uv_prepare_init(loop, d->flush);
+    uv_prepare_start(d->flush, on_prepare);
+    uv_unref((uv_handle_t *)d->flush);
+
+    struct rv_http_config config = {
+        .ip = flags->ip,
+        .port = (uint16_t)flags->port,
+        .max_body = limits.max_body,
+        .max_header = (size_t)flags->max_header,
+        .idle_timeout_s = (unsigned)(flags->idle_timeout / 1000000000),
+        .receive_timeout_s = (unsigned)(flags->receive_timeout / 1000000000),
+        .max_backlog = (size_t)flags->max_stream_backlog,
+        .cors_origins = flags->cors_origins,
+    };
+    int r = start_registry(d, err);
+    if (!r)
+        r = rv_http_server_start(loop, &config, on_request, d, &d->shell.server, err);
+    if (!r) {
+        d->port = rv_http_server_port(d->shell.server);
+        d->ip = rv_strdup(flags->ip);
+        d->hostname = rv_strdup(flags->hostname ? flags->hostname : flags->ip);
+        r = start_core(d, err);
+    }
+    if (r) {
+        rv_master_daemon_stop(d);
+        return r;
+    }
+    RV_INFO(MODULE, "master %s leads at http://%s:%u", d->id, d->ip, d->port);
+    *out = d;
+    return 0;
+}
+
+uint16_t rv_master_daemon_port(const struct rv_master_daemon *d) {
+    return d->port;
+}
+
+static void free_handle(uv_handle_t *h) {
+    free(h);
+}
+
+struct rv_master_daemon *rv_master_daemon_stop(struct rv_master_daemon *d) {
+    void *value;
+
+    if (!d)
+        return NULL;
+    if (d->core)
+        RV_INFO(MODULE, "master %s ends", d->id);
+    d->stepping = true; /* nothing reaches the core any more */
+    rv_shell_close(&d->shell);
+    if (d->shell.server)
+        rv_http_server_stop(d->shell.server);
+    if (d->registry)
+        d->registry->ops->close(d->registry);
+    rv_master_free(d->core);
+    rv_effects_free(&d->effects);
+    for (size_t it = 0; rv_map_next(&d->pending, &it, NULL, &value);)
+        free(value);
+    rv_map_free(&d->pending);
+    rv_map_free(&d->operators);
+    rv_vec_free(&d->registry_done);
+    rv_vec_free(&d->closed);
+    rv_arena_free(&d->arena);
+    rv_arena_free(&d->scratch);
+    rv_buf_free(&d->encoded);
+    uv_close((uv_handle_t *)d->timer, free_handle);
+    uv_close((uv_handle_t *)d->flush, free_handle);
+    free(d->hostname);
+    free(d->ip);
+    free(d);
+    return NULL;
+}

@@ -1,0 +1,60 @@
+/*
+ * The master's shell: turns HTTP requests into events for the core, and its effects into answers,
+ * event streams, registry writes and log lines. Branches on nothing of the domain.
+ */
+#ifndef RV_DAEMON_MASTER_DAEMON_H
+#define RV_DAEMON_MASTER_DAEMON_H
+
+#include "daemon/flags.h"
+#include "daemon/shell.h"
+#include "io/registry.h"
+#include "master/master.h"
+#include "master/records.h"
+
+struct rv_master_daemon {
+    uv_loop_t *loop;
+    struct rv_shell shell;
+    const struct rv_master_flags *flags;
+    struct rv_master *core;
+    struct rv_effects effects;
+    struct rv_arena arena;   /* of the request under way */
+    struct rv_arena scratch; /* of the encoding under way */
+    struct rv_buf encoded;
+    struct rv_registry *registry;
+    uv_timer_t *timer;       /* the core's next deadline */
+    uv_prepare_t *flush;     /* executes queued events before the loop sleeps */
+    struct rv_map operators; /* operator streams: 8-byte number -> 1 */
+    struct rv_map pending;   /* 8-byte request number -> struct rv_master_pending */
+    RV_VEC(uint64_t)
+    registry_done; /* answers of the registry that the core has not seen; bit 63: failed */
+    RV_VEC(uint64_t) closed;       /* streams that were closed within a step */
+    struct rv_master_batch *batch; /* of agent calls, under way */
+    char *hostname, *ip, id[37];
+    uint16_t port;
+    int64_t started_ns; /* wall clock */
+    uint64_t bytes_in;
+    bool stepping;
+};
+
+/* Starts to listen and to lead. flags must outlive it. */
+RV_MUST_USE int rv_master_daemon_start(uv_loop_t *loop, const struct rv_master_flags *flags,
+                                       struct rv_master_daemon **out, struct rv_error *err);
+uint16_t rv_master_daemon_port(const struct rv_master_daemon *d);
+/* Ends streams, closes the registry; afterwards the loop has nothing of it but closing handles. */
+struct rv_master_daemon *rv_master_daemon_stop(struct rv_master_daemon *d);
+
+/* --- used by the endpoints of the operator API and the legacy ones --- */
+/* Runs one event through the core and executes what comes out. */
+void rv_master_daemon_step(struct rv_master_daemon *d, struct rv_master_event *event);
+/* POST /api/v1 (master_operator.c). */
+void rv_master_operator_handle(struct rv_master_daemon *d, struct rv_http_request *req);
+/* GET endpoints: /state and the like, /metrics, /files (master_legacy.c). false: no such path. */
+bool rv_master_legacy_handle(struct rv_master_daemon *d, struct rv_http_request *req,
+                             const char *path);
+/* Encodes an operator event (the snapshot too) for a stream (master_views.c). */
+void rv_master_operator_event_encode(struct rv_master_daemon *d,
+                                     const struct rv_operator_event *event,
+                                     enum rv_encoding encoding, struct rv_arena *scratch,
+                                     struct rv_buf *out);
+
+#endif
