@@ -181,27 +181,23 @@ static void assert_json(const struct rv_resources *r, enum rv_resource_shape sha
 #define CPUS "\"name\":\"cpus\",\"type\":\"SCALAR\",\"scalar\":{\"value\":1}"
 #define CPUS_OUT "\"name\":\"cpus\",\"type\":\"SCALAR\",\"scalar\":{\"value\":1.0}"
 
+#define OWNER "\"principal\":\"p\",\"labels\":{\"labels\":[{\"key\":\"k\",\"value\":\"v\"}]}"
+#define STATIC_A "{\"role\":\"a\",\"type\":\"STATIC\"}"
+#define DYNAMIC_A "{" OWNER ",\"role\":\"a\",\"type\":\"DYNAMIC\"}"
+#define STACK STATIC_A ",{\"role\":\"a/b\",\"type\":\"DYNAMIC\"}"
+
 static void test_shapes(void **state) {
     (void)state;
     static const struct {
         const char *refined, *classic, *endpoint;
     } cases[] = {
         {"", "\"role\":\"*\"", "\"role\":\"*\""},
-        {"\"reservations\":[{\"type\":\"STATIC\",\"role\":\"a\"}]", "\"role\":\"a\"",
-         "\"role\":\"a\",\"reservations\":[{\"type\":\"STATIC\",\"role\":\"a\"}]"},
-        {"\"reservations\":[{\"type\":\"DYNAMIC\",\"role\":\"a\",\"principal\":\"p\",\"labels\":{"
-         "\"labels\":[{\"key\":\"k\",\"value\":\"v\"}]}}]",
-         "\"role\":\"a\",\"reservation\":{\"principal\":\"p\",\"labels\":{\"labels\":[{\"key\":"
-         "\"k\",\"value\":\"v\"}]}}",
-         "\"role\":\"a\",\"reservation\":{\"principal\":\"p\",\"labels\":{\"labels\":[{\"key\":"
-         "\"k\",\"value\":\"v\"}]}},\"reservations\":[{\"type\":\"DYNAMIC\",\"role\":\"a\","
-         "\"principal\":\"p\",\"labels\":{\"labels\":[{\"key\":\"k\",\"value\":\"v\"}]}}]"},
-        {"\"reservations\":[{\"type\":\"STATIC\",\"role\":\"a\"},{\"type\":\"DYNAMIC\",\"role\":"
-         "\"a/b\"}]",
-         "\"reservations\":[{\"type\":\"STATIC\",\"role\":\"a\"},{\"type\":\"DYNAMIC\",\"role\":"
-         "\"a/b\"}]",
-         "\"reservations\":[{\"type\":\"STATIC\",\"role\":\"a\"},{\"type\":\"DYNAMIC\",\"role\":"
-         "\"a/b\"}]"},
+        {"\"reservations\":[" STATIC_A "]", "\"role\":\"a\"",
+         "\"role\":\"a\",\"reservations\":[" STATIC_A "]"},
+        {"\"reservations\":[" DYNAMIC_A "]", "\"role\":\"a\",\"reservation\":{" OWNER "}",
+         "\"role\":\"a\",\"reservation\":{" OWNER "},\"reservations\":[" DYNAMIC_A "]"},
+        {"\"reservations\":[" STACK "]", "\"reservations\":[" STACK "]",
+         "\"reservations\":[" STACK "]"},
     };
     for (size_t i = 0; i < RV_COUNT(cases); i++) {
         const char *shapes[] = {cases[i].refined, cases[i].classic, cases[i].endpoint};

@@ -428,6 +428,30 @@ static void test_indivisible(void **state) {
     rv_resource_clear(&part);
 }
 
+/* More than the scan of a few takes: the halving search must agree with it. */
+static void test_many_kinds(void **state) {
+    (void)state;
+    _cleanup_buf_ struct rv_buf text = {0};
+    for (unsigned i = 0; i < 300; i++) {
+        rv_buf_printf(&text, "n%u(r%u):%u;n%u:1;", i * 7 % 30, i * 11 % 100, i + 1, i * 13 % 50);
+    }
+    _cleanup_resources_ struct rv_resources all = parsed(text.data), half = {0}, rest = {0};
+    assert_true(well_formed(&all));
+    assert_int_equal(all.n, 350);
+    assert_true(rv_resources_quantity(&all, "n0") > 0);
+    for (size_t i = 0; i < all.n; i += 2) {
+        rv_resources_add_one(&half, &all.v[i]);
+    }
+    rv_resources_copy(&rest, &all);
+    rv_resources_subtract(&rest, &half);
+    assert_int_equal(rest.n, 175);
+    assert_true(rv_resources_contains(&all, &half) && rv_resources_contains(&all, &rest));
+    assert_false(rv_resources_contains(&half, &rest));
+    rv_resources_add(&rest, &half);
+    assert_true(well_formed(&rest));
+    assert_true(rv_resources_eq(&rest, &all));
+}
+
 static void collect(void *ctx, const char *name, int64_t quantity) {
     rv_buf_printf(ctx, "%s=%lld ", name, (long long)quantity);
 }
@@ -576,6 +600,7 @@ int main(void) {
         cmocka_unit_test(test_text_errors),
         cmocka_unit_test(test_shared_are_counted),
         cmocka_unit_test(test_indivisible),
+        cmocka_unit_test(test_many_kinds),
         cmocka_unit_test(test_quantities),
         cmocka_unit_test(test_validate),
         cmocka_unit_test(test_attributes),
