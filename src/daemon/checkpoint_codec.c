@@ -1,0 +1,133 @@
+/* Checkpoints of the agent's core as records of its journal: one protobuf message each. */
+#include <stdlib.h>
+
+#include "daemon/agent_daemon.h"
+#include "reeve/v1/checkpoint.pb-c.h"
+#include "wire/codec.h"
+#include "wire/convert.h"
+
+static Reeve__V1__Checkpoint__Launch *launch_to(const struct rv_launch *l, struct rv_arena *arena) {
+    Reeve__V1__Checkpoint__Launch *m = rv_arena_alloc(arena, sizeof *m);
+
+    reeve__v1__checkpoint__launch__init(m);
+    m->has_type = 1;
+    m->type = (Reeve__V1__Checkpoint__Launch__Type)l->executor->type;
+    m->container_id = (char *)(uintptr_t)l->container_id.v;
+    m->executor = rv_wire_executor_info_to(l->executor, arena);
+    m->directory = (char *)(uintptr_t)l->directory;
+    m->user = (char *)(uintptr_t)l->user;
+    m->has_shutdown_grace_milliseconds = 1;
+    m->shutdown_grace_milliseconds = l->shutdown_grace_ms;
+    return m;
+}
+
+void rv_checkpoint_encode(const struct rv_checkpoint *c, struct rv_arena *scratch,
+                          struct rv_buf *out) {
+    Reeve__V1__Checkpoint__Record m = REEVE__V1__CHECKPOINT__RECORD__INIT;
+
+    m.has_kind = 1;
+    m.kind = (Reeve__V1__Checkpoint__Record__Kind)(c->kind + 1);
+    if (c->agent) {
+        m.agent = rv_wire_agent_info_to(c->agent, RV_SHAPE_REFINED, scratch);
+        m.agent_ip = c->agent->ip;
+    }
+    m.boot_id = (char *)(uintptr_t)c->boot_id;
+    if (c->framework)
+        m.framework = rv_wire_framework_info_to(c->framework, scratch);
+    if (c->launch)
+        m.launch = launch_to(c->launch, scratch);
+    m.framework_id = (char *)(uintptr_t)c->framework_id.v;
+    m.executor_id = (char *)(uintptr_t)c->executor_id.v;
+    m.container_id = (char *)(uintptr_t)c->container_id.v;
+    if (c->task)
+        m.task = rv_wire_task_info_to(c->task, scratch);
+    if (c->status)
+        m.status = rv_wire_task_status_to(c->status, scratch);
+    m.task_id = (char *)(uintptr_t)c->task_id.v;
+    if (c->kind == RV_CHECKPOINT_ACKNOWLEDGED) {
+        m.has_uuid = 1;
+        m.uuid = rv_wire_uuid_to(c->uuid);
+    }
+    rv_wire_encode(&m.base, RV_ENC_PROTOBUF, out);
+}
+
+/* The launch's framework is looked up by the core: records say which by framework_id. */
+static void launch_from(const Reeve__V1__Checkpoint__Launch *m, struct rv_arena *arena,
+                        struct rv_checkpoint *out) {
+    struct rv_executor_info *executor = RV_ARENA_NEW(arena, struct rv_executor_info);
+    struct rv_launch *l = RV_ARENA_NEW(arena, struct rv_launch);
+
+    rv_wire_executor_info_from(m->executor, false, arena, executor);
+    executor->type = (enum rv_executor_type)m->type;
+    l->container_id.v = m->container_id;
+    l->executor = executor;
+    l->directory = m->directory;
+    l->user = m->user;
+    l->shutdown_grace_ms = m->has_shutdown_grace_milliseconds ? m->shutdown_grace_milliseconds : -1;
+    l->checkpoint = true;
+    out->launch = l;
+}
+
+int rv_checkpoint_decode(struct rv_str bytes, struct rv_arena *arena, struct rv_checkpoint *out,
+                         struct rv_error *err) {
+    ProtobufCMessage *message;
+    struct rv_str copy = rv_strn(rv_arena_memdup(arena, bytes.s, bytes.n), bytes.n);
+    int r = rv_wire_decode(&reeve__v1__checkpoint__record__descriptor, RV_ENC_PROTOBUF, copy, NULL,
+                           arena, &message, err);
+
+    if (r)
+        return r;
+    const Reeve__V1__Checkpoint__Record *m = (const void *)message;
+    if (!m->has_kind || m->kind < 1 || m->kind > RV_CHECKPOINT_KIND_MAX)
+        return rv_error_set(err, RV_ERR_CORRUPT, "kind %d is not known to this version",
+                            (int)m->kind);
+    struct rv_checkpoint c = {.kind = (enum rv_checkpoint_kind)(m->kind - 1)};
+    c.boot_id = m->boot_id;
+    c.framework_id.v = m->framework_id;
+    c.executor_id.v = m->executor_id;
+    c.container_id.v = m->container_id;
+    c.task_id.v = m->task_id;
+    if (m->has_uuid)
+        r = rv_wire_uuid_from(m->uuid, "uuid", c.uuid, err);
+    if (!r && m->agent) {
+        struct rv_agent_info *info = RV_ARENA_NEW(arena, struct rv_agent_info);
+        r = rv_wire_agent_info_from(m->agent, info, err);
+        info->ip = m->agent_ip;
+        c.agent = info;
+    }
+    if (!r && m->framework) {
+        struct rv_framework_info *info = RV_ARENA_NEW(arena, struct rv_framework_info);
+        r = rv_wire_framework_info_from(m->framework, arena, info, err);
+        c.framework = info;
+    }
+    if (!r && m->launch)
+        launch_from(m->launch, arena, &c);
+    if (!r && m->task) {
+        struct rv_task_info *info = RV_ARENA_NEW(arena, struct rv_task_info);
+        rv_wire_task_info_from(m->task, false, arena, info);
+        c.task = info;
+    }
+    if (!r && m->status) {
+        struct rv_task_status *status = RV_ARENA_NEW(arena, struct rv_task_status);
+        r = rv_wire_task_status_from(m->status, arena, status, err);
+        c.status = status;
+    }
+    *out = c;
+    if (r)
+        rv_checkpoint_release(out);
+    return r;
+}
+
+void rv_checkpoint_release(struct rv_checkpoint *c) {
+#define RELEASE(member, function)                                                                  \
+    if (c->member)                                                                                 \
+    function((void *)(uintptr_t)c->member)
+    RELEASE(agent, rv_wire_agent_info_release);
+    RELEASE(framework, rv_wire_framework_info_release);
+    if (c->launch)
+        rv_wire_executor_info_release((void *)(uintptr_t)c->launch->executor);
+    RELEASE(task, rv_wire_task_info_release);
+    RELEASE(status, rv_wire_task_status_release);
+#undef RELEASE
+    *c = (struct rv_checkpoint){.kind = c->kind};
+}
