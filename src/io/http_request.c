@@ -13,7 +13,8 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "io/http_internal.h"
@@ -176,11 +177,20 @@ void rv_http_reply_fd(struct rv_http_request *req, int status, const char *conte
 
 /* Streams: the object is made here, its life is in http_stream.c */
 
+/* Gives whole pages of a buffer that we may fill as we like, and never shall, back to the kernel:
+ * MHD has written zeros into half of its pool by the time that the head is out, and an idle stream
+ * would keep those 16 KiB resident. */
+static void release_pages(char *buffer, size_t size) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t from = ((uintptr_t)buffer + page - 1) & ~(page - 1);
+    uintptr_t to = ((uintptr_t)buffer + size) & ~(page - 1);
+    if (from < to)
+        (void)madvise(buffer + (from - (uintptr_t)buffer), to - from, MADV_DONTNEED);
+}
+
 static ssize_t stream_reader(void *cls, uint64_t position, char *out, size_t size) {
     struct rv_http_stream *stream = cls;
     (void)position;
-    (void)out;
-    (void)size;
     if (stream->failed)
         return MHD_CONTENT_READER_END_WITH_ERROR;
     if (stream->finish)
@@ -188,6 +198,7 @@ static ssize_t stream_reader(void *cls, uint64_t position, char *out, size_t siz
     struct http_conn *c = stream->request->conn;
     http_conn_suspend(c);
     stream->writing = true; /* the head is out */
+    release_pages(out, size);
     if (!rv_list_linked(&stream->flush))
         rv_list_append(&c->server->to_flush, &stream->flush);
     return 0;
