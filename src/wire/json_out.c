@@ -228,7 +228,7 @@ static void put_entry(struct json_out *o, const ProtobufCMessage *entry) {
         put_char(o->b, '"');
     }
     put_value(o, key, rv_wire_member(entry, key->offset));
-    rv_wire_put(o->b, "\":" + !bare, bare ? 2 : 1);
+    rv_buf_puts(o->b, bare ? "\":" : ":");
     put_value(o, value, rv_wire_member(entry, value->offset));
 }
 
