@@ -78,7 +78,7 @@ int rv_checkpoint_decode(struct rv_str bytes, struct rv_arena *arena, struct rv_
     if (r)
         return r;
     const Reeve__V1__Checkpoint__Record *m = (const void *)message;
-    if (!m->has_kind || m->kind < 1 || m->kind > RV_CHECKPOINT_KIND_MAX)
+    if (!m->has_kind || m->kind < 1 || (int)m->kind > RV_CHECKPOINT_KIND_MAX)
         return rv_error_set(err, RV_ERR_CORRUPT, "kind %d is not known to this version",
                             (int)m->kind);
     struct rv_checkpoint c = {.kind = (enum rv_checkpoint_kind)(m->kind - 1)};
@@ -104,7 +104,7 @@ int rv_checkpoint_decode(struct rv_str bytes, struct rv_arena *arena, struct rv_
         launch_from(m->launch, arena, &c);
     if (!r && m->task) {
         struct rv_task_info *info = RV_ARENA_NEW(arena, struct rv_task_info);
-        rv_wire_task_info_from(m->task, false, arena, info);
+        rv_wire_task_info_from(m->task, false, false, arena, info);
         c.task = info;
     }
     if (!r && m->status) {
