@@ -26,6 +26,14 @@
 #include "reeve/v1/v1.pb-c.h"
 #include "wire/resources_codec.h"
 
+/* A new message of the generated type in the arena: RV_WIRE_MAKE(arena, TaskID, task_id). */
+#define RV_WIRE_MAKE(arena, Type, name)                                                            \
+    ({                                                                                             \
+        Reeve__V1__##Type *made_ = rv_arena_alloc((arena), sizeof *made_);                         \
+        reeve__v1__##name##__init(made_);                                                          \
+        made_;                                                                                     \
+    })
+
 /* --- ids, times, small things --- */
 
 /* A model container id is "parent.child"; on the wire it is nested. id.v NULL gives NULL. */
@@ -46,6 +54,8 @@ int64_t rv_wire_kill_grace_from(const Reeve__V1__KillPolicy *m);
 /* NULL for -1. */
 Reeve__V1__KillPolicy *rv_wire_kill_policy_to(int64_t grace_ms, struct rv_arena *arena);
 
+Reeve__V1__DurationInfo *rv_wire_duration_to(int64_t ms, struct rv_arena *arena);
+
 /* Filters.refuse_seconds in milliseconds: 5 s if it is not given, negative or NaN, at most 365
  * days (INV-28). m may be NULL. */
 int64_t rv_wire_refuse_ms_from(const Reeve__V1__Filters *m);
@@ -55,9 +65,15 @@ RV_MUST_USE int rv_wire_uuid_from(ProtobufCBinaryData data, const char *field, u
                                   struct rv_error *err);
 ProtobufCBinaryData rv_wire_uuid_to(const uint8_t uuid[16]);
 
+/* A raw node of the packed bytes followed by field `field` (under 16), an id message of the value
+ * `id`: in protobuf the last one counts. NULL id: only the bytes; NULL packed: NULL. */
+ProtobufCMessage *rv_wire_raw_with_id(const struct rv_blob *packed, uint8_t field, const char *id,
+                                      struct rv_arena *arena);
+
 /* --- frameworks --- */
 
-/* Refuses a failover timeout that is NaN or negative; clamps it to 100 years. */
+/* A failover timeout is clamped to [0, 100 years]; -RV_ERR_INVALID: it is NaN, or a minimal
+ * quantity of offer_filters is no amount. */
 RV_MUST_USE int rv_wire_framework_info_from(const Reeve__V1__FrameworkInfo *m,
                                             struct rv_arena *arena, struct rv_framework_info *out,
                                             struct rv_error *err);
@@ -80,12 +96,14 @@ RV_MUST_USE int rv_wire_offer_constraints_from(const Reeve__V1__Scheduler__Offer
 void rv_wire_executor_info_from(const Reeve__V1__ExecutorInfo *m, bool check,
                                 struct rv_arena *arena, struct rv_executor_info *out);
 void rv_wire_executor_info_release(struct rv_executor_info *e);
-/* As sent, with its framework's id if it has one. */
+/* As sent, with its framework's id if it has one; without `packed` (the agent's own executor of a
+ * command task) it is built from the other fields. */
 Reeve__V1__ExecutorInfo *rv_wire_executor_info_to(const struct rv_executor_info *e,
                                                   struct rv_arena *arena);
 
-void rv_wire_task_info_from(const Reeve__V1__TaskInfo *m, bool check, struct rv_arena *arena,
-                            struct rv_task_info *out);
+/* With `check`, group: it came in a LAUNCH_GROUP. */
+void rv_wire_task_info_from(const Reeve__V1__TaskInfo *m, bool check, bool group,
+                            struct rv_arena *arena, struct rv_task_info *out);
 void rv_wire_task_info_release(struct rv_task_info *t);
 /* As sent. */
 Reeve__V1__TaskInfo *rv_wire_task_info_to(const struct rv_task_info *t, struct rv_arena *arena);
@@ -125,6 +143,7 @@ RV_MUST_USE int rv_wire_operation_status_from(const Reeve__V1__OperationStatus *
 void rv_wire_operation_status_release(struct rv_operation_status *s);
 Reeve__V1__OperationStatus *rv_wire_operation_status_to(const struct rv_operation_status *s,
                                                         enum rv_resource_shape shape,
+                                                        bool with_allocation,
                                                         struct rv_arena *arena);
 
 /* --- agents and masters --- */
