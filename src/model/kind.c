@@ -186,6 +186,10 @@ int rv_kind_compare(const struct rv_kind *a, const struct rv_kind *b) {
     }
     int order = strcmp(a->name, b->name);
     order = order ? order : compare_numbers(a->n_reservations, b->n_reservations);
+    if (!order && a->n_reservations > 0) {
+        /* For people's eyes only: unreserved first, then role by role. */
+        order = strcmp(rv_kind_reserved_role(a), rv_kind_reserved_role(b));
+    }
     order = order ? order : compare_numbers(a->hash, b->hash);
     return order ? order : compare_members(a, b);
 }

@@ -183,7 +183,7 @@ static size_t find(const struct rv_resources *in, const struct rv_resource *r) {
             }
         }
         for (size_t i = 0; i < in->n; i++) {
-            if (rv_kind_eq(in->v[i].kind, r->kind)) {
+            if (in->v[i].kind->hash == r->kind->hash && rv_kind_eq(in->v[i].kind, r->kind)) {
                 return i;
             }
         }
