@@ -26,15 +26,19 @@
 struct rv_allocator;
 
 struct rv_allocator_config {
-    const char *policy;                          /* "drf" (default) */
+    const char *policy;                          /* "drf" (NULL), "priority": policy.h */
     const struct rv_quantities *min_allocatable; /* any of these makes an offer worth having; */
-    size_t n_min_allocatable;                    /* default: cpus 0.01, or mem 32 */
+    size_t n_min_allocatable;                    /* NULL: cpus 0.01, or mem 32; not NULL, 0: all */
     const char *const *fair_exclude;             /* resource names left out of dominant shares */
     size_t n_fair_exclude;
     unsigned slice_agents; /* agents a rv_allocator_pass looks at, at most; 0: all */
     uint64_t seed;         /* for the random order of agents within a pass */
+    bool offer_gpus_to_all; /* else agents with gpus only to GPU_RESOURCES frameworks */
+    const char *region;    /* the master's; agents of others only to REGION_AWARE frameworks; NULL:
+                              to all */
 };
 
+/* NULL: there is no such policy. */
 struct rv_allocator *rv_allocator_new(const struct rv_allocator_config *config);
 struct rv_allocator *rv_allocator_free(struct rv_allocator *a);
 

@@ -1,0 +1,295 @@
+/*
+ * A pass: each marked agent, in random order, offers what it has free. Roles and frameworks are
+ * asked in the policy's order; the first that is eligible is given all it may have of the agent:
+ * what is not reserved, and what is reserved to its role or one above it. What is left (reserved to
+ * others, or of a sort that the first was not capable of) goes on to those who come after.
+ *
+ * What a framework would get depends only on the role and on three of its capabilities, so it is
+ * worked out once for each such class within a role and agent (struct candidate), as is how it
+ * compares with what was refused last: most filters of an agent refuse the same. Looking at a
+ * framework and passing it over then costs a few loads.
+ *
+ * The walk keeps its place while roles and frameworks move behind it: the rank to go on with is
+ * taken before anything is allocated, and only ranks on the path to the receiver move. Who moved
+ * comes by again later on, and finds nothing: a role is asked once a visit.
+ */
+#include "allocator/internal.h"
+
+#include <stdlib.h>
+
+struct visit {
+    struct rv_allocator *a;
+    struct agent *agent;
+    uint64_t number;
+    rv_allocation_cb cb;
+    void *ctx;
+    struct role *start; /* only roles here and below can get anything; NULL: nothing is left */
+};
+
+static bool is_taken(const struct visit *v, const struct slot *s) {
+    return s->cell->kind->shared ? s->offered == v->number : rv_slot_empty(s);
+}
+
+static bool is_within(const struct role *role, const struct role *above) {
+    while (role && role != above)
+        role = role->parent;
+    return role != NULL;
+}
+
+/* Where to go on with what is left. */
+static void survey(struct visit *v) {
+    struct role *only = NULL;
+
+    for (uint32_t i = 0; i < v->agent->n_slots; i++) {
+        const struct slot *s = &v->agent->slots[i];
+
+        if (is_taken(v, s))
+            continue;
+        if (!s->cell->reserved || (only && only != s->cell->reserved)) {
+            v->start = v->a->root;
+            return;
+        }
+        only = s->cell->reserved;
+    }
+    v->start = only;
+}
+
+/* --- eligibility --- */
+
+static bool reaches(const struct agent *agent, const struct candidate *c, const struct minima *m) {
+    for (size_t i = 0; i < m->n; i++) {
+        bool all = true;
+
+        for (size_t j = 0; all && j < m->v[i].n; j++) {
+            int64_t sum = 0;
+
+            for (size_t k = 0; k < c->n; k++) {
+                const struct slot *s = &agent->slots[c->slots[k]];
+
+                if (s->cell->name == m->v[i].v[j].name && s->cell->kind->type == RV_SCALAR)
+                    sum += s->free.scalar;
+            }
+            all = sum >= m->v[i].v[j].amount;
+        }
+        if (all)
+            return true;
+    }
+    return m->n == 0;
+}
+
+static struct candidate *candidate(struct visit *v, const struct role *role, uint8_t class) {
+    struct candidate *c = &v->a->candidates[class];
+    struct agent *agent = v->agent;
+
+    if (c->stamp == v->a->stamp)
+        return c;
+    c->stamp = v->a->stamp;
+    c->n = 0;
+    c->compared = NULL;
+    if (c->cap < agent->n_slots) {
+        c->cap = agent->n_slots;
+        c->slots = rv_realloc(c->slots, c->cap * sizeof *c->slots);
+    }
+    for (uint32_t i = 0; i < agent->n_slots; i++) {
+        const struct slot *s = &agent->slots[i];
+        const struct cell *cell = s->cell;
+
+        if (is_taken(v, s) || (cell->flags & ~class) ||
+            (cell->reserved && !is_within(role, cell->reserved)))
+            continue;
+        c->slots[c->n++] = i;
+    }
+    c->worth = c->n && reaches(agent, c, &v->a->minima);
+    return c;
+}
+
+static bool holds_amount(const struct rv_resource *refused, const struct slot *s) {
+    if (s->cell->kind->shared)
+        return refused->scalar >= s->free.scalar;
+    if (rv_kind_is_indivisible(s->cell->kind))
+        return refused->scalar == s->free.scalar;
+    if (s->cell->kind->type == RV_RANGES)
+        return rv_ranges_contains(&refused->ranges, &s->free.ranges);
+    if (s->cell->kind->type == RV_SET)
+        return rv_set_contains(&refused->set, &s->free.set);
+    return refused->scalar >= s->free.scalar;
+}
+
+/* Whether all of the candidate is within what was refused: both are in the order of kinds. */
+static bool is_contained(const struct agent *agent, struct candidate *c,
+                         const struct refused *refused) {
+    const struct rv_resources *r = &refused->resources;
+    size_t j = 0;
+
+    if (c->compared == refused)
+        return c->contained;
+    c->compared = refused;
+    c->contained = false;
+    for (size_t i = 0; i < c->n; i++) {
+        const struct slot *s = &agent->slots[c->slots[i]];
+
+        while (j < r->n && !(r->v[j].kind == s->cell->kind && holds_amount(&r->v[j], s)))
+            j++;
+        if (j++ == r->n)
+            return false;
+    }
+    return c->contained = true;
+}
+
+static bool is_filtered(const struct visit *v, const struct client *client, struct candidate *c) {
+    const struct agent *agent = v->agent;
+    uint32_t mask = agent->cap_filters - 1;
+
+    if (!agent->n_filters || !client->filters)
+        return false;
+    for (uint32_t i = rv_filters_bucket(agent, client->id); agent->filters[i].filter;
+         i = (i + 1) & mask) {
+        if (agent->filters[i].client == client->id &&
+            is_contained(agent, c, agent->filters[i].refused))
+            return true;
+    }
+    return false;
+}
+
+/* Cheapest first. */
+static bool is_eligible(const struct visit *v, const struct client *client, struct candidate *c) {
+    const struct framework *f = client->framework;
+    const struct agent *agent = v->agent;
+
+    if (!c->n || (agent->gpus && !f->gpus && !v->a->offer_gpus_to_all) ||
+        (agent->remote && !f->region_aware))
+        return false;
+    if (client->minima ? !reaches(agent, c, client->minima) : !c->worth)
+        return false;
+    if (is_filtered(v, client, c))
+        return false;
+    return !f->constraints ||
+           rv_offer_constraints_match(f->constraints, client->role->name, &agent->attributes,
+                                      agent->hostname, agent->region, agent->zone);
+}
+
+/* --- allocating --- */
+
+/* Kinds of one name may come in another order once they are allocated. */
+static void put_in_order(struct rv_resources *r, struct rv_resource one) {
+    size_t at = r->n++;
+
+    while (at > 0 && strcmp(r->v[at - 1].kind->name, one.kind->name) == 0 &&
+           rv_kind_compare(r->v[at - 1].kind, one.kind) > 0) {
+        r->v[at] = r->v[at - 1];
+        at--;
+    }
+    r->v[at] = one;
+}
+
+static void allocate(struct visit *v, struct client *client, const struct candidate *c) {
+    struct rv_allocator *a = v->a;
+    struct agent *agent = v->agent;
+    struct rv_resources offer = {.v = rv_malloc(c->n * sizeof *offer.v), .cap = c->n};
+    const struct rv_resources *booked;
+
+    for (size_t i = 0; i < c->n; i++) {
+        struct slot *s = &agent->slots[c->slots[i]];
+        struct rv_resource one = s->free;
+
+        one.kind = rv_kind_ref(rv_kinds_allocated(a, s->cell, client->role)->kind);
+        one.copies = 1;
+        if (s->cell->kind->shared) {
+            s->offered = v->number;
+        } else {
+            if (s->cell->counts)
+                rv_roles_charge(a, client, client->role, s->cell->name, one.scalar);
+            s->free = (struct rv_resource){0}; /* ranges and sets moved */
+            agent->n_free--;
+        }
+        put_in_order(&offer, one);
+    }
+    booked = rv_booking_add(a, agent, client, &offer);
+    v->cb(v->ctx, client->framework->handle, client->role->name, agent->handle, booked);
+    rv_resources_free(&offer);
+}
+
+/* --- the walk --- */
+
+/* Asks the frameworks directly in the role. */
+static void ask_role(struct visit *v, struct role *role) {
+    struct rv_allocator *a = v->a;
+    struct rv_rank *next;
+
+    if (role->visited == v->number)
+        return;
+    role->visited = v->number;
+    a->stamp++;
+    if (candidate(v, role, CELL_CLASSES - 1)->n == 0)
+        return;
+    for (struct rv_rank *r = role->clients.first; r; r = next) {
+        struct client *client = RV_CONTAINER_OF(r, struct client, rank);
+        struct candidate *c = candidate(v, role, client->framework->class);
+
+        next = r->next;
+        if (!is_eligible(v, client, c))
+            continue;
+        allocate(v, client, c);
+        survey(v);
+        a->stamp++;
+        if (!v->start || candidate(v, role, CELL_CLASSES - 1)->n == 0)
+            return;
+    }
+}
+
+/* Asks all from v->start down, until something is left for fewer roles only: true then. */
+static bool walk(struct visit *v) {
+    struct rv_allocator *a = v->a;
+    struct role *start = v->start;
+
+    a->frames.n = 0;
+    rv_vec_push(&a->frames, ((struct frame){start, start->order.first}));
+    while (a->frames.n && v->start == start) {
+        struct frame *top = &a->frames.v[a->frames.n - 1];
+        struct role *role = top->role;
+        struct rv_rank *r = top->next;
+
+        if (!r) {
+            a->frames.n--;
+            continue;
+        }
+        top->next = r->next;
+        if (r == &role->own_rank) {
+            ask_role(v, role);
+        } else {
+            role = RV_CONTAINER_OF(r, struct role, rank);
+            rv_vec_push(&a->frames, ((struct frame){role, role->order.first}));
+        }
+    }
+    return v->start && v->start != start;
+}
+
+static void visit(struct rv_allocator *a, struct agent *agent, rv_allocation_cb cb, void *ctx) {
+    struct visit v = {.a = a, .agent = agent, .number = ++a->visit, .cb = cb, .ctx = ctx};
+
+    survey(&v);
+    while (v.start && walk(&v))
+        ;
+    rv_agents_place(a, agent);
+}
+
+bool rv_allocator_pass(struct rv_allocator *a, int64_t now_ms, rv_allocation_cb cb, void *ctx) {
+    size_t budget = a->slice ? a->slice : SIZE_MAX;
+    struct filter *expired;
+
+    while ((expired = rv_filters_pop(a, now_ms))) {
+        rv_agents_mark(a, expired->agent);
+        free(expired);
+    }
+    rv_roles_renew(a);
+    if (!a->root || a->root->order.n == 0)
+        a->n_marked = 0; /* who comes to want something marks all */
+    while (a->n_marked > 0 && budget-- > 0) {
+        size_t at = rv_prng_below(&a->prng, a->n_marked);
+        struct agent *agent = a->agents.v[a->available[at]];
+
+        rv_agents_unmark(a, agent);
+        visit(a, agent, cb, ctx);
+    }
+    return a->n_marked > 0;
+}
