@@ -661,6 +661,54 @@ static void test_no_descriptors_left(void **state) {
     world_free(w);
 }
 
+/* With a connection in every state that waits for its client, nothing spins. */
+static void test_loop_sleeps(void **state) {
+    (void)state;
+    struct rv_http_config config = {.max_body = 64 << 20};
+    struct world *w = world_new(&config);
+    const char *starts[] = {"",
+                            "GE",
+                            "GET / HTTP/1.1\r\nHost:",
+                            "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab",
+                            "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n"
+                            "Expect: 100-continue\r\n\r\n",
+                            "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5",
+                            GET("/nowhere"),
+                            GET("/later"),
+                            GET("/stream"),
+                            GET("/stream"),
+                            GET("/stream"),
+                            "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 33554432\r\n\r\n"};
+    enum { N = RV_COUNT(starts) };
+    struct raw r[N];
+    for (int i = 0; i < N; i++) {
+        raw_open(w, &r[i]);
+        raw_puts(w, &r[i], starts[i]);
+    }
+    size_t n = 32 << 20;
+    char *bytes = calloc(1, n);
+    raw_write(w, &r[N - 1], rv_strn(bytes, n));
+    UNTIL(w, w->streams.n == 3 && w->n_pending == 1 && raw_has(&r[8], "\r\n\r\n"));
+    struct rv_blob *b = rv_blob_new(bytes, n);
+    assert_int_equal(rv_http_stream_send(w->streams.v[1]->stream, b), 0); /* more than fits */
+    assert_int_equal(rv_http_stream_send(w->streams.v[2]->stream, b), 0);
+    rv_http_stream_end(TAKE_PTR(w->streams.v[2]->stream));
+    rv_blob_unref(b);
+    free(bytes);
+    for (int i = 0; i < 50; i++)
+        uv_run(&w->loop, UV_RUN_ONCE);
+    unsigned rounds = 0;
+    uint64_t until = uv_now(&w->loop) + 200;
+    uv_timer_start(&w->tick, on_tick, 50, 50);
+    for (; uv_now(&w->loop) < until; rounds++)
+        uv_run(&w->loop, UV_RUN_ONCE);
+    assert_true(rounds < 50);
+    for (int i = 0; i < N; i++)
+        raw_close(&r[i], i % 2);
+    UNTIL(w, w->n_closed == 2 && w->n_abandoned == 1);
+    world_free(w);
+}
+
 /* The client */
 
 struct result {
@@ -902,6 +950,78 @@ static void test_client_errors(void **state) {
     world_free(w);
 }
 
+/* Does what a callback must be able to do. */
+struct inside {
+    struct world *w;
+    struct rv_http_client *client;
+    struct rv_http_call *call;
+    const char *where;
+    int n_done;
+};
+
+static void act(struct inside *in, const char *where) {
+    if (!rv_streq(in->where, where))
+        return;
+    if (in->call)
+        rv_http_call_cancel(TAKE_PTR(in->call));
+    else
+        in->client = rv_http_client_free(in->client);
+}
+
+static bool inside_head(void *ctx, int status, const struct rv_http1_header *headers, size_t n) {
+    (void)status, (void)headers, (void)n;
+    act(ctx, "head");
+    return true;
+}
+
+static void inside_body(void *ctx, struct rv_str bytes) {
+    (void)bytes;
+    act(ctx, "body");
+}
+
+static void inside_done(void *ctx, int result, int status, const struct rv_http1_header *headers,
+                        size_t n, struct rv_str body, const struct rv_error *err) {
+    struct inside *in = ctx;
+    (void)result, (void)status, (void)headers, (void)n, (void)body, (void)err;
+    in->n_done++;
+    act(in, "done");
+}
+
+static void test_client_acts_inside_callbacks(void **state) {
+    (void)state;
+    static const struct rv_http_call_handler handler_inside = {inside_head, inside_body,
+                                                               inside_done};
+    static const char *const wheres[] = {"head", "body", "done"};
+    struct world *w = world_new(NULL);
+    for (unsigned i = 0; i < 6; i++) {
+        bool cancels = i >= 3;
+        struct inside in = {.w = w, .where = wheres[i % 3]};
+        struct result queued = {0};
+        unsigned streams = (unsigned)w->streams.n, closed = w->n_closed;
+        in.client = client_to(w, "127.0.0.1", rv_http_server_port(w->server), 1);
+        struct rv_http_call *call = rv_http_client_call(in.client, "GET", "/stream", NULL,
+                                                        RV_STR(""), true, &handler_inside, &in);
+        rv_http_client_call(in.client, "GET", "/later", NULL, RV_STR(""), false, &collect, &queued);
+        if (cancels && i != 5)
+            in.call = call;
+        UNTIL(w, w->streams.n == streams + 1 && w->n_pending == 1);
+        if (w->streams.v[streams]->stream)
+            send_text(w->streams.v[streams]->stream, "x");
+        if (rv_streq(in.where, "done"))
+            rv_http_stream_end(TAKE_PTR(w->streams.v[streams]->stream));
+        else
+            UNTIL(w, w->n_closed == closed + 1);
+        UNTIL(w, in.n_done == 1 || cancels);
+        if (i == 5)
+            UNTIL(w, in.n_done == 1);
+        assert_int_equal(queued.done, in.client ? 0 : 1);
+        in.where = "";
+        rv_http_client_free(in.client);
+        UNTIL(w, w->n_pending == 0);
+    }
+    world_free(w);
+}
+
 static void test_client_in_parallel(void **state) {
     (void)state;
     struct world *w = world_new(NULL);
@@ -953,11 +1073,13 @@ int main(void) {
         cmocka_unit_test(test_idle_and_stuck_connections),
         cmocka_unit_test(test_connection_limit),
         cmocka_unit_test(test_no_descriptors_left),
+        cmocka_unit_test(test_loop_sleeps),
         cmocka_unit_test(test_client_order),
         cmocka_unit_test(test_client_stream),
         cmocka_unit_test(test_client_sees_server_end),
         cmocka_unit_test(test_client_retries_on_stale_connection),
         cmocka_unit_test(test_client_errors),
+        cmocka_unit_test(test_client_acts_inside_callbacks),
         cmocka_unit_test(test_client_in_parallel),
         cmocka_unit_test(test_start_fails_cleanly),
     };
