@@ -27,11 +27,13 @@ struct rv_http_client_config {
 
 struct rv_http_client *rv_http_client_new(uv_loop_t *loop,
                                           const struct rv_http_client_config *config);
-/* Cancels what is under way: their on_done is called with -RV_ERR_CLOSED before this returns. */
+/* Cancels what is under way: their on_done is called with -RV_ERR_CLOSED before this returns. The
+ * loop must run once more to free all. The process must ignore SIGPIPE. */
 struct rv_http_client *rv_http_client_free(struct rv_http_client *c);
 
 struct rv_http_call_handler {
-    /* Streaming only (may be NULL otherwise): the head came; returns false to end the call. */
+    /* Streaming only (may be NULL otherwise): the head came; returns false to end the call, which
+     * on_done then hears of as -RV_ERR_CONFLICT. */
     bool (*on_head)(void *ctx, int status, const struct rv_http1_header *headers, size_t n);
     /* Streaming only: a piece of a body. */
     void (*on_body)(void *ctx, struct rv_str bytes);
@@ -48,7 +50,7 @@ struct rv_http_call *rv_http_client_call(struct rv_http_client *c, const char *m
                                          const char *path, const char *extra_headers,
                                          struct rv_str body, bool stream,
                                          const struct rv_http_call_handler *handler, void *ctx);
-/* Ends a call; on_done is not called. */
+/* Ends a call; on_done is not called. Fine from every callback but the call's own on_done. */
 void rv_http_call_cancel(struct rv_http_call *call);
 
 #endif
