@@ -24,10 +24,12 @@ typedef void (*rv_journal_done)(void *ctx, int result, const struct rv_error *er
 /* Reads every record (each may be NULL), then is ready for appends. The folder must exist. */
 RV_MUST_USE int rv_journal_open(uv_loop_t *loop, const char *path, rv_journal_each each, void *ctx,
                                 struct rv_journal **out, struct rv_error *err);
-/* Waits for what is under way; no callback after. NULL is fine. */
+/* No callback after. What was appended is still written: the loop must be run until it is at rest.
+ * NULL is fine. */
 struct rv_journal *rv_journal_close(struct rv_journal *j);
 void rv_journal_append(struct rv_journal *j, struct rv_str record, rv_journal_done done, void *ctx);
-/* Replaces the file by one with just these records (compaction), atomically; blocking. */
+/* Replaces the file by one with just these records (compaction), atomically; blocking.
+ * -RV_ERR_CONFLICT while appends are under way. */
 RV_MUST_USE int rv_journal_rewrite(struct rv_journal *j, const struct rv_str *records, size_t n,
                                    struct rv_error *err);
 uint64_t rv_journal_size(const struct rv_journal *j);

@@ -27,7 +27,8 @@ struct rv_registry_ops {
     const char *name;
     /* where: the engine's place (a file for sqlite, ignored by memory). */
     int (*open)(uv_loop_t *loop, const char *where, struct rv_registry **out, struct rv_error *err);
-    /* Waits for writes under way; no callback after. */
+    /* No callback after. What was given is still written: the loop must be run until it is at
+     * rest. */
     void (*close)(struct rv_registry *r);
     /* All records in byte order of keys. -RV_ERR_CORRUPT names the record (INV-5). */
     int (*load)(struct rv_registry *r, rv_registry_each each, void *ctx, struct rv_error *err);
