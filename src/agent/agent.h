@@ -158,11 +158,13 @@ struct rv_agent_effect {
     };
 };
 
+/* The effects own all that they point to: they outlive the agent and its next step. */
+struct rv_agent_hold; /* private: releases what is not in the arena */
 struct rv_agent_effects {
     struct rv_agent_effect *v;
     size_t n, cap;
     struct rv_arena arena;
-    struct rv_agent *agent;
+    struct rv_agent_hold *holds;
 };
 void rv_agent_effects_clear(struct rv_agent_effects *e);
 void rv_agent_effects_free(struct rv_agent_effects *e);

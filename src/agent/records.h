@@ -9,6 +9,17 @@
 #include "base/prng.h"
 #include "base/vec.h"
 
+/* Where the checkpoint of a record is: INV-23, INV-35. */
+enum rv_agent_kept {
+    RV_KEPT_NO,      /* not written, or writing failed */
+    RV_KEPT_WRITING, /* on its way to the disk */
+    RV_KEPT_YES      /* durable, or its framework does not checkpoint */
+};
+
+struct rv_agent_uuid {
+    uint8_t b[16];
+};
+
 /* One task's updates, in order; the first is the one under way: INV-36. */
 struct rv_agent_update {
     struct rv_task_status status;
@@ -35,6 +46,11 @@ struct rv_agent_task {
     int64_t retry_ms;
     bool kill_pending; /* killed before it reached the executor: INV-41 */
     int64_t kill_grace_ms;
+    enum rv_agent_kept kept;
+    uint64_t write;                    /* the checkpoint under way of the record itself */
+    bool writing;                      /* one of an update is under way: one after the other */
+    bool sent;                         /* the first update was sent to this master */
+    RV_VEC(struct rv_agent_uuid) seen; /* of latest updates, to know repeated ones */
 };
 
 enum rv_agent_executor_state {
@@ -62,6 +78,13 @@ struct rv_agent_executor {
     enum rv_reason reason;         /* why it is being ended, for its tasks */
     char *message;
     int64_t started_ns, ended_ns;
+    enum rv_agent_kept kept;
+    uint64_t write;
+    bool started;   /* the container was asked for */
+    bool got_task;  /* a task was given to it */
+    bool destroyed; /* its end was asked for */
+    bool recovered; /* it ran before the agent, and is not back yet: INV-18 */
+    bool checked;   /* it is in the list of those to look at when the step ends */
 };
 
 struct rv_agent_framework {
@@ -70,6 +93,19 @@ struct rv_agent_framework {
     bool terminating;
     struct rv_map executors; /* id -> rv_agent_executor */
     RV_VEC(struct rv_agent_executor *) completed;
+    struct rv_map tasks; /* id -> rv_agent_task: those of all executors that are not completed */
+    enum rv_agent_kept kept;
+    uint64_t write;
+};
+
+/* An update about a task that the agent has no record of: refused, or unknown in reconciliation.
+ * Resent until acknowledged like others, but not checkpointed: a master that the agent registers
+ * with again asks again. */
+struct rv_agent_stray {
+    char *framework_id;
+    struct rv_task_status status;
+    struct rv_timer timer;
+    int64_t retry_ms;
 };
 
 struct rv_agent_garbage {
@@ -80,11 +116,11 @@ struct rv_agent_garbage {
 struct rv_agent_counters {
 #define RV_AGENT_COUNTERS(X)                                                                       \
     X(executors_registering_total)                                                                 \
-    X(executors_terminated) X(executors_preempted) X(valid_status_updates)                         \
-        X(invalid_status_updates) X(valid_framework_messages) X(invalid_framework_messages)        \
-            X(container_launch_errors) X(recovery_errors) X(tasks_finished) X(tasks_failed)        \
-                X(tasks_killed) X(tasks_lost) X(tasks_gone) X(registrations) X(reregistrations)    \
-                    X(updates_resent)
+    X(executors_terminated)                                                                        \
+    X(executors_preempted) X(valid_status_updates) X(invalid_status_updates)                       \
+        X(valid_framework_messages) X(invalid_framework_messages) X(container_launch_errors)       \
+            X(recovery_errors) X(tasks_finished) X(tasks_failed) X(tasks_killed) X(tasks_lost)     \
+                X(tasks_gone) X(registrations) X(reregistrations) X(updates_resent)
 #define X(name) uint64_t name;
     RV_AGENT_COUNTERS(X)
 #undef X
@@ -120,6 +156,15 @@ struct rv_agent {
     bool stopping;
     struct rv_agent_counters counters;
     char *problem;
+    bool master_known; /* a leader was found; false: its messages are ignored, INV-3 */
+    enum rv_agent_kept info_kept;
+    uint64_t write;
+    RV_VEC(struct rv_agent_stray *) strays;
+    RV_VEC(struct rv_agent_executor *) check; /* may be done with; looked at when the step ends */
+    struct rv_timer stop;                     /* the process ends at the latest then */
+    int stop_status;
+    char *stop_message;
+    struct rv_agent_effects *out; /* of the step under way */
 };
 
 #endif

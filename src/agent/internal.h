@@ -1,0 +1,201 @@
+/*
+ * What the files of the agent's core share. Records are made and changed in here alone; each
+ * function works within one step, whose effects go to a->out.
+ *
+ * Completed tasks are released only by being pushed out of their ring; executors and frameworks are
+ * completed, and so may be released, only in rv_agent_sweep at the end of a step: within a step no
+ * pointer to a record goes stale.
+ */
+#ifndef RV_AGENT_INTERNAL_H
+#define RV_AGENT_INTERNAL_H
+
+#include <stdlib.h>
+
+#include "agent/records.h"
+#include "base/assert.h"
+#include "base/log.h"
+
+/* No update is taken from an executor while so many of the task wait for the scheduler. */
+#define RV_AGENT_UPDATES_MAX 1000
+#define RV_AGENT_SEEN_MAX 64
+#define RV_AGENT_STRAYS_MAX 10000
+#define RV_AGENT_STOP_MS 5000
+#define RV_AGENT_PING_TIMEOUT_MS 75000
+
+enum rv_agent_timer_kind {
+    RV_TIMER_REGISTRATION = 1,
+    RV_TIMER_PING,
+    RV_TIMER_RECONNECT,
+    RV_TIMER_STOP,
+    RV_TIMER_EXECUTOR,
+    RV_TIMER_HEARTBEAT,
+    RV_TIMER_RETRY,
+    RV_TIMER_STRAY,
+    RV_TIMER_GARBAGE
+};
+
+/* --- effects.c --- */
+/* The effect is zeroed; fill it before the next call. */
+struct rv_agent_effect *rv_agent_emit(struct rv_agent *a, enum rv_agent_effect_kind kind);
+void rv_agent_log_text(struct rv_agent *a, int level, const char *text); /* in the arena */
+#define rv_agent_log(a, level, ...)                                                                \
+    rv_agent_log_text((a), (level), rv_arena_printf(&(a)->out->arena, __VA_ARGS__))
+/* message is copied; NULL: none. */
+void rv_agent_reply(struct rv_agent *a, uint64_t request, int status, const char *message);
+/* Fill the call, the event after this. */
+struct rv_agent_call *rv_agent_send_master(struct rv_agent *a, enum rv_agent_call_type type);
+struct rv_executor_event *rv_agent_send_stream(struct rv_agent *a, uint64_t stream,
+                                               enum rv_executor_event_type type);
+void rv_agent_destroy_container(struct rv_agent *a, struct rv_agent_executor *ex);
+
+/* Copies that live until the effects are cleared. */
+char *rv_agent_hold_string(struct rv_agent *a, const char *s);
+struct rv_task_status *rv_agent_hold_status(struct rv_agent *a, const struct rv_task_status *s);
+struct rv_task_info *rv_agent_hold_task(struct rv_agent *a, const struct rv_task_info *t);
+struct rv_executor_info *rv_agent_hold_executor(struct rv_agent *a,
+                                                const struct rv_executor_info *e);
+struct rv_framework_info *rv_agent_hold_framework(struct rv_agent *a,
+                                                  const struct rv_framework_info *f);
+struct rv_resources *rv_agent_hold_resources(struct rv_agent *a, const struct rv_resources *r);
+struct rv_agent_info *rv_agent_hold_info(struct rv_agent *a, const struct rv_agent_info *i);
+struct rv_launch *rv_agent_hold_launch(struct rv_agent *a, const struct rv_agent_executor *ex);
+
+/* Writes; each returns the number of its checkpoint. */
+uint64_t rv_agent_write_info(struct rv_agent *a);
+uint64_t rv_agent_write_framework(struct rv_agent *a, const struct rv_agent_framework *fw);
+uint64_t rv_agent_write_executor(struct rv_agent *a, const struct rv_agent_executor *ex);
+uint64_t rv_agent_write_executor_done(struct rv_agent *a, const struct rv_agent_executor *ex);
+uint64_t rv_agent_write_task(struct rv_agent *a, const struct rv_agent_task *t);
+uint64_t rv_agent_write_update(struct rv_agent *a, const struct rv_agent_task *t,
+                               const struct rv_task_status *s);
+uint64_t rv_agent_write_acknowledged(struct rv_agent *a, const struct rv_agent_task *t,
+                                     const uint8_t uuid[16]);
+void rv_agent_write_done(struct rv_agent *a, uint64_t seq, bool ok, const char *message);
+void rv_agent_pending_free(struct rv_agent *a);
+
+/* --- agent.c --- */
+struct rv_str rv_agent_number_key(const uint64_t *number);
+struct rv_agent_framework *rv_agent_framework_find(const struct rv_agent *a, const char *id);
+/* Of a framework that is not completed; NULL: there is none. */
+struct rv_agent_framework *rv_agent_framework_make(struct rv_agent *a,
+                                                   const struct rv_framework_info *info);
+struct rv_agent_framework *rv_agent_framework_free(struct rv_agent_framework *fw);
+void rv_agent_check_executor(struct rv_agent *a, struct rv_agent_executor *ex);
+void rv_agent_sweep(struct rv_agent *a);
+void rv_agent_stop(struct rv_agent *a, int status, const char *why);
+void rv_agent_stop_check(struct rv_agent *a);
+
+/* --- registration.c --- */
+void rv_agent_master_found(struct rv_agent *a);
+void rv_agent_master_none(struct rv_agent *a);
+void rv_agent_master_lost(struct rv_agent *a);
+void rv_agent_master_refused(struct rv_agent *a, int status);
+void rv_agent_master_event(struct rv_agent *a, const struct rv_agent_event *e);
+void rv_agent_registration_due(struct rv_agent *a);
+void rv_agent_ping_due(struct rv_agent *a);
+void rv_agent_info_written(struct rv_agent *a, bool ok, const char *message);
+/* Leaves the master, if any; no try is planned. */
+void rv_agent_unlink(struct rv_agent *a, enum rv_agent_link link);
+
+/* --- launch.c --- */
+void rv_agent_run_tasks(struct rv_agent *a, const struct rv_agent_event *e);
+void rv_agent_update_framework(struct rv_agent *a, const struct rv_framework_info *info);
+/* Does what is possible now: launches the container, gives tasks to the executor. */
+void rv_agent_progress(struct rv_agent *a, struct rv_agent_executor *ex);
+void rv_agent_kill_task(struct rv_agent *a, const struct rv_agent_event *e);
+void rv_agent_send_kill(struct rv_agent *a, struct rv_agent_task *t, int64_t grace_ms);
+void rv_agent_framework_written(struct rv_agent *a, struct rv_agent_framework *fw, bool ok,
+                                const char *message);
+void rv_agent_executor_written(struct rv_agent *a, struct rv_agent_executor *ex, bool ok,
+                               const char *message);
+void rv_agent_task_written(struct rv_agent *a, struct rv_agent_task *t, bool ok,
+                           const char *message);
+/* Ends all tasks that wait for a container that cannot be made for want of a checkpoint. */
+void rv_agent_refuse_unstarted(struct rv_agent *a, struct rv_agent_framework *fw,
+                               const char *message);
+
+/* --- executors.c --- */
+struct rv_agent_executor *rv_agent_executor_make(struct rv_agent *a, struct rv_agent_framework *fw,
+                                                 const struct rv_executor_info *info,
+                                                 const char *container_id, const char *directory,
+                                                 const char *user);
+struct rv_agent_executor *rv_agent_executor_free(struct rv_agent_executor *ex);
+/* Adds a queued task. */
+struct rv_agent_task *rv_agent_task_make(struct rv_agent_executor *ex,
+                                         const struct rv_task_info *info);
+struct rv_agent_task *rv_agent_task_free(struct rv_agent_task *t);
+void rv_agent_executor_call(struct rv_agent *a, uint64_t request, uint64_t stream,
+                            const struct rv_executor_call *c);
+void rv_agent_stream_closed(struct rv_agent *a, uint64_t stream);
+/* Asks it to end, then makes it; reason and message are for its tasks (NONE, NULL: the usual). */
+void rv_agent_executor_shutdown(struct rv_agent *a, struct rv_agent_executor *ex);
+void rv_agent_executor_destroy(struct rv_agent *a, struct rv_agent_executor *ex,
+                               enum rv_reason reason, const char *message);
+/* Nothing of it is left. */
+struct rv_agent_end {
+    bool has_status;
+    int32_t status; /* wait status */
+    enum rv_reason reason;
+    const char *message;
+    const struct rv_blob *limitation;
+    bool rebooted, recovered;
+};
+void rv_agent_executor_ended(struct rv_agent *a, struct rv_agent_executor *ex,
+                             const struct rv_agent_end *end);
+void rv_agent_container_launched(struct rv_agent *a, const struct rv_agent_input *in);
+void rv_agent_container_exited(struct rv_agent *a, const struct rv_agent_input *in);
+void rv_agent_executor_due(struct rv_agent *a, struct rv_agent_executor *ex);
+void rv_agent_heartbeat_due(struct rv_agent *a, struct rv_agent_executor *ex);
+void rv_agent_shutdown_framework(struct rv_agent *a, const char *id);
+void rv_agent_shutdown_executor(struct rv_agent *a, const char *framework_id,
+                                const char *executor_id);
+void rv_agent_message_to_executor(struct rv_agent *a, const struct rv_agent_event *e);
+/* Resources of executor and live tasks, told to the container if it runs. */
+void rv_agent_executor_resize(struct rv_agent *a, struct rv_agent_executor *ex);
+void rv_agent_disconnect(struct rv_agent *a, struct rv_agent_executor *ex);
+
+/* --- updates.c --- */
+/* A status made by the agent itself. Strings are borrowed. */
+void rv_agent_task_end(struct rv_agent *a, struct rv_agent_task *t, enum rv_task_state state,
+                       enum rv_reason reason, const char *message, const struct rv_blob *rest);
+/* DROPPED, or LOST to a framework that does not know that. */
+enum rv_task_state rv_agent_dropped(const struct rv_framework_info *f);
+/* From its executor: 0 or an HTTP status with the reason. */
+int rv_agent_executor_update(struct rv_agent *a, struct rv_agent_executor *ex,
+                             const struct rv_task_status *s, const char **why);
+void rv_agent_updates_write(struct rv_agent *a, struct rv_agent_task *t);
+void rv_agent_update_written(struct rv_agent *a, struct rv_agent_task *t, const uint8_t uuid[16],
+                             bool ok, const char *message);
+void rv_agent_updates_send(struct rv_agent *a, struct rv_agent_task *t);
+void rv_agent_updates_resume(struct rv_agent *a); /* registered: all that waits goes out */
+void rv_agent_updates_pause(struct rv_agent *a);  /* no master */
+void rv_agent_acknowledge(struct rv_agent *a, const char *framework_id, const char *task_id,
+                          const uint8_t uuid[16]);
+void rv_agent_retry_due(struct rv_agent *a, struct rv_agent_task *t);
+/* Its updates are all acknowledged, or nobody wants them. */
+void rv_agent_task_complete(struct rv_agent *a, struct rv_agent_task *t);
+/* Records it without sending: recovery. s is borrowed. */
+void rv_agent_update_push(struct rv_agent *a, struct rv_agent_task *t,
+                          const struct rv_task_status *s, bool durable);
+void rv_agent_update_pop(struct rv_agent_task *t);
+void rv_agent_stray(struct rv_agent *a, const char *framework_id, const char *task_id,
+                    enum rv_task_state state, enum rv_reason reason, const char *message);
+void rv_agent_stray_due(struct rv_agent *a, struct rv_agent_stray *s);
+void rv_agent_strays_clear(struct rv_agent *a);
+void rv_agent_reconcile(struct rv_agent *a, const struct rv_agent_event *e);
+void rv_agent_refuse_operation(struct rv_agent *a, const struct rv_agent_event *e);
+
+/* --- recovery.c --- */
+void rv_agent_recover(struct rv_agent *a, const struct rv_agent_recovered *r);
+/* Whether the executors are back; then the agent may register. */
+void rv_agent_recovery_check(struct rv_agent *a);
+void rv_agent_reconnect_due(struct rv_agent *a);
+
+/* --- gc.c --- */
+void rv_agent_garbage_add(struct rv_agent *a, const char *path);
+void rv_agent_garbage_due(struct rv_agent *a, struct rv_agent_garbage *g);
+void rv_agent_garbage_clear(struct rv_agent *a);
+char *rv_agent_directory(const struct rv_agent *a, const char *framework_id,
+                         const char *executor_id, const char *container_id);
+
+#endif

@@ -1,0 +1,245 @@
+/*
+ * Recovery: from the checkpoints of an earlier agent to the records, and what to do with executors
+ * that outlived it or did not.
+ *
+ * What always holds: the agent keeps its id (INV-17); it registers only when all executors that
+ * still live are back, or their time is over (INV-18); what it hears after is the same as if it had
+ * never been away. Records come in the order they were written; one that does not fit is counted
+ * and passed over, never a reason to stop. Containers that no record names are destroyed.
+ */
+#include "agent/internal.h"
+
+static void bad_record(struct rv_agent *a, const struct rv_checkpoint *c) {
+    a->counters.recovery_errors++;
+    rv_agent_log(a, RV_LOG_ERROR, "checkpoint %llu does not fit what is there: passed over",
+                 (unsigned long long)c->seq);
+}
+
+/* --- replay --- */
+
+static void replay_agent(struct rv_agent *a, const struct rv_checkpoint *c, bool *rebooted) {
+    if (!c->agent || !c->agent->id.v) {
+        bad_record(a, c);
+        return;
+    }
+    free((char *)(uintptr_t)a->info.id.v);
+    a->info.id.v = rv_strdup(c->agent->id.v);
+    *rebooted = c->boot_id && a->config.boot_id && !rv_streq(c->boot_id, a->config.boot_id);
+}
+
+static void replay_framework(struct rv_agent *a, const struct rv_checkpoint *c) {
+    struct rv_agent_framework *fw;
+
+    if (!c->framework || !c->framework->id.v) {
+        bad_record(a, c);
+        return;
+    }
+    fw = rv_agent_framework_make(a, c->framework);
+    rv_framework_info_free(&fw->info);
+    fw->info = (struct rv_framework_info){0};
+    rv_framework_info_copy(&fw->info, c->framework);
+    fw->info.checkpoint = true; /* else it would not be here */
+    fw->kept = RV_KEPT_YES;
+}
+
+static void forget_tasks(struct rv_agent *a, struct rv_agent_executor *ex) {
+    struct rv_agent_task *t;
+
+    for (size_t i = 0; rv_map_next(&ex->tasks, &i, NULL, (void **)&t);) {
+        rv_agent_task_complete(a, t);
+    }
+}
+
+/* Its record says that nothing of it is left: only its sandbox may be there. */
+static void replay_done(struct rv_agent *a, struct rv_agent_executor *ex) {
+    forget_tasks(a, ex);
+    ex->state = RV_EXECUTOR_TERMINATED;
+    ex->kept = RV_KEPT_NO; /* it is written already that it is done */
+    rv_map_remove(&a->containers, rv_str(ex->container_id.v));
+    rv_agent_garbage_add(a, ex->directory);
+    rv_agent_check_executor(a, ex);
+    rv_agent_sweep(a);
+}
+
+static void replay_executor(struct rv_agent *a, const struct rv_checkpoint *c) {
+    const struct rv_launch *l = c->launch;
+    struct rv_agent_framework *fw;
+    struct rv_agent_executor *ex;
+
+    fw = rv_agent_framework_find(a, c->framework_id.v);
+    if (!l || !l->executor || !l->executor->id.v || !l->container_id.v || !l->directory || !fw ||
+        rv_map_gets(&a->containers, l->container_id.v)) {
+        bad_record(a, c);
+        return;
+    }
+    ex = rv_map_gets(&fw->executors, l->executor->id.v);
+    if (ex) {
+        replay_done(a, ex); /* an earlier run, of which the last record is missing */
+        fw = rv_agent_framework_make(a, &fw->info);
+    }
+    ex = rv_agent_executor_make(a, fw, l->executor, l->container_id.v, l->directory, l->user);
+    ex->kept = RV_KEPT_YES;
+    ex->started = true;
+}
+
+static void replay_task(struct rv_agent *a, const struct rv_checkpoint *c) {
+    struct rv_agent_framework *fw = rv_agent_framework_find(a, c->framework_id.v);
+    struct rv_agent_executor *ex = fw ? rv_map_gets(&fw->executors, c->executor_id.v) : NULL;
+    struct rv_agent_task *t;
+
+    if (!ex || !c->task || !c->task->id.v || rv_map_gets(&fw->tasks, c->task->id.v)) {
+        bad_record(a, c);
+        return;
+    }
+    t = rv_agent_task_make(ex, c->task);
+    t->kept = RV_KEPT_YES;
+    t->place = RV_TASK_LAUNCHED; /* perhaps: the executor will tell */
+}
+
+static void replay_update(struct rv_agent *a, const struct rv_checkpoint *c) {
+    struct rv_agent_framework *fw = rv_agent_framework_find(a, c->framework_id.v);
+    const char *id = c->status ? c->status->task_id.v : NULL;
+    struct rv_agent_task *t = fw ? rv_map_gets(&fw->tasks, id) : NULL;
+
+    if (!t || !c->status->has_uuid) {
+        bad_record(a, c);
+    } else if (t->place != RV_TASK_TERMINATED) {
+        rv_agent_update_push(a, t, c->status, true);
+        t->executor->got_task = true;
+    }
+}
+
+static void replay_acknowledged(struct rv_agent *a, const struct rv_checkpoint *c) {
+    struct rv_agent_framework *fw = rv_agent_framework_find(a, c->framework_id.v);
+    struct rv_agent_task *t = fw ? rv_map_gets(&fw->tasks, c->task_id.v) : NULL;
+
+    if (!t || t->updates.n == 0 || memcmp(t->updates.v[0].status.uuid, c->uuid, 16) != 0) {
+        bad_record(a, c);
+        return;
+    }
+    rv_agent_update_pop(t);
+    if (t->updates.n == 0 && t->place == RV_TASK_TERMINATED) {
+        rv_agent_task_complete(a, t);
+    }
+}
+
+static void replay(struct rv_agent *a, const struct rv_checkpoint *c, bool *rebooted) {
+    struct rv_agent_executor *ex;
+
+    switch (c->kind) {
+    case RV_CHECKPOINT_AGENT:
+        replay_agent(a, c, rebooted);
+        break;
+    case RV_CHECKPOINT_FRAMEWORK:
+        replay_framework(a, c);
+        break;
+    case RV_CHECKPOINT_EXECUTOR:
+        replay_executor(a, c);
+        break;
+    case RV_CHECKPOINT_TASK:
+        replay_task(a, c);
+        break;
+    case RV_CHECKPOINT_UPDATE:
+        replay_update(a, c);
+        break;
+    case RV_CHECKPOINT_ACKNOWLEDGED:
+        replay_acknowledged(a, c);
+        break;
+    case RV_CHECKPOINT_EXECUTOR_DONE:
+        ex = rv_map_gets(&a->containers, c->container_id.v);
+        if (ex) {
+            replay_done(a, ex);
+        } else {
+            bad_record(a, c);
+        }
+        break;
+    case RV_CHECKPOINT_KIND_MAX:
+        bad_record(a, c);
+        break;
+    }
+}
+
+/* --- what is left --- */
+
+static bool is_alive(const struct rv_agent_recovered *r, const char *id) {
+    for (size_t i = 0; i < r->n_alive; i++) {
+        if (rv_streq(r->alive[i].v, id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void settle(struct rv_agent *a, struct rv_agent_executor *ex, bool alive, bool rebooted) {
+    struct rv_agent_end end = {.reason = RV_REASON_NONE, .rebooted = rebooted, .recovered = true};
+
+    if (!alive) {
+        rv_agent_executor_ended(a, ex, &end);
+        return;
+    }
+    ex->state = RV_EXECUTOR_RUNNING;
+    ex->launched = ex->recovered = true;
+    a->recovering = true;
+    rv_agent_executor_resize(a, ex);
+}
+
+void rv_agent_recover(struct rv_agent *a, const struct rv_agent_recovered *r) {
+    bool rebooted = false;
+    struct rv_agent_framework *fw;
+    struct rv_agent_executor *ex;
+
+    for (size_t i = 0; i < r->n; i++) {
+        replay(a, &r->records[i], &rebooted);
+    }
+    /* A new boot id must be kept, else the next start would see a reboot again. */
+    a->info_kept = a->info.id.v && !rebooted ? RV_KEPT_YES : RV_KEPT_NO;
+    for (size_t i = 0; i < r->n_alive; i++) {
+        if (!rv_map_gets(&a->containers, r->alive[i].v)) {
+            const char *id = rv_agent_hold_string(a, r->alive[i].v);
+            rv_agent_emit(a, RV_AGENT_DESTROY_CONTAINER)->container.v = id;
+        }
+    }
+    for (size_t i = 0; rv_map_next(&a->containers, &i, NULL, (void **)&ex);) {
+        settle(a, ex, !rebooted && is_alive(r, ex->container_id.v), rebooted);
+    }
+    for (size_t i = 0; rv_map_next(&a->frameworks, &i, NULL, (void **)&fw);) {
+        if (rv_map_count(&fw->executors) == 0) {
+            rv_map_remove(&a->frameworks, rv_str(fw->id.v));
+            rv_agent_framework_free(fw);
+        }
+    }
+    if (a->recovering) {
+        rv_timer_set(&a->timers, &a->reconnect, a->now_ms + a->config.executor_reregistration_ms);
+    }
+}
+
+void rv_agent_recovery_check(struct rv_agent *a) {
+    struct rv_agent_executor *ex;
+
+    if (!a->recovering) {
+        return;
+    }
+    for (size_t i = 0; rv_map_next(&a->containers, &i, NULL, (void **)&ex);) {
+        if (ex->recovered) {
+            return;
+        }
+    }
+    a->recovering = false;
+    rv_timer_cancel(&a->timers, &a->reconnect);
+    if (a->master_known) {
+        rv_agent_master_found(a);
+    }
+}
+
+/* Who is not back by now will not come back: INV-18. The check follows at the end of the step. */
+void rv_agent_reconnect_due(struct rv_agent *a) {
+    struct rv_agent_executor *ex;
+
+    for (size_t i = 0; rv_map_next(&a->containers, &i, NULL, (void **)&ex);) {
+        if (ex->recovered) {
+            ex->recovered = false;
+            rv_agent_executor_destroy(a, ex, RV_REASON_EXECUTOR_REREGISTRATION_TIMEOUT,
+                                      "The executor did not come back to the restarted agent");
+        }
+    }
+}
