@@ -1,0 +1,64 @@
+/* reeve VERB [arguments]: one table of verbs. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "cli/verbs.h"
+#include "daemon/run.h"
+#include "daemon/version.h"
+
+static int version(int argc, char **argv) {
+    (void)argc;
+    (void)argv;
+    printf("reeve %s (v1 API %s)\n", RV_VERSION, RV_API_VERSION);
+    return 0;
+}
+
+static int flag_reference(int argc, char **argv) {
+    (void)argc;
+    (void)argv;
+    return rv_run_flag_reference();
+}
+
+struct verb {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *about;
+};
+
+static const struct verb verbs[] = {
+    {"local", rv_run_local, "run a master and agents on this machine"},
+    {"master", rv_run_master, "run a master"},
+    {"agent", rv_run_agent, "run an agent"},
+    {"run", rv_cli_run, "run a command on the cluster, with its output"},
+    {"ps", rv_cli_ps, "list tasks"},
+    {"logs", rv_cli_logs, "show what a task wrote"},
+    {"kill", rv_cli_kill, "end a task"},
+    {"nodes", rv_cli_nodes, "list agents"},
+    {"frameworks", rv_cli_frameworks, "list frameworks"},
+    {"roles", rv_cli_roles, "list roles"},
+    {"state", rv_cli_state, "show the whole state as JSON"},
+    {"flags", flag_reference, "print the reference of all flags"},
+    {"version", version, "print the version"},
+};
+
+static int usage(FILE *out, int status) {
+    fputs("reeve VERB [arguments]; reeve VERB --help says more\n\n", out);
+    for (size_t i = 0; i < RV_COUNT(verbs); i++)
+        fprintf(out, "  %-11s %s\n", verbs[i].name, verbs[i].about);
+    return status;
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2)
+        return usage(stderr, 2);
+    if (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
+        return usage(stdout, 0);
+    if (!strcmp(argv[1], "--version"))
+        return version(0, NULL);
+    for (size_t i = 0; i < RV_COUNT(verbs); i++)
+        if (!strcmp(argv[1], verbs[i].name))
+            return verbs[i].run(argc - 2, argv + 2);
+    fprintf(stderr, "reeve: there is no verb \"%s\"\n\n", argv[1]);
+    return usage(stderr, 2);
+}
