@@ -19,10 +19,11 @@ struct rv_http_call;   /* one request under way */
 struct rv_http_client_config {
     const char *host; /* name or address; resolved at each connect */
     uint16_t port;
-    unsigned connect_timeout_ms; /* 5,000 */
-    unsigned call_timeout_ms;    /* for a whole non-streaming answer; 30,000; 0: none */
-    unsigned idle_close_ms;   /* a kept connection is closed after so long without a call; 5,000 */
-    unsigned max_connections; /* calls in parallel; further ones queue; 1 keeps strict order */
+    unsigned connect_timeout_ms; /* name and connection together; 0: 5,000 */
+    unsigned call_timeout_ms;    /* for a whole answer that is no stream, from when the call is sent
+                                  * on; 0: none */
+    unsigned idle_close_ms;      /* a kept connection is closed after so long; 0: 5,000 */
+    unsigned max_connections;    /* calls in parallel; further ones queue; 0 is 1: strict order */
 };
 
 struct rv_http_client *rv_http_client_new(uv_loop_t *loop,
