@@ -25,7 +25,7 @@ struct rv_http1_handler {
 };
 
 struct rv_http1_parser;
-/* head_request: no body follows whatever the headers say. */
+/* Copies the handler. Not for answers to HEAD requests, whose length announces no body. */
 struct rv_http1_parser *rv_http1_parser_new(const struct rv_http1_handler *handler, void *ctx);
 struct rv_http1_parser *rv_http1_parser_free(struct rv_http1_parser *p);
 /* Feeds bytes; -RV_ERR_INVALID or -RV_ERR_LIMIT (head over 64 KiB) ends the connection. */

@@ -460,9 +460,6 @@ static int read_map(struct json_in *j, ProtobufCMessage *m, struct rv_wire_path 
         struct rv_wire_path key_at = {path, &type->fields[0], RV_WIRE_NO_INDEX};
         struct rv_wire_path value_at = {path, &type->fields[1], RV_WIRE_NO_INDEX};
         union rv_wire_value key, value, entry = {.message = rv_wire_new(j->in, type)};
-        if (!entry.message) {
-            return rv_wire_fail(j->in, RV_ERR_LIMIT, path, "takes too much memory");
-        }
         struct rv_str name;
         if ((r = read_name(j, &key_at, &name)) < 0 ||
             (r = set_scalar(j, &key_at, name, true, &key)) < 0) {
@@ -544,9 +541,6 @@ static int read_message(struct json_in *j, const ProtobufCMessageDescriptor *typ
         return bad(j, path, "expected an object");
     }
     ProtobufCMessage *m = rv_wire_new(j->in, type);
-    if (!m) {
-        return rv_wire_fail(j->in, RV_ERR_LIMIT, path, "takes too much memory");
-    }
     unsigned hint = 0;
     int r = enter(j, path);
     for (bool first = true; r == 0; first = false) {

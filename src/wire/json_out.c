@@ -5,6 +5,7 @@
  * Nothing is allocated but the buffer, and an arena while raw or merged nodes are decoded.
  */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/assert.h"
@@ -116,7 +117,7 @@ static void put_float(struct rv_buf *b, float f) {
     if (isfinite(f)) {
         char text[RV_WIRE_NUMBER_MAX];
         for (int precision = 6; precision <= 9; precision++) {
-            (void)__builtin_snprintf(text, sizeof text, "%.*g", precision, d);
+            (void)snprintf(text, sizeof text, "%.*g", precision, d);
             if (strtof(text, NULL) == f) {
                 d = strtod(text, NULL);
                 break;

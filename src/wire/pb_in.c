@@ -189,9 +189,6 @@ static int read_submessage(struct rv_wire_in *in, ProtobufCMessage *m,
         v.message = *(ProtobufCMessage **)rv_wire_member(m, f->offset);
     } else {
         v.message = rv_wire_new(in, (const ProtobufCMessageDescriptor *)f->descriptor);
-        if (!v.message) {
-            return rv_wire_fail(in, RV_ERR_LIMIT, path, "takes too much memory");
-        }
         store(in, m, f, &v);
         in->maps = in->maps || rv_wire_is_map(f);
     }
@@ -270,9 +267,6 @@ int rv_wire_pb_in(struct rv_wire_in *in, const ProtobufCMessageDescriptor *type,
     static const uint8_t nothing[1];
     const uint8_t *p = bytes.n > 0 ? (const uint8_t *)bytes.s : nothing;
     ProtobufCMessage *m = rv_wire_new(in, type);
-    if (!m) {
-        return rv_wire_fail(in, RV_ERR_LIMIT, NULL, "takes too much memory");
-    }
     int r = read_piece(in, m, (struct piece){p, p + bytes.n}, NULL, 1);
     if (r == 0) {
         r = rv_wire_finish(in, m);

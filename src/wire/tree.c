@@ -8,6 +8,7 @@
 #include "wire/tree.h"
 
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/assert.h"
@@ -57,7 +58,7 @@ int rv_wire_fail(struct rv_wire_in *in, enum rv_err code, const struct rv_wire_p
     va_start(args, format);
     char text[256];
     /* All formats are ours; what they print of the input they cut short themselves. */
-    (void)__builtin_vsnprintf(text, sizeof text, format, args);
+    (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
     rv_buf_puts(&b, text);
     return rv_error_set(in->err, code, "%s", b.data);
@@ -68,15 +69,15 @@ int rv_wire_count(struct rv_wire_in *in, const struct rv_wire_path *path) {
         return rv_wire_fail(in, RV_ERR_LIMIT, path, "more than %zu fields in one message",
                             in->limits->max_fields);
     }
+    if (in->arena->total > in->arena_max) {
+        return rv_wire_fail(in, RV_ERR_LIMIT, path, "takes too much memory");
+    }
     return 0;
 }
 
 ProtobufCMessage *rv_wire_new(struct rv_wire_in *in, const ProtobufCMessageDescriptor *type) {
     size_t words = (type->n_fields + 63) / 64;
     size_t size = seen_offset(type) + words * sizeof(uint64_t);
-    if (in->arena->total + size > in->arena_max) {
-        return NULL;
-    }
     ProtobufCMessage *m = (ProtobufCMessage *)rv_arena_alloc(in->arena, size);
     protobuf_c_message_init(type, m);
     if (words > 0) {
@@ -126,7 +127,6 @@ static int compare_keyed(const void *a, const void *b) {
 /* Completes the entries and keeps the last one of each key, in the order of the input. */
 static int finish_map(struct rv_wire_in *in, ProtobufCMessage *m, const ProtobufCFieldDescriptor *f,
                       const struct rv_wire_path *up) {
-    static char empty[1] = "";
     size_t *n = rv_wire_count_of(m, f);
     ProtobufCMessage **entries = *(ProtobufCMessage ***)rv_wire_member(m, f->offset);
     for (size_t i = 0; i < *n; i++) {
@@ -142,7 +142,8 @@ static int finish_map(struct rv_wire_in *in, ProtobufCMessage *m, const Protobuf
                 struct rv_wire_path at = {up, f, i}, at_part = {&at, part, RV_WIRE_NO_INDEX};
                 return rv_wire_fail(in, RV_ERR_INVALID, &at_part, "required");
             }
-            rv_wire_set(entries[i], part, &(union rv_wire_value){.string = empty});
+            union rv_wire_value empty = {.string = rv_arena_strdup(in->arena, "")};
+            rv_wire_set(entries[i], part, &empty);
         }
     }
     if (*n < 2) {

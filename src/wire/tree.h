@@ -25,7 +25,7 @@ struct rv_wire_in {
     const struct rv_wire_limits *limits;
     struct rv_arena *arena;
     struct rv_error *err;
-    size_t arena_max; /* the arena's total may not pass this */
+    size_t arena_max; /* over this total of the arena the decode ends */
     size_t n_fields;  /* seen so far */
     bool incomplete;  /* a message lacked a required field when its piece ended */
     bool maps;        /* there is a map: keys may repeat */
@@ -49,10 +49,10 @@ union rv_wire_value {
 /* Sets the error, "path: text", and returns -code. path may be NULL. */
 int rv_wire_fail(struct rv_wire_in *in, enum rv_err code, const struct rv_wire_path *path,
                  const char *format, ...) RV_PRINTF(4, 5);
-/* Counts one more field, element or member against the limit. */
+/* Counts one more field, element or member against the limit, and looks at the arena's budget. */
 RV_MUST_USE int rv_wire_count(struct rv_wire_in *in, const struct rv_wire_path *path);
 
-/* A new message with its defaults; NULL when the arena is over its budget. */
+/* A new message with its defaults. */
 ProtobufCMessage *rv_wire_new(struct rv_wire_in *in, const ProtobufCMessageDescriptor *type);
 /* A message, or one piece of it, has ended. */
 void rv_wire_piece_done(struct rv_wire_in *in, const ProtobufCMessage *m);
