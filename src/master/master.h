@@ -86,7 +86,7 @@ struct rv_operator_call {
 enum rv_registry_kind {
     RV_REGISTRY_ADMIT_AGENT,      /* agent_id + agent info */
     RV_REGISTRY_MARK_UNREACHABLE, /* agent_id + wall_ns */
-    RV_REGISTRY_MARK_REACHABLE,   /* agent_id */
+    RV_REGISTRY_MARK_REACHABLE,   /* agent_id + agent info: admitted again */
     RV_REGISTRY_REMOVE_AGENT,     /* agent_id: it unregistered */
     RV_REGISTRY_MARK_GONE,        /* agent_id + wall_ns */
     RV_REGISTRY_PUT_FRAMEWORK,    /* framework */
@@ -111,7 +111,8 @@ struct rv_master_event {
     int64_t now_ms;  /* monotonic, never goes back */
     int64_t wall_ns; /* since the epoch */
     uint64_t request, stream;
-    const char *stream_id; /* the Mesos-Stream-Id header of a scheduler call, NULL: none */
+    const char *stream_id; /* the Mesos-Stream-Id header of a scheduler's or agent's call, NULL:
+                              none; an agent may leave it out */
     const char *principal; /* who calls, NULL: not authenticated */
     union {
         const struct rv_scheduler_call *scheduler;
@@ -132,7 +133,7 @@ enum rv_master_effect_kind {
     RV_MASTER_SEND_AGENT,     /* stream: agent event */
     RV_MASTER_SEND_OPERATOR,  /* stream: operator event */
     RV_MASTER_CLOSE_STREAM,   /* stream: end it after what was sent */
-    RV_MASTER_REGISTRY,       /* a write; REGISTRY_DONE follows sooner or later */
+    RV_MASTER_REGISTRY,       /* a write; REGISTRY_DONE follows sooner or later, in order */
     RV_MASTER_LOG,            /* level, message: for the operator's log */
     RV_MASTER_EFFECT_MAX
 };
@@ -154,7 +155,8 @@ enum rv_operator_event_kind {
 };
 
 /* The records are as they are when the effect is executed: the shell executes all effects of a step
- * before the next step, and records named here live until rv_effects_clear. */
+ * before the next step, and records named here live until rv_effects_clear, even those that the
+ * step removed. */
 struct rv_operator_event {
     enum rv_operator_event_kind kind;
     const struct rv_master_task *task;
@@ -181,10 +183,17 @@ struct rv_master_effect {
 struct rv_effects {
     struct rv_master_effect *v;
     size_t n, cap;
-    struct rv_arena arena;    /* holds what the effects point to */
-    struct rv_master *master; /* whose records are released by clear */
+    struct rv_arena arena; /* holds what the effects point to */
+    struct {               /* records that went while effects may show them */
+        struct rv_grave {
+            void (*free)(void *record);
+            void *record;
+        } *v;
+        size_t n, cap;
+    } graves;
 };
-void rv_effects_clear(struct rv_effects *e); /* releases what the effects borrowed */
+/* Releases what the effects borrowed. Zero-initialised effects are empty. */
+void rv_effects_clear(struct rv_effects *e);
 void rv_effects_free(struct rv_effects *e);
 
 /* What a new leader finds in the registry. */

@@ -37,7 +37,8 @@ struct rv_master_task {
     int64_t unreachable_ns;
     RV_VEC(struct rv_task_status) statuses; /* oldest first, at most max_statuses */
     struct rv_list on_agent;
-    uint32_t pins; /* effects that still show it */
+    bool kill_asked; /* a KILL came: sent again when the agent is back */
+    int64_t kill_grace_ms;
 };
 
 struct rv_master_offer {
@@ -70,7 +71,8 @@ struct rv_master_framework {
     char **suppressed_roles; /* as of the last SUBSCRIBE, UPDATE_FRAMEWORK, SUPPRESS, REVIVE */
     size_t n_suppressed_roles;
     uint64_t count_states[RV_TASK_STATE_MAX]; /* tasks that ever reached the state */
-    uint32_t pins;
+    bool removing;                             /* waits for the registry to forget it */
+    RV_VEC(struct rv_master_offer *) fresh;    /* of this pass, not sent yet; private */
 };
 
 struct rv_master_agent {
@@ -81,13 +83,16 @@ struct rv_master_agent {
     bool connected;
     uint64_t stream;
     int64_t registered_ns, reregistered_ns;
+    char stream_id[37];
     struct rv_timer ping;
     unsigned missed_pings;
+    bool ponged;   /* the last ping was answered */
+    bool removing; /* waits for the registry: unreachable, or removed */
     struct rv_list tasks;     /* rv_master_task.on_agent: not completed */
     struct rv_list executors; /* rv_master_executor.on_agent */
     struct rv_list offers;    /* rv_master_offer.on_agent */
     char *boot_id;
-    uint32_t pins;
+    uint64_t visit; /* private: the last walk that came by */
 };
 
 struct rv_master_counters {
@@ -138,12 +143,20 @@ struct rv_master {
     struct rv_map offers;       /* id -> rv_master_offer */
     struct rv_map weights;      /* role -> rv_master_weight */
     struct rv_map streams;      /* 8-byte stream number -> who has it; private to src/master */
-    struct rv_timer allocation; /* the batch interval */
+    struct rv_map marking;      /* agent id -> itself: recovered ones whose absence is being written */
+    struct rv_map addresses;    /* "ip:port" -> rv_master_agent */
+    struct rv_map subscribers;  /* 8-byte stream number -> of the operator API; private */
+    struct rv_timer allocation; /* the next pass: at the batch interval, or sooner */
+    int64_t next_batch_ms;      /* when a pass looks at every agent again */
+    int64_t last_pass_ms;
     struct rv_timer reregister; /* until recovered agents must be back */
     uint64_t next_framework, next_agent, next_offer, next_registry;
     struct rv_map pending; /* 8-byte registry seq -> what waits for it; private */
     struct rv_master_counters counters;
-    char *problem; /* rv_master_check's last answer */
+    size_t pending_frameworks, pending_agents; /* of `pending` */
+    uint64_t visits;                           /* walks over agents so far */
+    struct rv_effects *out;                    /* of the step under way */
+    struct rv_buf problem;                     /* rv_master_check's last answer */
     struct rv_buf scratch;
 };
 

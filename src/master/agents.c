@@ -1,0 +1,182 @@
+/*
+ * Agents that are registered: their calls, pings, broken streams. What always holds: an agent in
+ * m->agents is known to the allocator, and active there iff it is connected and not being removed;
+ * it has a ping timer unless it is being removed (INV-13). Registration is in registration.c, the
+ * end in removal.c.
+ */
+#include <stdlib.h>
+
+#include "master/internal.h"
+
+struct rv_master_agent *rv_master_agent_find(const struct rv_master *m, struct rv_agent_id id) {
+    return rv_map_gets(&m->agents, id.v);
+}
+
+void rv_master_agent_free(void *record) {
+    struct rv_master_agent *a = record;
+
+    rv_agent_info_free(&a->info);
+    rv_resources_free(&a->total);
+    rv_resources_free(&a->used);
+    rv_resources_free(&a->offered);
+    free((char *)(uintptr_t)a->id.v);
+    free(a->boot_id);
+    free(a);
+}
+
+struct rv_master_absent *rv_master_absent_new(const char *id, int64_t wall_ns,
+                                              const struct rv_agent_info *info) {
+    struct rv_master_absent *absent = rv_calloc(1, sizeof *absent);
+
+    absent->id = rv_strdup(id);
+    absent->wall_ns = wall_ns;
+    if (info) {
+        absent->info = rv_calloc(1, sizeof *absent->info);
+        rv_agent_info_copy(absent->info, info);
+    }
+    return absent;
+}
+
+void rv_master_absent_free(struct rv_master_absent *absent) {
+    if (!absent)
+        return;
+    free(absent->id);
+    if (absent->info)
+        rv_agent_info_free(absent->info);
+    free(absent->info);
+    free(absent);
+}
+
+/* --- pings --- */
+
+void rv_master_ping_due(struct rv_master *m, struct rv_master_agent *a) {
+    a->missed_pings = a->ponged ? 0 : a->missed_pings + 1;
+    a->ponged = false;
+    if (a->missed_pings >= m->config.max_agent_ping_timeouts) {
+        rv_master_agent_remove(m, a, RV_REGISTRY_MARK_UNREACHABLE, "it did not answer pings");
+        return;
+    }
+    rv_master_tell_agent(m, a, RV_AGENT_EVENT_PING);
+    rv_timer_set(&m->timers, &a->ping, m->now_ms + m->config.agent_ping_ms);
+}
+
+/* Those that a new leader knows from the registry and that did not come back: INV-8. */
+void rv_master_reregister_due(struct rv_master *m) {
+    struct rv_str key;
+    void *v;
+
+    for (size_t it = 0; rv_map_next(&m->recovered, &it, &key, &v);) {
+        struct rv_agent_info *info = v;
+        struct rv_master_pending *p;
+        struct rv_registry_op *op;
+
+        if (rv_map_get(&m->marking, key))
+            continue;
+        rv_map_put(&m->marking, key, info);
+        p = rv_master_pending_new(RV_REGISTRY_MARK_UNREACHABLE, info->id.v);
+        p->wall_ns = m->wall_ns;
+        op = rv_master_write(m, RV_REGISTRY_MARK_UNREACHABLE, p);
+        op->agent_id.v = p->id;
+        op->wall_ns = p->wall_ns;
+    }
+}
+
+/* --- a broken stream --- */
+
+/* The executors of a framework that does not checkpoint do not outlive an agent's restart, so its
+ * tasks count as lost at once. One that checkpoints loses nothing yet: INV-16. */
+static void lose_unchecked(struct rv_master *m, struct rv_master_agent *a) {
+    RV_LIST_EACH (&a->tasks, node, tmp) {
+        struct rv_master_task *t = RV_LIST_ENTRY(node, struct rv_master_task, on_agent);
+
+        if (t->framework->info.checkpoint)
+            continue;
+        if (!rv_task_state_terminal(t->state))
+            rv_master_task_lose(m, t, RV_TASK_LOST, RV_REASON_AGENT_DISCONNECTED,
+                                "Agent disconnected", 0);
+        rv_master_task_complete(m, t);
+    }
+    RV_LIST_EACH (&a->executors, node, tmp) {
+        struct rv_master_executor *x = RV_LIST_ENTRY(node, struct rv_master_executor, on_agent);
+
+        if (!x->framework->info.checkpoint)
+            rv_master_executor_remove(m, x);
+    }
+}
+
+void rv_master_agent_closed(struct rv_master *m, struct rv_master_agent *a) {
+    a->stream = 0;
+    a->connected = a->active = false;
+    a->ponged = false;
+    if (a->removing)
+        return;
+    RV_MASTER_INFO(m, "agent %s (%s) disconnected", a->id.v, a->info.hostname);
+    rv_allocator_activate_agent(m->allocator, a, false);
+    rv_master_offers_drop_agent(m, a);
+    lose_unchecked(m, a);
+}
+
+/* --- calls --- */
+
+static void dispatch(struct rv_master *m, struct rv_master_agent *a,
+                     const struct rv_agent_call *call) {
+    switch (call->type) {
+    case RV_AGENT_CALL_PONG:
+        a->ponged = true;
+        a->missed_pings = 0;
+        break;
+    case RV_AGENT_CALL_STATUS_UPDATE:
+        m->counters.messages_status_update++;
+        rv_master_status_update(m, a, call);
+        break;
+    case RV_AGENT_CALL_EXECUTOR_EXITED:
+        rv_master_executor_exited(m, a, call);
+        break;
+    case RV_AGENT_CALL_FRAMEWORK_MESSAGE:
+        rv_master_message_to_framework(m, a, call);
+        break;
+    case RV_AGENT_CALL_OPERATION_STATUS:
+        rv_master_operation_status(m, a, call);
+        break;
+    case RV_AGENT_CALL_UPDATE_AGENT:
+        rv_master_offers_drop_agent(m, a);
+        rv_master_agent_update_total(m, a, call->total);
+        rv_master_allocate_soon(m);
+        break;
+    case RV_AGENT_CALL_UNREGISTER:
+        m->counters.messages_unregister_agent++;
+        rv_master_agent_remove(m, a, RV_REGISTRY_REMOVE_AGENT, "it unregistered");
+        break;
+    case RV_AGENT_CALL_REGISTER:
+    case RV_AGENT_CALL_REREGISTER:
+    case RV_AGENT_CALL_MAX:
+        break;
+    }
+}
+
+void rv_master_agent_call(struct rv_master *m, const struct rv_master_event *e) {
+    const struct rv_agent_call *call = e->agent;
+    struct rv_master_agent *a;
+
+    if (call->type == RV_AGENT_CALL_REGISTER) {
+        rv_master_register(m, e);
+        return;
+    }
+    if (call->type == RV_AGENT_CALL_REREGISTER) {
+        rv_master_reregister(m, e);
+        return;
+    }
+    a = rv_master_agent_find(m, call->agent_id);
+    if (!call->agent_id.v)
+        RV_MASTER_REPLY(m, e->request, 400, "'agent_id' is missing");
+    else if (!a || !a->connected || a->removing)
+        RV_MASTER_REPLY(m, e->request, 403, "the agent is not registered: register again");
+    else if (e->stream_id && !rv_streq(e->stream_id, a->stream_id))
+        RV_MASTER_REPLY(m, e->request, 403, "the agent has registered anew on another stream");
+    else if (call->type == RV_AGENT_CALL_UPDATE_AGENT && !call->total)
+        RV_MASTER_REPLY(m, e->request, 400, "the total resources are missing");
+    else {
+        rv_master_reply_text(m, e->request, 202, NULL);
+        dispatch(m, a, call);
+    }
+}

@@ -1,0 +1,298 @@
+/*
+ * What the files of the master's core have in common. Private to src/master.
+ *
+ * Lives of records: a record belongs to its maps and lists; when it leaves the last of them it goes
+ * to the graves of the effects (rv_master_bury), because an effect of the same step may show it.
+ * Nothing that an effect may show is freed in any other way. What comes with an event is borrowed
+ * for the step, so an effect never points into it: it is copied to the arena of the effects.
+ */
+#ifndef RV_MASTER_INTERNAL_H
+#define RV_MASTER_INTERNAL_H
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "master/records.h"
+
+/* Which timer of its owner a timer is. */
+enum rv_master_timer {
+    RV_TIMER_ALLOCATION,
+    RV_TIMER_REREGISTER,
+    RV_TIMER_HEARTBEAT,
+    RV_TIMER_FAILOVER,
+    RV_TIMER_PING,
+    RV_TIMER_OFFER,
+    RV_TIMER_SUBSCRIBER,
+};
+
+/* Who has a stream. */
+enum rv_master_stream_kind {
+    RV_STREAM_FRAMEWORK,
+    RV_STREAM_AGENT,
+    RV_STREAM_SUBSCRIBER,
+    RV_STREAM_PENDING,
+};
+struct rv_master_stream {
+    enum rv_master_stream_kind kind;
+    void *owner;
+};
+
+/* Somebody on the operator API's event stream. */
+struct rv_master_subscriber {
+    uint64_t stream;
+    struct rv_timer heartbeat;
+};
+
+/* A registration of an agent, kept while the registry writes. All owned. */
+struct rv_master_registration {
+    struct rv_agent_info info;
+    char *boot_id;
+    RV_VEC(struct rv_task_view) tasks;
+    RV_VEC(struct rv_executor_view) executors;
+    RV_VEC(struct rv_framework_info) frameworks;
+};
+
+/* What waits for a registry write. `kind` says which fields count. */
+struct rv_master_pending {
+    enum rv_registry_kind kind;
+    uint64_t seq;
+    uint64_t request, stream; /* 0: none, or the stream closed meanwhile */
+    bool update;              /* PUT_FRAMEWORK: of UPDATE_FRAMEWORK, not SUBSCRIBE */
+    int status;               /* REMOVE_FRAMEWORK: what to answer */
+    char *id;                 /* agent or framework */
+    struct rv_framework_info framework;
+    char **suppressed;
+    size_t n_suppressed;
+    struct rv_offer_constraints *constraints;
+    struct rv_master_registration *registration; /* ADMIT_AGENT, MARK_REACHABLE */
+    bool known; /* ADMIT_AGENT: the agent came with its id, by REREGISTER */
+    const char *why;
+    int64_t wall_ns;
+    struct rv_weight *weights;
+    size_t n_weights;
+};
+
+/* --- effects.c --- */
+/* text NULL: no body; else it lives as the effects do. */
+void rv_master_reply_text(struct rv_master *m, uint64_t request, int status, const char *text);
+void rv_master_log_text(struct rv_master *m, enum rv_log_level level, const char *text);
+#define RV_MASTER_TEXT(m, ...) rv_arena_printf(&(m)->out->arena, __VA_ARGS__)
+#define RV_MASTER_REPLY(m, request, status, ...)                                                   \
+    rv_master_reply_text((m), (request), (status), RV_MASTER_TEXT((m), __VA_ARGS__))
+#define RV_MASTER_LOG_AT(m, level, ...)                                                            \
+    rv_master_log_text((m), (level), RV_MASTER_TEXT((m), __VA_ARGS__))
+#define RV_MASTER_WARN(m, ...) RV_MASTER_LOG_AT(m, RV_LOG_WARNING, __VA_ARGS__)
+#define RV_MASTER_INFO(m, ...) RV_MASTER_LOG_AT(m, RV_LOG_INFO, __VA_ARGS__)
+void rv_master_open_stream(struct rv_master *m, uint64_t request, uint64_t stream,
+                           const char *stream_id);
+void rv_master_close_stream(struct rv_master *m, uint64_t stream);
+/* An event to fill; NULL if the framework or agent is not connected. */
+struct rv_scheduler_event *rv_master_tell(struct rv_master *m, const struct rv_master_framework *f,
+                                          enum rv_scheduler_event_type type);
+struct rv_scheduler_event *rv_master_tell_stream(struct rv_master *m, uint64_t stream,
+                                                 enum rv_scheduler_event_type type);
+struct rv_agent_event *rv_master_tell_agent(struct rv_master *m, const struct rv_master_agent *a,
+                                            enum rv_agent_event_type type);
+struct rv_agent_event *rv_master_tell_agent_stream(struct rv_master *m, uint64_t stream,
+                                                   enum rv_agent_event_type type);
+/* To one operator's stream, or with 0 to all; NULL if nobody listens. */
+struct rv_operator_event *rv_master_tell_operators(struct rv_master *m, uint64_t stream,
+                                                   enum rv_operator_event_kind kind);
+/* A write, and what waits for it (owned from now on; may be NULL). */
+struct rv_registry_op *rv_master_write(struct rv_master *m, enum rv_registry_kind kind,
+                                       struct rv_master_pending *p);
+void rv_master_bury(struct rv_master *m, void (*free_fn)(void *), void *record);
+char *rv_master_keep(struct rv_master *m, const char *s); /* copy that lives as the effects do */
+
+/* --- master.c --- */
+struct rv_master_pending *rv_master_pending_new(enum rv_registry_kind kind, const char *id);
+void rv_master_pending_free(struct rv_master_pending *p);
+void rv_master_stream_put(struct rv_master *m, uint64_t stream, enum rv_master_stream_kind kind,
+                          void *owner);
+void rv_master_stream_drop(struct rv_master *m, uint64_t stream);
+/* A stream that waits for the registry: known, so that its end is noticed. */
+void rv_master_stream_pend(struct rv_master *m, struct rv_master_pending *p);
+static inline struct rv_str rv_master_key(const uint64_t *number) {
+    return rv_strn(number, sizeof *number);
+}
+
+/* --- frameworks.c --- */
+struct rv_master_framework *rv_master_framework_find(const struct rv_master *m,
+                                                     struct rv_framework_id id);
+struct rv_master_framework *
+rv_master_framework_add(struct rv_master *m, const struct rv_framework_info *info, const char *id);
+bool rv_master_framework_completed(const struct rv_master *m, const char *id);
+void rv_master_framework_recover(struct rv_master *m, const struct rv_framework_info *info);
+void rv_master_framework_free(void *f);
+void rv_master_subscribe(struct rv_master *m, const struct rv_master_event *e);
+void rv_master_update_framework(struct rv_master *m, struct rv_master_framework *f,
+                                const struct rv_master_event *e);
+void rv_master_put_framework_done(struct rv_master *m, struct rv_master_pending *p, bool ok);
+void rv_master_framework_closed(struct rv_master *m, struct rv_master_framework *f);
+/* Writes to the registry that it goes; the answer (status, 0 request: none) follows the removal. */
+void rv_master_framework_remove(struct rv_master *m, struct rv_master_framework *f,
+                                uint64_t request, int status, const char *why);
+void rv_master_remove_framework_done(struct rv_master *m, struct rv_master_pending *p, bool ok);
+void rv_master_suppress(struct rv_master *m, struct rv_master_framework *f,
+                        const struct rv_scheduler_call *call);
+void rv_master_revive(struct rv_master *m, struct rv_master_framework *f,
+                      const struct rv_scheduler_call *call);
+
+/* --- calls.c: a scheduler's calls, after the checks that all share --- */
+void rv_master_scheduler_call(struct rv_master *m, const struct rv_master_event *e);
+
+/* --- agents.c --- */
+void rv_master_agent_call(struct rv_master *m, const struct rv_master_event *e);
+struct rv_master_agent *rv_master_agent_find(const struct rv_master *m, struct rv_agent_id id);
+void rv_master_agent_free(void *a);
+void rv_master_absent_free(struct rv_master_absent *absent);
+struct rv_master_absent *rv_master_absent_new(const char *id, int64_t wall_ns,
+                                              const struct rv_agent_info *info);
+void rv_master_agent_closed(struct rv_master *m, struct rv_master_agent *a);
+void rv_master_ping_due(struct rv_master *m, struct rv_master_agent *a);
+void rv_master_reregister_due(struct rv_master *m);
+void rv_master_agent_written(struct rv_master *m, struct rv_master_pending *p, bool ok);
+
+/* --- registration.c --- */
+void rv_master_register(struct rv_master *m, const struct rv_master_event *e);
+void rv_master_reregister(struct rv_master *m, const struct rv_master_event *e);
+void rv_master_registration_free(struct rv_master_registration *r);
+void rv_master_admitted(struct rv_master *m, struct rv_master_pending *p, bool ok);
+void rv_master_agent_update_total(struct rv_master *m, struct rv_master_agent *a,
+                                  const struct rv_resources *total);
+
+/* --- removal.c --- */
+/* Begins: writes to the registry that the agent is unreachable, or went. */
+void rv_master_agent_remove(struct rv_master *m, struct rv_master_agent *a,
+                            enum rv_registry_kind kind, const char *why);
+void rv_master_agent_removed(struct rv_master *m, struct rv_master_pending *p, bool ok);
+void rv_master_agent_lose(struct rv_master *m, struct rv_master_agent *a,
+                          enum rv_registry_kind kind, const char *why, int64_t wall_ns);
+void rv_master_tell_agent_lost(struct rv_master *m, const char *agent_id);
+
+/* --- offers.c --- */
+void rv_master_offer_free(void *o);
+void rv_master_allocation_due(struct rv_master *m);
+/* A pass soon: something came free or wants. */
+void rv_master_allocate_soon(struct rv_master *m);
+/* Takes it out of all maps and books; its resources stay booked with the allocator. Buried. */
+void rv_master_offer_take(struct rv_master *m, struct rv_master_offer *o);
+/* ... and gives the resources back. refuse_until_ms 0: no filter. tell: RESCIND first. */
+void rv_master_offer_drop(struct rv_master *m, struct rv_master_offer *o, int64_t refuse_until_ms,
+                          bool tell);
+void rv_master_offers_drop_framework(struct rv_master *m, struct rv_master_framework *f, bool tell);
+void rv_master_offers_drop_agent(struct rv_master *m, struct rv_master_agent *a);
+void rv_master_decline(struct rv_master *m, struct rv_master_framework *f,
+                       const struct rv_scheduler_call *call);
+
+/* --- accept.c, launch.c --- */
+struct rv_master_acceptance {
+    struct rv_master_framework *framework;
+    struct rv_master_agent *agent; /* NULL: the offers are not valid */
+    const char *role;
+    struct rv_resources available; /* what is left of the offers */
+};
+void rv_master_accept(struct rv_master *m, struct rv_master_framework *f,
+                      const struct rv_scheduler_call *call);
+void rv_master_launch(struct rv_master *m, struct rv_master_acceptance *a,
+                      const struct rv_operation *op);
+void rv_master_launch_group(struct rv_master *m, struct rv_master_acceptance *a,
+                            const struct rv_operation *op);
+
+/* --- tasks.c --- */
+struct rv_master_task *rv_master_task_new(struct rv_master *m, struct rv_master_framework *f,
+                                          struct rv_master_agent *a,
+                                          const struct rv_task_info *info,
+                                          const struct rv_resources *resources,
+                                          const char *executor_id, enum rv_task_state state);
+void rv_master_task_free(void *t);
+/* Adds a status to what is kept of the task, and counts its state. Deep copy. */
+void rv_master_task_record(struct rv_master *m, struct rv_master_task *t,
+                           const struct rv_task_status *status);
+/* The latest state, if the task may still change. Gives the resources back at the first terminal or
+ * unreachable one (INV-27). */
+void rv_master_task_set_state(struct rv_master *m, struct rv_master_task *t,
+                              enum rv_task_state state);
+/* A change that the master itself makes: state, status without uuid, told to the framework and to
+ * operators. state is mapped for frameworks that are not partition-aware. */
+void rv_master_task_lose(struct rv_master *m, struct rv_master_task *t, enum rv_task_state state,
+                         enum rv_reason reason, const char *message, int64_t unreachable_ns);
+/* Off its agent and out of its framework's active tasks, to the completed (or unreachable) ones. */
+void rv_master_task_complete(struct rv_master *m, struct rv_master_task *t);
+void rv_master_task_park(struct rv_master *m, struct rv_master_task *t);
+void rv_master_task_forget_completed(struct rv_master *m, struct rv_master_framework *f,
+                                     const char *id);
+/* A status made here: SOURCE_MASTER, no uuid, time stamped. Lives as the effects do. */
+struct rv_task_status *rv_master_status(struct rv_master *m, const char *task_id,
+                                        const char *agent_id, const char *executor_id,
+                                        enum rv_task_state state, enum rv_reason reason,
+                                        const char *message);
+void rv_master_send_status(struct rv_master *m, struct rv_master_framework *f,
+                           const struct rv_task_status *status);
+void rv_master_count_state(struct rv_master *m, struct rv_master_framework *f,
+                           enum rv_task_state state);
+void rv_master_status_update(struct rv_master *m, struct rv_master_agent *a,
+                             const struct rv_agent_call *call);
+void rv_master_acknowledge(struct rv_master *m, struct rv_master_framework *f,
+                           const struct rv_scheduler_call *call);
+void rv_master_kill(struct rv_master *m, struct rv_master_framework *f,
+                    const struct rv_scheduler_call *call);
+void rv_master_kill_send(struct rv_master *m, struct rv_master_task *t);
+void rv_master_task_added(struct rv_master *m, struct rv_master_task *t);
+/* What a framework without PARTITION_AWARE is told instead: INV-38, INV-40. */
+enum rv_task_state rv_master_visible_state(const struct rv_master_framework *f,
+                                           enum rv_task_state state);
+
+/* --- executors.c --- */
+struct rv_master_executor *rv_master_executor_find(const struct rv_master_agent *a,
+                                                   const struct rv_master_framework *f,
+                                                   const char *id);
+/* Books its resources. */
+struct rv_master_executor *rv_master_executor_add(struct rv_master *m,
+                                                  struct rv_master_framework *f,
+                                                  struct rv_master_agent *a,
+                                                  const struct rv_executor_info *info,
+                                                  const struct rv_resources *resources);
+void rv_master_executor_remove(struct rv_master *m, struct rv_master_executor *x);
+void rv_master_executor_free(void *x);
+void rv_master_executor_exited(struct rv_master *m, struct rv_master_agent *a,
+                               const struct rv_agent_call *call);
+void rv_master_message_to_framework(struct rv_master *m, struct rv_master_agent *a,
+                                    const struct rv_agent_call *call);
+void rv_master_message_to_executor(struct rv_master *m, struct rv_master_framework *f,
+                                   const struct rv_scheduler_call *call);
+void rv_master_shutdown_executor(struct rv_master *m, struct rv_master_framework *f,
+                                 const struct rv_scheduler_call *call);
+/* In use by a task or executor from now on. The allocator knows already, if it was offered. */
+void rv_master_book(struct rv_master_framework *f, struct rv_master_agent *a,
+                    const struct rv_resources *r);
+/* No longer in use: back to the allocator, a pass soon. */
+void rv_master_unbook(struct rv_master *m, struct rv_master_framework *f, struct rv_master_agent *a,
+                      const struct rv_resources *r);
+/* Calls back once for each agent that has tasks or executors of the framework. */
+void rv_master_each_agent_of(struct rv_master *m, struct rv_master_framework *f,
+                             void (*each)(struct rv_master *m, struct rv_master_framework *f,
+                                          struct rv_master_agent *a));
+
+/* --- reconcile.c --- */
+void rv_master_reconcile(struct rv_master *m, struct rv_master_framework *f,
+                         const struct rv_scheduler_call *call);
+void rv_master_reconcile_one(struct rv_master *m, struct rv_master_framework *f,
+                             struct rv_task_id task_id, struct rv_agent_id agent_id);
+
+/* --- operations.c: those on resources, which this version does not do yet --- */
+void rv_master_operation_refuse(struct rv_master *m, struct rv_master_framework *f,
+                                const struct rv_operation *op, enum rv_operation_state state,
+                                const char *message, struct rv_agent_id agent_id);
+void rv_master_reconcile_operations(struct rv_master *m, struct rv_master_framework *f,
+                                    const struct rv_scheduler_call *call);
+void rv_master_operation_status(struct rv_master *m, struct rv_master_agent *a,
+                                const struct rv_agent_call *call);
+
+/* --- operators.c --- */
+void rv_master_operator_call(struct rv_master *m, const struct rv_master_event *e);
+void rv_master_weights_done(struct rv_master *m, struct rv_master_pending *p, bool ok);
+void rv_master_subscriber_closed(struct rv_master *m, struct rv_master_subscriber *s);
+void rv_master_subscriber_due(struct rv_master *m, struct rv_master_subscriber *s);
+void rv_master_weight_put(struct rv_master *m, const char *role, double weight);
+
+#endif

@@ -1,0 +1,252 @@
+/*
+ * LAUNCH and LAUNCH_GROUP: whether tasks are fit to run on what was offered, their booking, and the
+ * word to the agent. A task that is not fit ends with TASK_ERROR and changes nothing else; of a
+ * group all tasks are launched or none.
+ */
+#include <stdlib.h>
+
+#include "master/internal.h"
+
+/* What a task needs of the offers, made by fit(). */
+struct need {
+    struct rv_resources task;     /* with the offer's allocation role */
+    struct rv_resources executor; /* empty if it runs already */
+    struct rv_master_executor *running;
+};
+
+static void need_free(struct need *n) {
+    rv_resources_free(&n->task);
+    rv_resources_free(&n->executor);
+}
+
+/* out = r with the offer's role as allocation role wherever none is given. */
+static const char *allocate(struct rv_master *m, const struct rv_master_acceptance *a,
+                            const struct rv_resources *r, struct rv_resources *out) {
+    struct rv_error err;
+
+    for (size_t i = 0; i < r->n; i++) {
+        const char *role = r->v[i].kind->allocation_role;
+
+        if (role && !rv_streq(role, a->role))
+            return RV_MASTER_TEXT(m, "uses resources allocated to role '%s' from an offer to '%s'",
+                                  role, a->role);
+    }
+    if (rv_resources_validate(r, &err) < 0)
+        return RV_MASTER_TEXT(m, "uses invalid resources: %s", err.message);
+    rv_resources_copy(out, r);
+    rv_resources_allocate(out, a->role);
+    return NULL;
+}
+
+static const char *executor_problem(struct rv_master *m, const struct rv_master_acceptance *a,
+                                    const struct rv_executor_info *info, struct need *need) {
+    const char *problem;
+
+    if (info->problem)
+        return RV_MASTER_TEXT(m, "has an invalid executor: %s", info->problem);
+    if ((problem = rv_id_problem(info->id.v)))
+        return RV_MASTER_TEXT(m, "has an invalid executor id: %s", problem);
+    if (info->framework_id.v && !rv_streq(info->framework_id.v, a->framework->id.v))
+        return RV_MASTER_TEXT(m, "has an executor of another framework: %s", info->framework_id.v);
+    need->running = rv_master_executor_find(a->agent, a->framework, info->id.v);
+    if (need->running) {
+        if (need->running->info.type != info->type ||
+            !rv_blob_eq(need->running->info.packed, info->packed))
+            return RV_MASTER_TEXT(
+                m, "has an executor that is not compatible with the running one of the same id %s",
+                info->id.v);
+        return NULL;
+    }
+    return allocate(m, a, &info->resources, &need->executor);
+}
+
+/* All but the executor and the amount. "Task 'x' " goes before the answer. */
+static const char *task_problem(struct rv_master *m, const struct rv_master_acceptance *a,
+                                const struct rv_task_info *info, struct need *need) {
+    struct rv_master_framework *f = a->framework;
+    const char *problem;
+
+    if (info->problem)
+        return RV_MASTER_TEXT(m, "is not valid: %s", info->problem);
+    if ((problem = rv_id_problem(info->id.v)))
+        return RV_MASTER_TEXT(m, "has an invalid id: %s", problem);
+    if (rv_map_gets(&f->tasks, info->id.v))
+        return "has the id of a task that is still there";
+    if (rv_framework_can(&f->info, RV_FRAMEWORK_PARTITION_AWARE) &&
+        rv_map_gets(&f->unreachable, info->id.v))
+        return "has the id of a task that is unreachable and may come back";
+    if (!rv_streq(info->agent_id.v, a->agent->id.v))
+        return RV_MASTER_TEXT(m, "names agent %s, but the offer is of %s",
+                              info->agent_id.v ? info->agent_id.v : "(none)", a->agent->id.v);
+    if (rv_resources_empty(&info->resources))
+        return "uses no resources";
+    if (info->has_limits && !(a->agent->info.capabilities & (1u << RV_AGENT_TASK_RESOURCE_LIMITS)))
+        return "has resource limits, which its agent cannot enforce";
+    return allocate(m, a, &info->resources, &need->task);
+}
+
+static const char *amount_problem(struct rv_master *m, const struct rv_master_acceptance *a,
+                                  const struct rv_resources *needed) {
+    const char *problem = NULL;
+
+    if (rv_resources_contains(&a->available, needed))
+        return NULL;
+    rv_buf_clear(&m->scratch);
+    rv_buf_puts(&m->scratch, "uses more than what was offered: ");
+    rv_resources_format(needed, &m->scratch);
+    rv_buf_puts(&m->scratch, " of ");
+    rv_resources_format(&a->available, &m->scratch);
+    problem = rv_arena_strndup(&m->out->arena, m->scratch.data, m->scratch.n);
+    return problem;
+}
+
+static void refuse(struct rv_master *m, const struct rv_master_acceptance *a,
+                   const struct rv_task_info *info, enum rv_reason reason, const char *message) {
+    struct rv_task_status *status =
+        rv_master_status(m, info->id.v, a->agent->id.v, NULL, RV_TASK_ERROR, reason, message);
+
+    rv_master_count_state(m, a->framework, RV_TASK_ERROR);
+    rv_master_send_status(m, a->framework, status);
+}
+
+/* Moves what the task (and a new executor) needs from the offers to the books. */
+static struct rv_master_task *book(struct rv_master *m, struct rv_master_acceptance *a,
+                                   const struct rv_task_info *info,
+                                   const struct rv_executor_info *executor, struct need *need) {
+    struct rv_master_executor *x = need->running;
+    struct rv_master_task *t;
+
+    if (executor && !x) {
+        rv_resources_subtract(&a->available, &need->executor);
+        x = rv_master_executor_add(m, a->framework, a->agent, executor, &need->executor);
+    }
+    rv_resources_subtract(&a->available, &need->task);
+    t = rv_master_task_new(m, a->framework, a->agent, info, &need->task,
+                           executor ? executor->id.v : NULL, RV_TASK_STAGING);
+    rv_master_book(a->framework, a->agent, &need->task);
+    rv_master_task_added(m, t);
+    return t;
+}
+
+/* The infos go out as they are in the records: with the allocation role. */
+static void run(struct rv_master *m, struct rv_master_acceptance *a, struct rv_master_task **tasks,
+                size_t n, struct rv_master_executor *x, bool group) {
+    struct rv_agent_event *event = rv_master_tell_agent(m, a->agent, RV_AGENT_EVENT_RUN_TASKS);
+    struct rv_task_info *infos = RV_ARENA_ARRAY(&m->out->arena, struct rv_task_info, n);
+
+    RV_ASSERT(event);
+    for (size_t i = 0; i < n; i++)
+        infos[i] = tasks[i]->info;
+    event->run.framework = &a->framework->info;
+    event->run.executor = x ? &x->info : NULL;
+    event->run.group = group;
+    event->run.tasks = infos;
+    event->run.n_tasks = n;
+}
+
+static void launch_one(struct rv_master *m, struct rv_master_acceptance *a,
+                       const struct rv_task_info *info) {
+    struct need need = {0};
+    struct rv_resources sum = {0};
+    const char *problem = task_problem(m, a, info, &need);
+
+    if (!problem && info->executor) {
+        if (info->executor->type == RV_EXECUTOR_DEFAULT)
+            problem = "has the default executor, which runs task groups only";
+        else
+            problem = executor_problem(m, a, info->executor, &need);
+    }
+    if (!problem) {
+        rv_resources_copy(&sum, &need.task);
+        rv_resources_add(&sum, &need.executor);
+        problem = amount_problem(m, a, &sum);
+    }
+    if (problem) {
+        refuse(m, a, info, RV_REASON_TASK_INVALID,
+               RV_MASTER_TEXT(m, "Task '%s' %s", info->id.v, problem));
+    } else {
+        struct rv_master_task *t = book(m, a, info, info->executor, &need);
+
+        run(m, a, &t, 1,
+            info->executor ? rv_master_executor_find(a->agent, a->framework, info->executor->id.v)
+                           : NULL,
+            false);
+    }
+    rv_resources_free(&sum);
+    need_free(&need);
+}
+
+void rv_master_launch(struct rv_master *m, struct rv_master_acceptance *a,
+                      const struct rv_operation *op) {
+    for (size_t i = 0; i < op->n_tasks; i++)
+        launch_one(m, a, &op->tasks[i]);
+}
+
+/* What is wrong with the group; NULL: nothing, and `needs` and `executor` are filled. */
+static const char *group_problem(struct rv_master *m, const struct rv_master_acceptance *a,
+                                 const struct rv_operation *op, struct need *needs,
+                                 struct need *executor) {
+    struct rv_resources sum = {0};
+    const char *problem;
+
+    if (op->problem)
+        return op->problem;
+    if (!op->executor)
+        return "Task group has no executor";
+    if ((problem = executor_problem(m, a, op->executor, executor)))
+        return RV_MASTER_TEXT(m, "Task group %s", problem);
+    rv_resources_copy(&sum, &executor->executor);
+    for (size_t i = 0; i < op->n_tasks && !problem; i++) {
+        const struct rv_task_info *info = &op->tasks[i];
+
+        problem = info->executor ? "has an executor of its own" : NULL;
+        if (!problem)
+            problem = task_problem(m, a, info, &needs[i]);
+        for (size_t j = 0; j < i && !problem; j++)
+            if (rv_task_id_eq(op->tasks[j].id, info->id))
+                problem = "is twice in it";
+        rv_resources_add(&sum, &needs[i].task);
+        if (problem)
+            problem =
+                RV_MASTER_TEXT(m, "Task group is not valid: task '%s' %s", info->id.v, problem);
+    }
+    if (!problem && (problem = amount_problem(m, a, &sum)))
+        problem = RV_MASTER_TEXT(m, "Task group %s", problem);
+    rv_resources_free(&sum);
+    return problem;
+}
+
+void rv_master_launch_group(struct rv_master *m, struct rv_master_acceptance *a,
+                            const struct rv_operation *op) {
+    struct need *needs = RV_ARENA_ARRAY(&m->out->arena, struct need, op->n_tasks);
+    struct rv_master_task **tasks =
+        RV_ARENA_ARRAY(&m->out->arena, struct rv_master_task *, op->n_tasks);
+    struct need executor = {0};
+    const char *problem;
+
+    if (op->n_tasks == 0) {
+        m->counters.dropped_messages++;
+        RV_MASTER_WARN(m, "framework %s: LAUNCH_GROUP without tasks", a->framework->id.v);
+        return;
+    }
+    problem = group_problem(m, a, op, needs, &executor);
+    for (size_t i = 0; i < op->n_tasks; i++) {
+        if (problem) {
+            refuse(m, a, &op->tasks[i], RV_REASON_TASK_GROUP_INVALID, problem);
+            continue;
+        }
+        if (i == 0) {
+            needs[0].running = executor.running;
+            rv_resources_move(&needs[0].executor, &executor.executor);
+        } else {
+            needs[i].running = rv_master_executor_find(a->agent, a->framework, op->executor->id.v);
+        }
+        tasks[i] = book(m, a, &op->tasks[i], op->executor, &needs[i]);
+    }
+    if (!problem)
+        run(m, a, tasks, op->n_tasks,
+            rv_master_executor_find(a->agent, a->framework, op->executor->id.v), true);
+    for (size_t i = 0; i < op->n_tasks; i++)
+        need_free(&needs[i]);
+    need_free(&executor);
+}
