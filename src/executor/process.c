@@ -1,0 +1,335 @@
+/*
+ * Starting and ending processes, see process.h. Holds: a child that could not become the command
+ * has ended before rv_process_start returns. Names of users are looked up in /etc/passwd and
+ * /etc/group alone, since a static program cannot load the other name services.
+ */
+#include "executor/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "base/vec.h"
+#include "containerizer/proctree.h"
+
+enum { MAX_GROUPS = 256 };
+
+/* Variables that only the executor itself has a use for; the token is a secret. */
+static const char *const own_variables[] = {"MESOS_EXECUTOR_AUTHENTICATION_TOKEN="};
+
+struct env {
+    RV_VEC(char *) v;
+};
+
+static bool same_name(const char *a, const char *b) {
+    size_t n = strcspn(a, "=");
+    return strncmp(a, b, n) == 0 && b[n] == '=';
+}
+
+static void env_put(struct env *env, char *entry) {
+    for (size_t i = 0; i < env->v.n; i++) {
+        if (same_name(entry, env->v.v[i])) {
+            free(env->v.v[i]);
+            env->v.v[i] = entry;
+            return;
+        }
+    }
+    rv_vec_push(&env->v, entry);
+}
+
+static void env_add_command(struct env *env, const Reeve__V1__CommandInfo *command) {
+    if (!command || !command->environment)
+        return;
+    for (size_t i = 0; i < command->environment->n_variables; i++) {
+        const Reeve__V1__Environment__Variable *v = command->environment->variables[i];
+        const Reeve__V1__Secret *secret = v->secret;
+
+        if (!*v->name || strchr(v->name, '='))
+            continue;
+        if (v->type == REEVE__V1__ENVIRONMENT__VARIABLE__TYPE__SECRET && secret && secret->value) {
+            env_put(env, rv_asprintf("%s=%.*s", v->name, (int)secret->value->data.len,
+                                     (const char *)secret->value->data.data));
+        } else {
+            env_put(env, rv_asprintf("%s=%s", v->name, v->value ? v->value : ""));
+        }
+    }
+}
+
+/* Moves the strings into one block behind the pointers. */
+static char **env_pack(struct env *env) {
+    size_t size = (env->v.n + 1) * sizeof(char *);
+    char **block, *at;
+
+    for (size_t i = 0; i < env->v.n; i++)
+        size += strlen(env->v.v[i]) + 1;
+    block = rv_malloc(size);
+    at = (char *)&block[env->v.n + 1];
+    for (size_t i = 0; i < env->v.n; i++) {
+        block[i] = at;
+        at = stpcpy(at, env->v.v[i]) + 1;
+        free(env->v.v[i]);
+    }
+    block[env->v.n] = NULL;
+    rv_vec_free(&env->v);
+    return block;
+}
+
+char **rv_process_env(const char *task_id, const char *directory,
+                      const Reeve__V1__CommandInfo *task, const Reeve__V1__CommandInfo *check) {
+    struct env env = {{0}};
+
+    for (char **e = environ; *e; e++) {
+        bool own = false;
+        for (size_t i = 0; i < RV_COUNT(own_variables); i++)
+            own = own || rv_starts_with(*e, own_variables[i]);
+        if (!own)
+            rv_vec_push(&env.v, rv_strdup(*e));
+    }
+    env_put(&env, rv_asprintf("MESOS_TASK_ID=%s", task_id));
+    if (directory) {
+        env_put(&env, rv_asprintf("MESOS_SANDBOX=%s", directory));
+        env_put(&env, rv_asprintf("MESOS_DIRECTORY=%s", directory));
+    }
+    env_add_command(&env, task);
+    env_add_command(&env, check);
+    return env_pack(&env);
+}
+
+struct user {
+    uid_t uid;
+    gid_t gid, groups[MAX_GROUPS];
+    size_t n_groups;
+};
+
+static void find_groups(const char *name, struct user *out) {
+    FILE *f = fopen("/etc/group", "re");
+    struct group *g;
+
+    out->groups[out->n_groups++] = out->gid;
+    if (!f)
+        return;
+    while ((g = fgetgrent(f)))
+        for (char **member = g->gr_mem; *member; member++)
+            if (strcmp(*member, name) == 0 && g->gr_gid != out->gid && out->n_groups < MAX_GROUPS)
+                out->groups[out->n_groups++] = g->gr_gid;
+    fclose(f);
+}
+
+static int find_user(const char *name, struct user *out, struct rv_error *err) {
+    FILE *f = fopen("/etc/passwd", "re");
+    struct passwd *p = NULL;
+
+    if (!f)
+        return rv_error_set(err, RV_ERR_IO, "Cannot read /etc/passwd: %s", strerror(errno));
+    while ((p = fgetpwent(f)) && strcmp(p->pw_name, name) != 0)
+        continue;
+    if (p) {
+        out->uid = p->pw_uid;
+        out->gid = p->pw_gid;
+    }
+    fclose(f);
+    if (!p)
+        return rv_error_set(err, RV_ERR_NOT_FOUND, "There is no user '%s'", name);
+    out->n_groups = 0;
+    find_groups(name, out);
+    return 0;
+}
+
+/* What the child tells of its failure. */
+struct failure {
+    int error;
+    char what[24];
+};
+
+static _Noreturn void fail(int pipe_fd, const char *what) {
+    struct failure f = {.error = errno};
+
+    strncpy(f.what, what, sizeof f.what - 1);
+    if (write(pipe_fd, &f, sizeof f) != sizeof f)
+        _exit(126);
+    _exit(127);
+}
+
+static void open_output(int pipe_fd, enum rv_process_output output) {
+    static const char *const names[] = {"stdout", "stderr"};
+
+    for (int i = 0; i < 2 && output != RV_PROCESS_INHERIT; i++) {
+        int fd = output == RV_PROCESS_NULL
+                     ? open("/dev/null", O_WRONLY)
+                     : open(names[i], O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0644);
+        if (fd < 0 || dup2(fd, i + 1) < 0)
+            fail(pipe_fd, names[i]);
+        if (fd > 2)
+            close(fd);
+    }
+}
+
+static _Noreturn void child(int pipe_fd, const char *file, char **argv, char *const *env,
+                            const char *directory, enum rv_process_output output,
+                            const struct user *user) {
+    sigset_t none;
+
+    setsid();
+    for (int s = 1; s < NSIG; s++)
+        signal(s, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (user && directory && chown(directory, user->uid, user->gid) != 0)
+        fail(pipe_fd, "chown");
+    if (user && (setgroups(user->n_groups, user->groups) != 0 || setgid(user->gid) != 0 ||
+                 setuid(user->uid) != 0))
+        fail(pipe_fd, "change of user");
+    if (directory && chdir(directory) != 0)
+        fail(pipe_fd, "chdir");
+    open_output(pipe_fd, output);
+    environ = (char **)(uintptr_t)env;
+    execvp(file, argv);
+    fail(pipe_fd, "");
+}
+
+static int await_exec(int fd, pid_t pid, const char *file, struct rv_error *err) {
+    struct failure f;
+    ssize_t n;
+
+    do
+        n = read(fd, &f, sizeof f);
+    while (n < 0 && errno == EINTR);
+    close(fd);
+    if (n == 0)
+        return 0;
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
+    if (n != sizeof f)
+        return rv_error_set(err, RV_ERR_IO, "Cannot start '%s'", file);
+    if (f.what[0])
+        return rv_error_set(err, RV_ERR_IO, "Cannot start '%s': %s: %s", file, f.what,
+                            strerror(f.error));
+    return rv_error_set(err, RV_ERR_IO, "Cannot execute '%s': %s", file, strerror(f.error));
+}
+
+/* argv for the command; the array is to be freed, the strings are the command's. */
+static int build_argv(const Reeve__V1__CommandInfo *c, char ***out, const char **file,
+                      struct rv_error *err) {
+    static char sh[] = "sh", dash_c[] = "-c";
+    char **argv;
+
+    if (!c || !c->value)
+        return rv_error_set(err, RV_ERR_INVALID, "The command has no value");
+    argv = rv_calloc(c->n_arguments + 4, sizeof *argv);
+    if (c->shell) {
+        argv[0] = sh;
+        argv[1] = dash_c;
+        argv[2] = c->value;
+        *file = "/bin/sh";
+    } else {
+        argv[0] = c->value;
+        for (size_t i = 0; i < c->n_arguments; i++)
+            argv[i] = c->arguments[i];
+        *file = c->value;
+    }
+    *out = argv;
+    return 0;
+}
+
+int rv_process_start(const Reeve__V1__CommandInfo *command, char *const *env, const char *directory,
+                     enum rv_process_output output, pid_t *pid, struct rv_error *err) {
+    _cleanup_free_ char **argv = NULL;
+    const char *file = NULL;
+    struct user user, *as = NULL;
+    int fds[2], rc = build_argv(command, &argv, &file, err);
+    pid_t p;
+
+    if (rc)
+        return rc;
+    if (command->user && geteuid() == 0) {
+        rc = find_user(command->user, &user, err);
+        if (rc)
+            return rc;
+        as = user.uid == 0 ? NULL : &user;
+    }
+    if (pipe2(fds, O_CLOEXEC) != 0)
+        return rv_error_set(err, RV_ERR_IO, "pipe: %s", strerror(errno));
+    p = fork();
+    if (p == 0)
+        child(fds[1], file, argv, env, directory, output, as);
+    close(fds[1]);
+    if (p < 0) {
+        close(fds[0]);
+        return rv_error_set(err, RV_ERR_IO, "fork: %s", strerror(errno));
+    }
+    rc = await_exec(fds[0], p, file, err);
+    if (rc)
+        return rc;
+    *pid = p;
+    return 0;
+}
+
+static bool is_known(const struct rv_process_set *set, pid_t pid) {
+    for (size_t i = 0; i < set->n_known; i++)
+        if (set->known[i] == pid)
+            return true;
+    return false;
+}
+
+static void mark(void *ctx, struct rv_proctree *t) {
+    const struct rv_process_set *set = ctx;
+    pid_t self = getpid();
+
+    for (size_t i = 0; i < t->n; i++) {
+        struct rv_proc *p = &t->v[i];
+        if (p->pid == set->leader || p->session == set->leader)
+            p->owner = 0;
+        else if (p->ppid == self && !is_known(set, p->pid) && rv_proc_alive(p) &&
+                 (!set->directory || rv_proc_mentions(p->pid, set->directory)))
+            p->owner = 0;
+    }
+}
+
+size_t rv_process_signal(const struct rv_process_set *set, int signal) {
+    struct rv_proctree t = {0};
+    size_t n = 0;
+
+    rv_proctree_scan(&t);
+    mark((void *)(uintptr_t)set, &t);
+    rv_proctree_spread(&t);
+    for (size_t i = 0; i < t.n; i++)
+        if (t.v[i].owner >= 0 && rv_proc_alive(&t.v[i]) && kill(t.v[i].pid, signal) == 0)
+            n++;
+    rv_proctree_free(&t);
+    return n;
+}
+
+/* Whether the kernel shows a child that is neither known nor the leader; true if it cannot say. */
+static bool has_orphans(const struct rv_process_set *set) {
+    FILE *f = fopen("/proc/thread-self/children", "re");
+    bool found = false;
+    int pid;
+
+    if (!f)
+        return true;
+    while (!found && fscanf(f, "%d", &pid) == 1)
+        found = !is_known(set, pid);
+    fclose(f);
+    return found;
+}
+
+size_t rv_process_kill(const struct rv_process_set *set) {
+    struct rv_proctree t = {0};
+    size_t n;
+
+    /* Once the leader is gone all that is left of its task is among the executor's children. */
+    if (kill(set->leader, 0) != 0 && !has_orphans(set))
+        return 0;
+    n = rv_proctree_kill(&t, mark, (void *)(uintptr_t)set);
+    rv_proctree_free(&t);
+    return n;
+}

@@ -1,0 +1,48 @@
+/*
+ * Processes of the executor's shell: starting a task's or a check's command in a session of its
+ * own, and finding everything that came of it. All that loses its parent becomes the executor's
+ * child (it is a subreaper), so nothing of a task can hide.
+ */
+#ifndef RV_EXECUTOR_PROCESS_H
+#define RV_EXECUTOR_PROCESS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "reeve/v1/v1.pb-c.h"
+
+/* The executor's environment without what is for it alone, with MESOS_TASK_ID, with MESOS_SANDBOX
+ * and MESOS_DIRECTORY if directory is not NULL, and with the variables of both commands (either may
+ * be NULL); later ones win. One block, to be freed; NULL-terminated. */
+char **rv_process_env(const char *task_id, const char *directory,
+                      const Reeve__V1__CommandInfo *task, const Reeve__V1__CommandInfo *check);
+
+enum rv_process_output {
+    RV_PROCESS_INHERIT, /* the executor's own stdout and stderr */
+    RV_PROCESS_FILES,   /* stdout and stderr in its directory */
+    RV_PROCESS_NULL,    /* /dev/null */
+};
+
+/* Starts the command in a new session, in directory (NULL: where the executor is), as
+ * command->user if the executor is root, with no descriptor but 0 to 2. -RV_ERR_INVALID if the
+ * command is none, -RV_ERR_IO with the program and errno if it cannot be executed. */
+RV_MUST_USE int rv_process_start(const Reeve__V1__CommandInfo *command, char *const *env,
+                                 const char *directory, enum rv_process_output output, pid_t *pid,
+                                 struct rv_error *err);
+
+/* What belongs to a task: its session, its descendants, and among the orphans those that mention
+ * directory, or all if it is NULL. known: children of the executor that are no orphans. */
+struct rv_process_set {
+    pid_t leader;
+    const char *directory;
+    const pid_t *known;
+    size_t n_known;
+};
+/* Sends the signal to all of them; the number of processes. */
+size_t rv_process_signal(const struct rv_process_set *set, int signal);
+/* One round of killing all of them; zero when none is left. Cheap if the executor has no orphans.
+ */
+size_t rv_process_kill(const struct rv_process_set *set);
+
+#endif
