@@ -149,9 +149,14 @@ static size_t value_size(unsigned wire_type, const uint8_t *p, size_t n) {
     }
 }
 
-/* Fields of TaskStatus that the model holds. */
-static bool modelled(uint64_t field) {
+/* Fields of TaskStatus that the model holds. A number of an enum that is not known stands among the
+ * unknown fields, and goes with them. */
+static bool modelled(const Reeve__V1__TaskStatus *m, uint64_t field) {
     switch (field) {
+    case 9: /* source */
+        return m->has_source;
+    case 10: /* reason */
+        return m->has_reason;
     case 1:  /* task_id */
     case 2:  /* state */
     case 4:  /* message */
@@ -159,8 +164,6 @@ static bool modelled(uint64_t field) {
     case 6:  /* timestamp */
     case 7:  /* executor_id */
     case 8:  /* healthy */
-    case 9:  /* source */
-    case 10: /* reason */
     case 11: /* uuid */
     case 14: /* unreachable_time */
         return true;
@@ -189,7 +192,7 @@ static struct rv_blob *status_rest(const Reeve__V1__TaskStatus *m) {
         size_t head = varint(p + at, all.n - at, &key);
         size_t size = head + value_size(key & 7, p + at + head, all.n - at - head);
         RV_ASSERT(head > 0 && size <= all.n - at);
-        if (!modelled(key >> 3))
+        if (!modelled(m, key >> 3))
             rv_buf_append(&rest, p + at, size);
         at += size;
     }
