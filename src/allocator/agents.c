@@ -15,7 +15,7 @@
 
 /* --- marks --- */
 
-static void swap_available(struct rv_allocator *a, size_t i, size_t j) {
+void rv_agents_swap(struct rv_allocator *a, size_t i, size_t j) {
     uint32_t x = a->available[i], y = a->available[j];
 
     a->available[i] = y;
@@ -28,14 +28,14 @@ void rv_agents_mark(struct rv_allocator *a, struct agent *agent) {
     uint32_t at = a->position[agent->index];
 
     if (at != NOWHERE && at >= a->n_marked)
-        swap_available(a, at, a->n_marked++);
+        rv_agents_swap(a, at, a->n_marked++);
 }
 
 void rv_agents_unmark(struct rv_allocator *a, struct agent *agent) {
     uint32_t at = a->position[agent->index];
 
     if (at != NOWHERE && at < a->n_marked)
-        swap_available(a, at, --a->n_marked);
+        rv_agents_swap(a, at, --a->n_marked);
 }
 
 void rv_agents_place(struct rv_allocator *a, struct agent *agent) {
@@ -43,7 +43,7 @@ void rv_agents_place(struct rv_allocator *a, struct agent *agent) {
 
     if (in && !should) {
         rv_agents_unmark(a, agent);
-        swap_available(a, a->position[agent->index], --a->n_available);
+        rv_agents_swap(a, a->position[agent->index], --a->n_available);
         a->position[agent->index] = NOWHERE;
     } else if (!in && should) {
         a->available[a->n_available] = agent->index;
@@ -64,20 +64,12 @@ void rv_allocator_mark_agent(struct rv_allocator *a, void *agent) {
 
 /* --- free amounts --- */
 
-bool rv_slot_empty(const struct slot *s) {
-    if (s->cell->kind->type == RV_SCALAR)
-        return s->free.scalar == 0;
-    return s->free.ranges.n == 0; /* a set's count stands at the same place */
-}
-_Static_assert(offsetof(struct rv_ranges, n) == offsetof(struct rv_set, n), "one look for both");
-
 static void clear_amount(struct slot *s) {
     if (s->cell->kind->type == RV_RANGES)
         rv_ranges_free(&s->free.ranges);
     else if (s->cell->kind->type == RV_SET)
         rv_set_free(&s->free.set);
-    s->free.scalar = 0;
-    s->free.ranges.n = 0;
+    memset(&s->free, 0, sizeof s->free);
 }
 
 static void copy_amount(struct slot *s, const struct rv_resource *r) {
@@ -314,6 +306,7 @@ void rv_agents_free_one(struct agent *agent) {
         rv_resources_free(&agent->uses[i].resources);
     free(agent->uses);
     rv_resources_free(&agent->total);
+    rv_resources_free(&agent->spare);
     rv_resources_free(&agent->sum);
     rv_attributes_free(&agent->attributes);
     free(agent->hostname);

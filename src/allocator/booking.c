@@ -35,6 +35,11 @@ static struct use *add_use(struct agent *agent, struct client *c) {
 static void remove_use(struct agent *agent, struct use *u) {
     if (u->client)
         u->client->n_uses--;
+    for (size_t i = 0; i < u->resources.n; i++)
+        rv_resource_clear(&u->resources.v[i]);
+    u->resources.n = 0;
+    if (u->resources.cap > agent->spare.cap)
+        rv_resources_move(&agent->spare, &u->resources);
     rv_resources_free(&u->resources);
     *u = agent->uses[--agent->n_uses];
 }

@@ -81,15 +81,14 @@ static const char *check_free(struct rv_allocator *a, struct agent *agent) {
     if (agent->overused == rv_resources_contains(&agent->total, &unshared))
         return breach(a, "used and total disagree", "on agent", agent->hostname);
     for (uint32_t i = 0, n = 0; i < agent->n_slots; i++) {
-        struct rv_resource one = agent->slots[i].free;
+        struct rv_resource one = agent->total.v[i];
 
         if (agent->slots[i].cell->kind != agent->total.v[i].kind)
             return breach(a, "a slot of another kind", "on agent", agent->hostname);
         n += !rv_slot_empty(&agent->slots[i]);
         if (i + 1 == agent->n_slots && n != agent->n_free)
             return breach(a, "wrong count of free elements", "on agent", agent->hostname);
-        one.kind = agent->slots[i].cell->kind;
-        one.copies = one.kind->shared ? agent->total.v[i].copies : 1;
+        memcpy(&one.scalar, &agent->slots[i].free, sizeof agent->slots[i].free);
         rv_resources_add_one(&free_now, &one);
     }
     if (!agent->overused) {
@@ -156,7 +155,7 @@ static bool key_is(const struct rv_allocator *a, const struct rv_rank *r, const 
     struct rv_policy_usage usage = {u->q, u->n, weight, u->allocations};
     struct rv_policy_key key;
 
-    if (a->dirty || !r->in)
+    if (a->dirty || !r->in || (!r->prev && !r->next))
         return true;
     a->policy->key(&key, &cluster, &usage);
     return a->policy->compare(&key, &r->key) == 0;

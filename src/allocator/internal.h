@@ -156,10 +156,19 @@ struct filters { /* all of them, the first to expire on top */
 
 /* One element of the agent's total, and how much of it is free. */
 struct slot {
-    struct cell *cell;       /* base */
-    struct rv_resource free; /* its kind is the cell's, not referenced; shared: always all */
-    uint64_t offered;        /* shared: the visit that offered it */
+    struct cell *cell; /* base */
+    union {            /* shared: always all */
+        int64_t scalar;
+        struct rv_ranges ranges;
+        struct rv_set set;
+    } free;
+    uint64_t offered; /* shared: the visit that offered it */
 };
+_Static_assert(offsetof(struct rv_ranges, n) == offsetof(struct rv_set, n), "one look for both");
+
+static inline bool rv_slot_empty(const struct slot *s) {
+    return s->cell->kind->type == RV_SCALAR ? s->free.scalar == 0 : s->free.ranges.n == 0;
+}
 
 /* What one client uses on one agent. A shared resource is charged to it once, however many copies
  * it uses. */
@@ -181,6 +190,7 @@ struct agent {
     uint32_t n_filters, cap_filters; /* a power of two */
     struct refused *refused;         /* the last that was made */
     struct rv_resources total;       /* interned kinds */
+    struct rv_resources spare;       /* empty: memory for the next booking */
     struct rv_resources sum;         /* of uses, as last asked for */
     struct rv_attributes attributes;
     char *hostname, *region, *zone;
@@ -275,6 +285,7 @@ static inline uint32_t rv_filters_bucket(const struct agent *agent, uint32_t cli
 
 /* agents.c */
 void rv_agents_place(struct rv_allocator *a, struct agent *agent); /* into or out of available */
+void rv_agents_swap(struct rv_allocator *a, size_t i, size_t j);   /* two of available */
 void rv_agents_mark(struct rv_allocator *a, struct agent *agent);
 void rv_agents_unmark(struct rv_allocator *a, struct agent *agent);
 void rv_agents_compute_free(struct rv_allocator *a, struct agent *agent);
@@ -303,8 +314,6 @@ void rv_frameworks_free_all(struct rv_allocator *a);
 void rv_minima_free(struct rv_allocator *a, struct minima *m);
 void rv_minima_init(struct rv_allocator *a, struct minima *m, const struct rv_quantities *any,
                     size_t n);
-
-bool rv_slot_empty(const struct slot *s);
 
 static inline struct rv_str rv_handle_key(void *const *handle) {
     return rv_strn(handle, sizeof *handle);

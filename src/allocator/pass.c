@@ -23,6 +23,7 @@ struct visit {
     uint64_t number;
     rv_allocation_cb cb;
     void *ctx;
+    uint8_t flags;      /* of all that is left: other capabilities make no difference */
     struct role *start; /* only roles here and below can get anything; NULL: nothing is left */
 };
 
@@ -39,19 +40,19 @@ static bool is_within(const struct role *role, const struct role *above) {
 /* Where to go on with what is left. */
 static void survey(struct visit *v) {
     struct role *only = NULL;
+    bool all = false;
 
+    v->flags = 0;
     for (uint32_t i = 0; i < v->agent->n_slots; i++) {
         const struct slot *s = &v->agent->slots[i];
 
         if (is_taken(v, s))
             continue;
-        if (!s->cell->reserved || (only && only != s->cell->reserved)) {
-            v->start = v->a->root;
-            return;
-        }
+        v->flags |= s->cell->flags;
+        all |= !s->cell->reserved || (only && only != s->cell->reserved);
         only = s->cell->reserved;
     }
-    v->start = only;
+    v->start = all ? v->a->root : only;
 }
 
 /* --- eligibility --- */
@@ -78,7 +79,7 @@ static bool reaches(const struct agent *agent, const struct candidate *c, const 
 }
 
 static struct candidate *candidate(struct visit *v, const struct role *role, uint8_t class) {
-    struct candidate *c = &v->a->candidates[class];
+    struct candidate *c = &v->a->candidates[class & v->flags];
     struct agent *agent = v->agent;
 
     if (c->stamp == v->a->stamp)
@@ -171,10 +172,10 @@ static bool is_eligible(const struct visit *v, const struct client *client, stru
 /* --- allocating --- */
 
 /* Kinds of one name may come in another order once they are allocated. */
-static void put_in_order(struct rv_resources *r, struct rv_resource one) {
+static void put_in_order(struct rv_resources *r, struct rv_resource one, bool same_name) {
     size_t at = r->n++;
 
-    while (at > 0 && strcmp(r->v[at - 1].kind->name, one.kind->name) == 0 &&
+    while (same_name && at > 0 && strcmp(r->v[at - 1].kind->name, one.kind->name) == 0 &&
            rv_kind_compare(r->v[at - 1].kind, one.kind) > 0) {
         r->v[at] = r->v[at - 1];
         at--;
@@ -185,24 +186,30 @@ static void put_in_order(struct rv_resources *r, struct rv_resource one) {
 static void allocate(struct visit *v, struct client *client, const struct candidate *c) {
     struct rv_allocator *a = v->a;
     struct agent *agent = v->agent;
-    struct rv_resources offer = {.v = rv_malloc(c->n * sizeof *offer.v), .cap = c->n};
+    struct rv_resources offer = agent->spare;
     const struct rv_resources *booked;
+
+    if (offer.cap >= c->n)
+        agent->spare = (struct rv_resources){0};
+    else
+        offer = (struct rv_resources){.v = rv_malloc(c->n * sizeof *offer.v), .cap = c->n};
 
     for (size_t i = 0; i < c->n; i++) {
         struct slot *s = &agent->slots[c->slots[i]];
-        struct rv_resource one = s->free;
+        struct rv_resource one = {
+            .kind = rv_kind_ref(rv_kinds_allocated(a, s->cell, client->role)->kind), .copies = 1};
 
-        one.kind = rv_kind_ref(rv_kinds_allocated(a, s->cell, client->role)->kind);
-        one.copies = 1;
+        memcpy(&one.scalar, &s->free, sizeof s->free);
         if (s->cell->kind->shared) {
             s->offered = v->number;
         } else {
             if (s->cell->counts)
                 rv_roles_charge(a, client, client->role, s->cell->name, one.scalar);
-            s->free = (struct rv_resource){0}; /* ranges and sets moved */
+            memset(&s->free, 0, sizeof s->free); /* ranges and sets moved */
             agent->n_free--;
         }
-        put_in_order(&offer, one);
+        put_in_order(&offer, one,
+                     i > 0 && s->cell->name == agent->slots[c->slots[i - 1]].cell->name);
     }
     booked = rv_booking_add(a, agent, client, &offer);
     v->cb(v->ctx, client->framework->handle, client->role->name, agent->handle, booked);
@@ -273,8 +280,31 @@ static void visit(struct rv_allocator *a, struct agent *agent, rv_allocation_cb 
     rv_agents_place(a, agent);
 }
 
+/* Agents come in random order, so each is a handful of cache misses: those of several overlap. */
+static size_t take_batch(struct rv_allocator *a, struct agent **batch, size_t max) {
+    size_t n = RV_MIN(max, a->n_marked);
+
+    for (size_t i = 0; i < n; i++) {
+        size_t at = rv_prng_below(&a->prng, a->n_marked);
+
+        batch[i] = a->agents.v[a->available[at]];
+        rv_agents_swap(a, at, --a->n_marked);
+        __builtin_prefetch(batch[i]);
+        __builtin_prefetch((char *)batch[i] + 64);
+        __builtin_prefetch((char *)batch[i] + 128);
+    }
+    for (size_t i = 0; i < n; i++) {
+        __builtin_prefetch(batch[i]->slots);
+        __builtin_prefetch((char *)batch[i]->slots + 64);
+        __builtin_prefetch(batch[i]->uses);
+        __builtin_prefetch(batch[i]->spare.v);
+    }
+    return n;
+}
+
 bool rv_allocator_pass(struct rv_allocator *a, int64_t now_ms, rv_allocation_cb cb, void *ctx) {
     size_t budget = a->slice ? a->slice : SIZE_MAX;
+    struct agent *batch[16];
     struct filter *expired;
 
     while ((expired = rv_filters_pop(a, now_ms))) {
@@ -284,12 +314,12 @@ bool rv_allocator_pass(struct rv_allocator *a, int64_t now_ms, rv_allocation_cb 
     rv_roles_renew(a);
     if (!a->root || a->root->order.n == 0)
         a->n_marked = 0; /* who comes to want something marks all */
-    while (a->n_marked > 0 && budget-- > 0) {
-        size_t at = rv_prng_below(&a->prng, a->n_marked);
-        struct agent *agent = a->agents.v[a->available[at]];
+    while (a->n_marked > 0 && budget > 0) {
+        size_t n = take_batch(a, batch, RV_MIN(budget, RV_COUNT(batch)));
 
-        rv_agents_unmark(a, agent);
-        visit(a, agent, cb, ctx);
+        for (size_t i = 0; i < n; i++)
+            visit(a, batch[i], cb, ctx);
+        budget -= n;
     }
     return a->n_marked > 0;
 }

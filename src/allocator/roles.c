@@ -50,6 +50,27 @@ static struct rv_policy_key key_of(const struct rv_allocator *a, const struct us
     return key;
 }
 
+/* The key of a rank in one of the owner's two orders, as of now. */
+static struct rv_policy_key rank_key(const struct rv_allocator *a, const struct rv_ranking *s,
+                                     struct rv_rank *r, const struct role *owner) {
+    if (s == &owner->clients)
+        return key_of(a, &RV_CONTAINER_OF(r, struct client, rank)->usage, RV_WEIGHT_ONE);
+    if (r == &owner->own_rank)
+        return key_of(a, &owner->own, RV_WEIGHT_ONE);
+    return key_of(a, &RV_CONTAINER_OF(r, struct role, rank)->usage,
+                  RV_CONTAINER_OF(r, struct role, rank)->weight);
+}
+
+/* The key of one that is alone is not kept up to date: it is made anew when another comes. */
+static void insert(struct rv_allocator *a, struct rv_ranking *s, struct rv_rank *r,
+                   const struct role *owner) {
+    struct rv_policy_key key = rank_key(a, s, r, owner);
+
+    if (s->n == 1)
+        s->first->key = rank_key(a, s, s->first, owner);
+    rv_ranking_insert(s, r, &key);
+}
+
 /* --- life --- */
 
 static struct role *new_role(struct rv_allocator *a, const char *name, struct role *parent) {
@@ -144,21 +165,15 @@ void rv_roles_set_weight(struct rv_allocator *a, struct role *role, double weigh
 
 void rv_roles_want(struct rv_allocator *a, struct client *c, bool wants) {
     struct role *r = c->role;
-    struct rv_policy_key key;
 
     if (c->rank.in == wants)
         return;
     if (wants) {
-        key = key_of(a, &c->usage, RV_WEIGHT_ONE);
-        rv_ranking_insert(&r->clients, &c->rank, &key);
-        if (!r->own_rank.in) {
-            key = key_of(a, &r->own, RV_WEIGHT_ONE);
-            rv_ranking_insert(&r->order, &r->own_rank, &key);
-        }
-        for (; r->parent && !r->rank.in; r = r->parent) {
-            key = key_of(a, &r->usage, r->weight);
-            rv_ranking_insert(&r->parent->order, &r->rank, &key);
-        }
+        insert(a, &r->clients, &c->rank, r);
+        if (!r->own_rank.in)
+            insert(a, &r->order, &r->own_rank, r);
+        for (; r->parent && !r->rank.in; r = r->parent)
+            insert(a, &r->parent->order, &r->rank, r->parent);
     } else {
         rv_ranking_remove(&r->clients, &c->rank);
         if (r->clients.n == 0)
@@ -186,7 +201,7 @@ static void settle(struct rv_allocator *a, struct usage *u, int64_t weight, stru
 
     if (allocated)
         u->allocations++;
-    if (a->dirty || !r->in)
+    if (a->dirty || !r->in || s->n == 1)
         return;
     key = key_of(a, u, weight);
     rv_ranking_move(s, r, &key);
@@ -201,8 +216,7 @@ void rv_roles_settle(struct rv_allocator *a, struct client *c, struct role *role
 }
 
 /* Takes all out and puts them in again with their new keys. */
-static void renew_ranking(struct rv_allocator *a, struct rv_ranking *s, struct role *owner,
-                          bool clients) {
+static void renew_ranking(struct rv_allocator *a, struct rv_ranking *s, const struct role *owner) {
     struct rv_rank *r = s->first, *next;
     struct rv_policy_key key;
 
@@ -210,15 +224,7 @@ static void renew_ranking(struct rv_allocator *a, struct rv_ranking *s, struct r
     for (; r; r = next) {
         next = r->next;
         r->in = false;
-        if (clients) {
-            key = key_of(a, &RV_CONTAINER_OF(r, struct client, rank)->usage, RV_WEIGHT_ONE);
-        } else if (r == &owner->own_rank) {
-            key = key_of(a, &owner->own, RV_WEIGHT_ONE);
-        } else {
-            struct role *child = RV_CONTAINER_OF(r, struct role, rank);
-
-            key = key_of(a, &child->usage, child->weight);
-        }
+        key = rank_key(a, s, r, owner);
         rv_ranking_insert(s, r, &key);
     }
 }
@@ -231,10 +237,10 @@ void rv_roles_renew(struct rv_allocator *a) {
     for (size_t it = 0; rv_map_next(&a->roles, &it, NULL, &value);) {
         struct role *role = value;
 
-        renew_ranking(a, &role->clients, role, true);
-        renew_ranking(a, &role->order, role, false);
+        renew_ranking(a, &role->clients, role);
+        renew_ranking(a, &role->order, role);
     }
     if (a->root)
-        renew_ranking(a, &a->root->order, a->root, false);
+        renew_ranking(a, &a->root->order, a->root);
     a->dirty = false;
 }
