@@ -460,7 +460,7 @@ static int start(struct rv_agent_daemon *d, struct rv_error *err) {
     static const struct rv_containerizer_callbacks callbacks = {on_launched, on_exited};
     const struct rv_agent_flags *f = d->flags;
     _cleanup_free_ char *host = NULL;
-    uint16_t port;
+    uint16_t port = 0;
     char absolute[PATH_MAX];
     int r = parse_master(f->master, &host, &port, err);
 

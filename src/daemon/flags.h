@@ -44,7 +44,7 @@ struct rv_flag {
     X(BYTES, max_body, "8MB", "Largest request body.")                                             \
     X(INT, max_depth, "100", "Deepest nesting of a request's message.")                            \
     X(INT, max_fields, "1000000", "Most fields in a request's message.")                           \
-    X(BYTES, max_header, "64KB", "Largest request head.")                                          \
+    X(BYTES, max_header, "29KB", "Largest request head.")                                          \
     X(BYTES, max_stream_backlog, "64MB",                                                           \
       "What may wait for a slow reader of an event stream "                                        \
       "before it is cut off.")                                                                     \
