@@ -114,17 +114,11 @@ void rv_allocator_use(struct rv_allocator *a, void *agent_handle, void *framewor
     rv_agents_place(a, agent);
 }
 
-/* Takes one off the client's use, or of the unknown ones'. False: it is not there. */
-static bool release_one(struct rv_allocator *a, struct agent *agent, struct client *c,
-                        struct role *role, struct cell *base, const struct rv_resource *one) {
-    struct use *u = c ? find_use(agent, c) : NULL;
+/* Takes off a use what is in it. */
+static void release_from(struct rv_allocator *a, struct agent *agent, struct use *u,
+                         struct role *role, struct cell *base, const struct rv_resource *one) {
+    struct client *c = u->client;
 
-    if (!u || !rv_resources_contains_one(&u->resources, one)) {
-        u = find_use(agent, NULL);
-        if (!u || !rv_resources_contains_one(&u->resources, one))
-            return false;
-    }
-    c = u->client;
     rv_resources_subtract_one(&u->resources, one);
     if (!one->kind->shared) {
         charge(a, c, role, base, -one->scalar);
@@ -136,7 +130,31 @@ static bool release_one(struct rv_allocator *a, struct agent *agent, struct clie
     rv_roles_settle(a, c, role, false);
     if (u->resources.n == 0)
         remove_use(agent, u);
-    return true;
+}
+
+/* Takes one off the client's use, and what is not there off the unknown ones'. Nothing happens if
+ * both together have not that much. */
+static void release_one(struct rv_allocator *a, struct agent *agent, struct client *c,
+                        struct role *role, struct cell *base, const struct rv_resource *one) {
+    _cleanup_(rv_resources_free) struct rv_resources own = {0}, rest = {0};
+    struct use *u = c ? find_use(agent, c) : NULL, *unknown;
+
+    if (u && rv_resources_contains_one(&u->resources, one)) {
+        release_from(a, agent, u, role, base, one);
+        return;
+    }
+    rv_resources_add_one(&rest, one);
+    if (u)
+        rv_resources_subtract(&rest, &u->resources);
+    unknown = find_use(agent, NULL);
+    if (!unknown || !rv_resources_contains(&unknown->resources, &rest))
+        return;
+    rv_resources_add_one(&own, one);
+    rv_resources_subtract(&own, &rest);
+    for (size_t i = 0; i < own.n; i++)
+        release_from(a, agent, u, role, base, &own.v[i]);
+    for (size_t i = 0; i < rest.n; i++)
+        release_from(a, agent, find_use(agent, NULL), role, base, &rest.v[i]);
 }
 
 /* What the client refuses: the elements of r allocated to its role, not allocated. */
