@@ -172,18 +172,26 @@ static bool modelled(const Reeve__V1__TaskStatus *m, uint64_t field) {
     }
 }
 
+/* Whether it says nothing but its id, which is in the model. */
+static bool only_id(const Reeve__V1__ContainerStatus *m) {
+    return m->container_id && m->n_network_infos == 0 && !m->cgroup_info && !m->has_executor_pid &&
+           m->base.n_unknown_fields == 0;
+}
+
 /* The packed fields that the model does not hold; NULL if there are none. */
 static struct rv_blob *status_rest(const Reeve__V1__TaskStatus *m) {
-    if (!m->has_data && !m->check_status && !m->labels && !m->container_status && !m->limitation &&
-        m->base.n_unknown_fields == 0)
-        return NULL;
     Reeve__V1__TaskStatus copy = *m;
     Reeve__V1__ContainerStatus container;
-    if (m->container_status && m->container_status->container_id) {
-        container = *m->container_status; /* its id is in the model */
+    if (m->container_status && only_id(m->container_status)) {
+        copy.container_status = NULL;
+    } else if (m->container_status) {
+        container = *m->container_status;
         container.container_id = NULL;
         copy.container_status = &container;
     }
+    if (!m->has_data && !m->check_status && !m->labels && !copy.container_status &&
+        !m->limitation && m->base.n_unknown_fields == 0)
+        return NULL;
     struct rv_buf all = {0}, rest = {0};
     rv_wire_encode(&copy.base, RV_ENC_PROTOBUF, &all);
     const uint8_t *p = (const uint8_t *)all.data;
