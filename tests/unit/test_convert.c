@@ -719,6 +719,13 @@ static void test_executor_calls(void **state) {
             rv_wire_executor_call_release(&c);
             assert_string_equal(copy.container_id.v, "p.c");
             rv_task_status_free(&copy);
+            c = executor_decode("{" FE "\"type\":\"UPDATE\",\"update\":{\"status\":{\"task_id\":{"
+                                "\"value\":\"t\"},\"state\":\"TASK_RUNNING\",\"container_status\":{"
+                                "\"container_id\":{\"value\":\"c\"}}}}}",
+                                e);
+            assert_string_equal(c.update->container_id.v, "c");
+            assert_null(c.update->rest);
+            rv_wire_executor_call_release(&c);
             c = executor_decode(
                 "{" FE "\"type\":\"SUBSCRIBE\",\"subscribe\":{\"unacknowledged_tasks\":[{"
                 "\"name\":\"n\",\"task_id\":{\"value\":\"t\"},\"agent_id\":{\"value\":\"a\"}}],"
