@@ -218,6 +218,25 @@ static void on_stream_closed(void *ctx, uint64_t stream) {
     rv_agent_daemon_step(ctx, &input);
 }
 
+static void on_master_event(void *ctx, const struct rv_agent_event *event) {
+    struct rv_agent_input input = {.kind = RV_AGENT_MASTER_EVENT, .master = event};
+
+    rv_agent_daemon_step(ctx, &input);
+}
+
+static void on_master_lost(void *ctx) {
+    rv_agent_daemon_step(ctx, &(struct rv_agent_input){.kind = RV_AGENT_MASTER_LOST});
+}
+
+static void on_master_refused(void *ctx, int status) {
+    struct rv_agent_input input = {.kind = RV_AGENT_MASTER_REFUSED, .status = status};
+
+    rv_agent_daemon_step(ctx, &input);
+}
+
+static const struct rv_agent_link_handler link_handler = {on_master_event, on_master_lost,
+                                                          on_master_refused};
+
 static void on_launched(void *ctx, const char *id, bool ok, const char *message) {
     struct rv_agent_input input = {.kind = RV_AGENT_CONTAINER_LAUNCHED};
 
@@ -492,7 +511,7 @@ static int start(struct rv_agent_daemon *d, struct rv_error *err) {
         r = start_server(d, err);
     if (r)
         return r;
-    d->master = rv_agent_link_new(d, host, port);
+    d->master = rv_agent_link_new(d->loop, host, port, &link_handler, d);
     r = start_core(d, err);
     if (!r)
         rv_agent_daemon_step(d, &(struct rv_agent_input){.kind = RV_AGENT_MASTER_FOUND});

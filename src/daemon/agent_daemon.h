@@ -8,12 +8,10 @@
 #include "agent/agent.h"
 #include "agent/records.h"
 #include "containerizer/containerizer.h"
+#include "daemon/agent_link.h"
 #include "daemon/flags.h"
 #include "daemon/shell.h"
 #include "io/journal.h"
-
-struct rv_agent_link_io;  /* agent_link.c: the stream from and the calls to the master */
-struct rv_executor_image; /* launch.c: our executor's program */
 
 struct rv_agent_daemon {
     uv_loop_t *loop;
@@ -53,14 +51,6 @@ struct rv_agent_daemon *rv_agent_daemon_stop(struct rv_agent_daemon *d);
 
 /* --- between the files of the shell --- */
 void rv_agent_daemon_step(struct rv_agent_daemon *d, struct rv_agent_input *input);
-
-/* agent_link.c */
-struct rv_agent_link_io *rv_agent_link_new(struct rv_agent_daemon *d, const char *host,
-                                           uint16_t port);
-struct rv_agent_link_io *rv_agent_link_free(struct rv_agent_link_io *l);
-void rv_agent_link_register(struct rv_agent_link_io *l, const struct rv_agent_call *call);
-void rv_agent_link_send(struct rv_agent_link_io *l, const struct rv_agent_call *call);
-void rv_agent_link_disconnect(struct rv_agent_link_io *l);
 
 /* launch.c: command line and environment of a container. */
 void rv_agent_launch(struct rv_agent_daemon *d, const struct rv_launch *launch);

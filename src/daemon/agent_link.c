@@ -3,10 +3,12 @@
  * order. While calls are under way further ones gather, and go out together in one body; so an
  * agent at rest costs the master one connection, and a busy one two.
  */
+#include "daemon/agent_link.h"
+
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "daemon/agent_daemon.h"
+#include "base/vec.h"
 #include "io/http_client.h"
 #include "wire/channel_codec.h"
 #include "wire/recordio.h"
@@ -15,9 +17,13 @@
 #define PATH "/api/v1/agent"
 /* A batch larger than this waits for the next request: well below any body limit. */
 #define BATCH_BYTES (1u << 20)
+/* Short, so that the answers to pings of many agents do not add up to many connections. */
+#define IDLE_CLOSE_MS 200
 
 struct rv_agent_link_io {
-    struct rv_agent_daemon *daemon;
+    const struct rv_agent_link_handler *handler;
+    void *ctx;
+    struct rv_arena scratch;
     struct rv_http_client *streams, *calls;
     struct rv_http_call *stream, *post;
     struct rv_recordio records;
@@ -26,19 +32,21 @@ struct rv_agent_link_io {
     bool open;
 };
 
-struct rv_agent_link_io *rv_agent_link_new(struct rv_agent_daemon *d, const char *host,
-                                           uint16_t port) {
+struct rv_agent_link_io *rv_agent_link_new(uv_loop_t *loop, const char *host, uint16_t port,
+                                           const struct rv_agent_link_handler *handler, void *ctx) {
     struct rv_agent_link_io *l = rv_calloc(1, sizeof *l);
     struct rv_http_client_config config = {.host = host,
                                            .port = port,
                                            .connect_timeout_ms = 5000,
                                            .call_timeout_ms = 30000,
-                                           .idle_close_ms = 2000,
+                                           .idle_close_ms = IDLE_CLOSE_MS,
                                            .max_connections = 1};
 
-    l->daemon = d;
-    l->streams = rv_http_client_new(d->loop, &config);
-    l->calls = rv_http_client_new(d->loop, &config);
+    l->handler = handler;
+    l->ctx = ctx;
+    rv_arena_init(&l->scratch);
+    l->streams = rv_http_client_new(loop, &config);
+    l->calls = rv_http_client_new(loop, &config);
     rv_recordio_init(&l->records, 64u << 20);
     return l;
 }
@@ -68,6 +76,7 @@ struct rv_agent_link_io *rv_agent_link_free(struct rv_agent_link_io *l) {
     rv_http_client_free(l->streams);
     rv_http_client_free(l->calls);
     rv_recordio_free(&l->records);
+    rv_arena_free(&l->scratch);
     rv_vec_free(&l->queue);
     free(l);
     return NULL;
@@ -87,7 +96,6 @@ static bool stream_head(void *ctx, int status, const struct rv_http1_header *hea
 
 static int stream_record(void *ctx, struct rv_str record) {
     struct rv_agent_link_io *l = ctx;
-    struct rv_agent_daemon *d = l->daemon;
     struct rv_http_call *before = l->stream;
     struct rv_agent_event event;
     struct rv_arena arena;
@@ -97,8 +105,7 @@ static int stream_record(void *ctx, struct rv_str record) {
     if (rv_wire_agent_event_decode(RV_ENC_PROTOBUF, record, NULL, &arena, &event, &err)) {
         RV_WARN(MODULE, "an event of the master is not understood: %s", err.message);
     } else {
-        struct rv_agent_input input = {.kind = RV_AGENT_MASTER_EVENT, .master = &event};
-        rv_agent_daemon_step(d, &input);
+        l->handler->on_event(l->ctx, &event);
         rv_wire_agent_event_release(&event);
     }
     rv_arena_free(&arena);
@@ -125,15 +132,13 @@ static void stream_body(void *ctx, struct rv_str bytes) {
     if (r < 0 && l->stream == before) {
         RV_WARN(MODULE, "the master's stream is damaged: %s", err.message);
         rv_agent_link_disconnect(l);
-        rv_agent_daemon_step(l->daemon, &(struct rv_agent_input){.kind = RV_AGENT_MASTER_LOST});
+        l->handler->on_lost(l->ctx);
     }
 }
 
 static void stream_done(void *ctx, int result, int status, const struct rv_http1_header *headers,
                         size_t n, struct rv_str body, const struct rv_error *err) {
     struct rv_agent_link_io *l = ctx;
-    struct rv_agent_input input = {.kind = RV_AGENT_MASTER_LOST};
-
     (void)status;
     (void)headers;
     (void)n;
@@ -141,11 +146,12 @@ static void stream_done(void *ctx, int result, int status, const struct rv_http1
     l->stream = NULL;
     l->open = false;
     if (l->refused) {
-        input.kind = RV_AGENT_MASTER_REFUSED;
-        input.status = l->refused;
-    } else if (result)
+        l->handler->on_refused(l->ctx, l->refused);
+        return;
+    }
+    if (result)
         RV_INFO(MODULE, "the link to the master is down: %s", err->message);
-    rv_agent_daemon_step(l->daemon, &input);
+    l->handler->on_lost(l->ctx);
 }
 
 void rv_agent_link_register(struct rv_agent_link_io *l, const struct rv_agent_call *call) {
@@ -154,8 +160,8 @@ void rv_agent_link_register(struct rv_agent_link_io *l, const struct rv_agent_ca
 
     rv_agent_link_disconnect(l);
     l->refused = 0;
-    rv_wire_agent_call_encode(call, RV_ENC_PROTOBUF, &l->daemon->scratch, &body);
-    rv_arena_reset(&l->daemon->scratch);
+    rv_wire_agent_call_encode(call, RV_ENC_PROTOBUF, &l->scratch, &body);
+    rv_arena_reset(&l->scratch);
     l->stream = rv_http_client_call(l->streams, "POST", PATH,
                                     "Content-Type: application/x-protobuf\r\n"
                                     "Accept: application/x-protobuf\r\n",
@@ -170,8 +176,6 @@ static void post_next(struct rv_agent_link_io *l);
 static void post_done(void *ctx, int result, int status, const struct rv_http1_header *headers,
                       size_t n, struct rv_str body, const struct rv_error *err) {
     struct rv_agent_link_io *l = ctx;
-    struct rv_agent_input input = {.kind = RV_AGENT_MASTER_REFUSED, .status = status};
-
     (void)headers;
     (void)n;
     l->post = NULL;
@@ -182,14 +186,14 @@ static void post_done(void *ctx, int result, int status, const struct rv_http1_h
     if (result) {
         /* What was sent may be lost; everything that matters is sent again at registration. */
         RV_INFO(MODULE, "a call to the master failed: %s", err->message);
-        input.kind = RV_AGENT_MASTER_LOST;
         rv_agent_link_disconnect(l);
+        l->handler->on_lost(l->ctx);
     } else {
         RV_WARN(MODULE, "the master answered a call by %d: %.*s", status, (int)RV_MIN(body.n, 200u),
                 body.s);
         drop_queue(l);
+        l->handler->on_refused(l->ctx, status);
     }
-    rv_agent_daemon_step(l->daemon, &input);
 }
 
 static void post_next(struct rv_agent_link_io *l) {
@@ -214,8 +218,8 @@ static void post_next(struct rv_agent_link_io *l) {
 void rv_agent_link_send(struct rv_agent_link_io *l, const struct rv_agent_call *call) {
     struct rv_buf encoded = {0};
 
-    rv_wire_agent_call_encode(call, RV_ENC_PROTOBUF, &l->daemon->scratch, &encoded);
-    rv_arena_reset(&l->daemon->scratch);
+    rv_wire_agent_call_encode(call, RV_ENC_PROTOBUF, &l->scratch, &encoded);
+    rv_arena_reset(&l->scratch);
     rv_vec_push(&l->queue, rv_blob_new(encoded.data, encoded.n));
     rv_buf_free(&encoded);
     post_next(l);

@@ -1,0 +1,29 @@
+/*
+ * An agent's link to its master: the stream of events that the registration opens, and calls in
+ * order beside it. At rest it is one connection.
+ */
+#ifndef RV_DAEMON_AGENT_LINK_H
+#define RV_DAEMON_AGENT_LINK_H
+
+#include <uv.h>
+
+#include "model/channel.h"
+
+struct rv_agent_link_io;
+
+/* Called from the loop, never from within a call below. */
+struct rv_agent_link_handler {
+    void (*on_event)(void *ctx, const struct rv_agent_event *event);
+    void (*on_lost)(void *ctx);                /* the stream ended, or could not be opened */
+    void (*on_refused)(void *ctx, int status); /* a registration or a call was not accepted */
+};
+
+struct rv_agent_link_io *rv_agent_link_new(uv_loop_t *loop, const char *host, uint16_t port,
+                                           const struct rv_agent_link_handler *handler, void *ctx);
+struct rv_agent_link_io *rv_agent_link_free(struct rv_agent_link_io *l);
+/* Opens a new stream with this call; an older stream and calls under way are dropped. */
+void rv_agent_link_register(struct rv_agent_link_io *l, const struct rv_agent_call *call);
+void rv_agent_link_send(struct rv_agent_link_io *l, const struct rv_agent_call *call);
+void rv_agent_link_disconnect(struct rv_agent_link_io *l);
+
+#endif
