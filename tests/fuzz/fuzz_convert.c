@@ -1,0 +1,72 @@
+/*
+ * Bodies of every API that the conversions read. The first byte picks the reader and the encoding.
+ * What is read from the channel must go out and be read again, the same.
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "wire/channel_codec.h"
+#include "wire/executor_codec.h"
+#include "wire/scheduler_codec.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void agent_call(enum rv_encoding encoding, struct rv_str body, struct rv_arena *arena) {
+    struct rv_agent_call call, again;
+    struct rv_buf one _cleanup_(rv_buf_free) = {0};
+    struct rv_buf two _cleanup_(rv_buf_free) = {0};
+    if (rv_wire_agent_call_decode(encoding, body, NULL, arena, &call, NULL) < 0)
+        return;
+    rv_wire_agent_call_encode(&call, RV_ENC_PROTOBUF, arena, &one);
+    RV_ASSERT(rv_wire_agent_call_decode(RV_ENC_PROTOBUF, rv_buf_str(&one), NULL, arena, &again,
+                                        NULL) == 0);
+    rv_wire_agent_call_encode(&again, RV_ENC_PROTOBUF, arena, &two);
+    RV_ASSERT(rv_str_eq(rv_buf_str(&one), rv_buf_str(&two)));
+    rv_wire_agent_call_release(&again);
+    rv_wire_agent_call_release(&call);
+}
+
+static void agent_event(enum rv_encoding encoding, struct rv_str body, struct rv_arena *arena) {
+    struct rv_agent_event event, again;
+    struct rv_buf one _cleanup_(rv_buf_free) = {0};
+    struct rv_buf two _cleanup_(rv_buf_free) = {0};
+    if (rv_wire_agent_event_decode(encoding, body, NULL, arena, &event, NULL) < 0)
+        return;
+    rv_wire_agent_event_encode(&event, RV_ENC_PROTOBUF, arena, &one);
+    RV_ASSERT(rv_wire_agent_event_decode(RV_ENC_PROTOBUF, rv_buf_str(&one), NULL, arena, &again,
+                                         NULL) == 0);
+    rv_wire_agent_event_encode(&again, RV_ENC_PROTOBUF, arena, &two);
+    RV_ASSERT(rv_str_eq(rv_buf_str(&one), rv_buf_str(&two)));
+    rv_wire_agent_event_release(&again);
+    rv_wire_agent_event_release(&event);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    if (size == 0)
+        return 0;
+    enum rv_encoding encoding = data[0] & 1 ? RV_ENC_PROTOBUF : RV_ENC_JSON;
+    struct rv_str body = rv_strn(data + 1, size - 1);
+    struct rv_arena arena _cleanup_(rv_arena_free);
+    rv_arena_init(&arena);
+    struct rv_scheduler_call scheduler;
+    struct rv_executor_call executor;
+    switch (data[0] >> 1 & 3) {
+    case 0:
+        if (rv_wire_scheduler_call_decode(encoding, body, NULL, &arena, &scheduler, NULL) == 0)
+            rv_wire_scheduler_call_release(&scheduler);
+        break;
+    case 1:
+        if (rv_wire_executor_call_decode(encoding, body, NULL, &arena, &executor, NULL) == 0)
+            rv_wire_executor_call_release(&executor);
+        break;
+    case 2:
+        agent_call(encoding, body, &arena);
+        break;
+    default:
+        agent_event(encoding, body, &arena);
+        break;
+    }
+    return 0;
+}
