@@ -20,9 +20,21 @@ struct rv_master_executor *rv_master_executor_find(const struct rv_master_agent 
     return NULL;
 }
 
+void rv_master_add_scalars(struct rv_resources *to, const struct rv_resources *r) {
+    for (size_t i = 0; i < r->n; i++)
+        if (r->v[i].kind->type == RV_SCALAR)
+            rv_resources_add_one(to, &r->v[i]);
+}
+
+void rv_master_subtract_scalars(struct rv_resources *from, const struct rv_resources *r) {
+    for (size_t i = 0; i < r->n; i++)
+        if (r->v[i].kind->type == RV_SCALAR)
+            rv_resources_subtract_one(from, &r->v[i]);
+}
+
 void rv_master_book(struct rv_master_framework *f, struct rv_master_agent *a,
                     const struct rv_resources *r) {
-    rv_resources_add(&f->used, r);
+    rv_master_add_scalars(&f->used, r);
     rv_resources_add(&a->used, r);
 }
 
@@ -30,8 +42,8 @@ void rv_master_unbook(struct rv_master *m, struct rv_master_framework *f, struct
                       const struct rv_resources *r) {
     if (rv_resources_empty(r))
         return;
-    RV_ASSERT(rv_resources_contains(&f->used, r) && rv_resources_contains(&a->used, r));
-    rv_resources_subtract(&f->used, r);
+    RV_ASSERT(rv_resources_contains(&a->used, r));
+    rv_master_subtract_scalars(&f->used, r);
     rv_resources_subtract(&a->used, r);
     rv_allocator_release(m->allocator, a, f, r, m->now_ms, 0);
     rv_master_allocate_soon(m);

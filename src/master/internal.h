@@ -262,6 +262,9 @@ void rv_master_message_to_executor(struct rv_master *m, struct rv_master_framewo
                                    const struct rv_scheduler_call *call);
 void rv_master_shutdown_executor(struct rv_master *m, struct rv_master_framework *f,
                                  const struct rv_scheduler_call *call);
+/* Books of a framework, over agents: the scalars of r. */
+void rv_master_add_scalars(struct rv_resources *to, const struct rv_resources *r);
+void rv_master_subtract_scalars(struct rv_resources *from, const struct rv_resources *r);
 /* In use by a task or executor from now on. The allocator knows already, if it was offered. */
 void rv_master_book(struct rv_master_framework *f, struct rv_master_agent *a,
                     const struct rv_resources *r);

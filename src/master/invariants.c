@@ -110,7 +110,7 @@ static bool check_parts(struct rv_master *m, struct rv_master_framework *f) {
         if (!t->agent || t->framework != f)
             ok = ok && BREACH(m, "task %s of framework %s is on no agent", t->id.v, f->id.v);
         if (!t->released)
-            rv_resources_add(&s.used, &t->info.resources);
+            rv_master_add_scalars(&s.used, &t->info.resources);
     }
     RV_LIST_EACH (&f->executors, node, tmp)
         rv_resources_add(
@@ -118,7 +118,7 @@ static bool check_parts(struct rv_master *m, struct rv_master_framework *f) {
     RV_LIST_EACH (&f->offers, node, tmp) {
         struct rv_master_offer *o = RV_LIST_ENTRY(node, struct rv_master_offer, on_framework);
 
-        rv_resources_add(&s.offered, &o->resources);
+        rv_master_add_scalars(&s.offered, &o->resources);
         if (rv_map_gets(&m->offers, o->id.v) != o)
             ok = ok && BREACH(m, "INV-24: offer %s is not known by its id", o->id.v);
         if (m->config.offer_timeout_ms > 0 && !rv_timer_is_set(&o->timer))

@@ -47,7 +47,7 @@ static void allocated(void *ctx, void *framework, const char *role, void *agent,
     rv_map_put(&m->offers, rv_str(o->id.v), o);
     rv_list_append(&f->offers, &o->on_framework);
     rv_list_append(&a->offers, &o->on_agent);
-    rv_resources_add(&f->offered, resources);
+    rv_master_add_scalars(&f->offered, resources);
     rv_resources_add(&a->offered, resources);
     if (f->fresh.n == 0)
         rv_vec_push(&pass->frameworks, f);
@@ -130,7 +130,7 @@ void rv_master_offer_take(struct rv_master *m, struct rv_master_offer *o) {
     rv_map_remove(&m->offers, rv_str(o->id.v));
     rv_list_remove(&o->on_framework);
     rv_list_remove(&o->on_agent);
-    rv_resources_subtract(&o->framework->offered, &o->resources);
+    rv_master_subtract_scalars(&o->framework->offered, &o->resources);
     rv_resources_subtract(&o->agent->offered, &o->resources);
     rv_master_bury(m, rv_master_offer_free, o);
 }

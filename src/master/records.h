@@ -66,7 +66,9 @@ struct rv_master_framework {
     RV_VEC(struct rv_master_task *) completed; /* oldest first */
     struct rv_list offers;                     /* rv_master_offer.on_framework */
     struct rv_list executors;                  /* rv_master_executor.on_framework */
-    struct rv_resources used;                  /* by tasks and executors, with allocation */
+    /* By tasks and executors, with allocation. Scalars only: ports and sets of different agents do
+     * not add up. Those stand with the agents, tasks and offers. */
+    struct rv_resources used;
     struct rv_resources offered;
     char **suppressed_roles; /* as of the last SUBSCRIBE, UPDATE_FRAMEWORK, SUPPRESS, REVIVE */
     size_t n_suppressed_roles;

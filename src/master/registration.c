@@ -101,36 +101,61 @@ static bool framework_told(const struct rv_master *m, const struct rv_agent_call
     return false;
 }
 
+/* Takes r, in whatever role, off what is left. */
+static bool take(struct rv_resources *left, const struct rv_resources *r) {
+    struct rv_resources plain = {0};
+    bool yes;
+
+    rv_resources_copy(&plain, r);
+    rv_resources_allocate(&plain, NULL);
+    yes = rv_resources_contains(left, &plain);
+    if (yes)
+        rv_resources_subtract(left, &plain);
+    rv_resources_free(&plain);
+    return yes;
+}
+
+static const char *task_problem(struct rv_master *m, const struct rv_agent_call *call,
+                                const struct rv_task_view *v, struct rv_resources *left) {
+    struct rv_error err;
+
+    if (!v->info || !v->info->id.v || !v->framework_id.v)
+        return "a task has no id, framework or info";
+    if (!framework_told(m, call, v->framework_id))
+        return RV_MASTER_TEXT(m, "task %s is of framework %s, which is not told of", v->info->id.v,
+                              v->framework_id.v);
+    if (rv_resources_validate(&v->info->resources, &err) < 0)
+        return RV_MASTER_TEXT(m, "task %s: %s", v->info->id.v, err.message);
+    if (uses(v->state) && !take(left, &v->info->resources))
+        return "its tasks and executors use more than the agent has";
+    return NULL;
+}
+
+static const char *executor_problem(struct rv_master *m, const struct rv_agent_call *call,
+                                    const struct rv_executor_view *v, struct rv_resources *left) {
+    struct rv_error err;
+
+    if (!v->info || !v->info->id.v || !v->framework_id.v)
+        return "an executor has no id, framework or info";
+    if (!framework_told(m, call, v->framework_id))
+        return RV_MASTER_TEXT(m, "executor %s is of framework %s, which is not told of",
+                              v->info->id.v, v->framework_id.v);
+    if (rv_resources_validate(&v->info->resources, &err) < 0)
+        return RV_MASTER_TEXT(m, "executor %s: %s", v->info->id.v, err.message);
+    return take(left, &v->info->resources) ? NULL
+                                           : "its tasks and executors use more than the agent has";
+}
+
 static const char *tasks_problem(struct rv_master *m, const struct rv_agent_call *call) {
-    struct rv_resources sum = {0};
+    struct rv_resources left = {0};
     const char *problem = NULL;
 
-    for (size_t i = 0; i < call->registration.n_tasks && !problem; i++) {
-        const struct rv_task_view *v = &call->registration.tasks[i];
-
-        if (!v->info || !v->info->id.v || !v->framework_id.v)
-            problem = "a task has no id, framework or info";
-        else if (!framework_told(m, call, v->framework_id))
-            problem = RV_MASTER_TEXT(m, "task %s is of framework %s, which is not told of",
-                                     v->info->id.v, v->framework_id.v);
-        else if (uses(v->state))
-            rv_resources_add(&sum, &v->info->resources);
-    }
-    for (size_t i = 0; i < call->registration.n_executors && !problem; i++) {
-        const struct rv_executor_view *v = &call->registration.executors[i];
-
-        if (!v->info || !v->info->id.v || !v->framework_id.v)
-            problem = "an executor has no id, framework or info";
-        else if (!framework_told(m, call, v->framework_id))
-            problem = RV_MASTER_TEXT(m, "executor %s is of framework %s, which is not told of",
-                                     v->info->id.v, v->framework_id.v);
-        else
-            rv_resources_add(&sum, &v->info->resources);
-    }
-    rv_resources_allocate(&sum, NULL);
-    if (!problem && !rv_resources_contains(&call->registration.info->resources, &sum))
-        problem = "its tasks and executors use more than the agent has";
-    rv_resources_free(&sum);
+    rv_resources_copy(&left, &call->registration.info->resources);
+    for (size_t i = 0; i < call->registration.n_tasks && !problem; i++)
+        problem = task_problem(m, call, &call->registration.tasks[i], &left);
+    for (size_t i = 0; i < call->registration.n_executors && !problem; i++)
+        problem = executor_problem(m, call, &call->registration.executors[i], &left);
+    rv_resources_free(&left);
     return problem;
 }
 
@@ -230,17 +255,25 @@ static void connect(struct rv_master *m, struct rv_master_agent *a, uint64_t req
     rv_master_allocate_soon(m);
 }
 
+/* Whether what is in use fits into the total, and `more` (may be NULL) into what is left: ports and
+ * sets that are used already do not fit a second time. */
 static bool fits(const struct rv_master_agent *a, const struct rv_resources *total,
                  const struct rv_resources *more) {
-    struct rv_resources sum = {0};
+    struct rv_resources part = {0}, left = {0};
     bool yes;
 
-    rv_resources_copy(&sum, &a->used);
-    if (more)
-        rv_resources_add(&sum, more);
-    rv_resources_allocate(&sum, NULL);
-    yes = rv_resources_contains(total, &sum);
-    rv_resources_free(&sum);
+    rv_resources_copy(&part, &a->used);
+    rv_resources_allocate(&part, NULL);
+    yes = rv_resources_contains(total, &part);
+    if (yes && more) {
+        rv_resources_copy(&left, total);
+        rv_resources_subtract(&left, &part);
+        rv_resources_copy(&part, more);
+        rv_resources_allocate(&part, NULL);
+        yes = rv_resources_contains(&left, &part);
+    }
+    rv_resources_free(&part);
+    rv_resources_free(&left);
     return yes;
 }
 

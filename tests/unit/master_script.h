@@ -1,0 +1,1002 @@
+/*
+ * A small line language for the master's core: events in, effects out, readable. Used by the
+ * transcripts (tests/transcripts) and by the stories of test_master.c.
+ *
+ *   master id=M KEY=N ...           a master (implied: id M): any time of rv_master_config by its
+ *                                   name without _ms, and max_..., in the config's units
+ *   t=1500                          time goes on to 1,500 ms; ticks as deadlines fall due
+ *   scheduler S1 CALL key=value ... a call; S1 names the scheduler's stream, and its stream id
+ *   agent A1 CALL key=value ...     likewise
+ *   operator O1 CALL key=value ...
+ *   close S1                        the stream breaks
+ *   registry manual|auto|ok|fail    writes wait for `ok` or `fail`, or are done at once (auto)
+ *   restart id=N                    a new leader, with what the registry holds
+ *   show                            books and tasks
+ *
+ * After each step rv_master_check must find nothing. Effects are lines that begin with "->"; logs
+ * are left out.
+ */
+#ifndef RV_TESTS_MASTER_SCRIPT_H
+#define RV_TESTS_MASTER_SCRIPT_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/vec.h"
+#include "master/master.h"
+#include "master/records.h"
+
+struct script {
+    struct rv_master *m;
+    struct rv_effects out;
+    struct rv_buf text; /* input lines and what came of them */
+    int64_t now_ms;
+    uint64_t next_number; /* of streams and requests */
+    struct rv_map names;  /* label -> struct party */
+    bool manual;
+    RV_VEC(uint64_t) writes;      /* of a manual registry, not done yet */
+    RV_VEC(struct party *) asked; /* who made request number i */
+    struct rv_arena arena;        /* of the line under way */
+    const char *words[64];
+    size_t n_words;
+    /* What the registry holds. */
+    RV_VEC(struct rv_agent_info) agents;
+    RV_VEC(char *) unreachable;
+    RV_VEC(struct rv_framework_info) frameworks;
+    bool failed; /* an invariant broke */
+};
+
+struct party {
+    char *label;
+    uint64_t stream;
+    char stream_id[40];
+    char *agent_id;
+};
+
+/* --- words of a line --- */
+
+static const char *arg(const struct script *s, const char *key) {
+    size_t n = strlen(key);
+
+    for (size_t i = 0; i < s->n_words; i++)
+        if (strncmp(s->words[i], key, n) == 0 && s->words[i][n] == '=')
+            return s->words[i] + n + 1;
+    return NULL;
+}
+
+static int64_t number(const struct script *s, const char *key, int64_t otherwise) {
+    const char *v = arg(s, key);
+
+    return v ? strtoll(v, NULL, 10) : otherwise;
+}
+
+/* Splits into the arena; an absent or empty text is no parts. */
+static size_t split(struct script *s, const char *text, char by, char ***out) {
+    size_t n = 0, cap = 1;
+    char *copy;
+
+    *out = NULL;
+    if (!text || !*text)
+        return 0;
+    for (const char *p = text; *p; p++)
+        cap += *p == by;
+    *out = RV_ARENA_ARRAY(&s->arena, char *, cap);
+    copy = rv_arena_strdup(&s->arena, text);
+    (*out)[n++] = copy;
+    for (char *p = copy; *p; p++)
+        if (*p == by) {
+            *p = '\0';
+            (*out)[n++] = p + 1;
+        }
+    return n;
+}
+
+static struct rv_resources resources(const char *text) {
+    struct rv_resources r = {0};
+    struct rv_error err;
+
+    if (text && *text && rv_resources_parse(text, "*", &r, &err) < 0) {
+        fprintf(stderr, "resources '%s': %s\n", text, err.message);
+        abort();
+    }
+    return r;
+}
+
+static struct party *party(struct script *s, const char *label) {
+    struct party *p = rv_map_gets(&s->names, label);
+
+    if (!p) {
+        p = rv_calloc(1, sizeof *p);
+        p->label = rv_strdup(label);
+        rv_map_put(&s->names, rv_str(label), p);
+    }
+    return p;
+}
+
+static const char *by_stream(struct script *s, uint64_t stream) {
+    void *v;
+
+    for (size_t it = 0; rv_map_next(&s->names, &it, NULL, &v);)
+        if (((struct party *)v)->stream == stream)
+            return ((struct party *)v)->label;
+    return "?";
+}
+
+static struct party *by_request(struct script *s, uint64_t request) {
+    return request < s->asked.n ? s->asked.v[request] : NULL;
+}
+
+/* A number for a request of this party, or for its stream. */
+static uint64_t new_number(struct script *s, struct party *p) {
+    s->next_number++;
+    while (s->asked.n <= s->next_number)
+        rv_vec_push(&s->asked, NULL);
+    s->asked.v[s->next_number] = p;
+    return s->next_number;
+}
+
+/* --- effects as text --- */
+
+static void put_resources(struct script *s, const struct rv_resources *r) {
+    struct rv_resources plain = {0};
+
+    rv_resources_copy(&plain, r);
+    rv_resources_allocate(&plain, NULL);
+    rv_buf_putc(&s->text, '{');
+    rv_resources_format(&plain, &s->text);
+    rv_buf_putc(&s->text, '}');
+    rv_resources_free(&plain);
+}
+
+static void put_status(struct script *s, const struct rv_task_status *u) {
+    rv_buf_printf(&s->text, " %s %s", u->task_id.v, rv_task_state_name((int)u->state));
+    if (u->has_source)
+        rv_buf_printf(&s->text, " %s", rv_source_name((int)u->source));
+    if (u->reason != RV_REASON_NONE)
+        rv_buf_printf(&s->text, " %s", rv_reason_name((int)u->reason));
+    if (u->agent_id.v)
+        rv_buf_printf(&s->text, " agent=%s", u->agent_id.v);
+    if (u->executor_id.v)
+        rv_buf_printf(&s->text, " executor=%s", u->executor_id.v);
+    if (u->unreachable_ns)
+        rv_buf_printf(&s->text, " unreachable=%lldms", (long long)(u->unreachable_ns / 1000000));
+    if (u->has_uuid)
+        rv_buf_printf(&s->text, " uuid=%d", u->uuid[0]);
+    if (u->message)
+        rv_buf_printf(&s->text, " \"%s\"", u->message);
+}
+
+static void put_offers(struct script *s, const struct rv_scheduler_event *e) {
+    for (size_t i = 0; i < e->offers.n; i++) {
+        const struct rv_offer_view *o = &e->offers.offers[i];
+
+        rv_buf_printf(&s->text, " %s(%s %s ", o->id.v, o->agent->id.v, o->role);
+        put_resources(s, o->resources);
+        for (size_t j = 0; j < o->n_executor_ids; j++)
+            rv_buf_printf(&s->text, " executor=%s", o->executor_ids[j].v);
+        rv_buf_putc(&s->text, ')');
+    }
+}
+
+static void put_scheduler_event(struct script *s, const struct rv_scheduler_event *e) {
+    static const char *const names[] = {
+#define X(name, number) [number] = #name,
+        RV_SCHEDULER_EVENTS(X)
+#undef X
+    };
+
+    rv_buf_puts(&s->text, names[e->type]);
+    if (e->type == RV_EVENT_SUBSCRIBED)
+        rv_buf_printf(&s->text, " %s", e->subscribed.framework_id.v);
+    else if (e->type == RV_EVENT_OFFERS)
+        put_offers(s, e);
+    else if (e->type == RV_EVENT_RESCIND)
+        rv_buf_printf(&s->text, " %s", e->rescind.v);
+    else if (e->type == RV_EVENT_UPDATE)
+        put_status(s, e->update);
+    else if (e->type == RV_EVENT_UPDATE_OPERATION_STATUS)
+        rv_buf_printf(&s->text, " %s %s%s \"%s\"", e->operation->operation_id.v,
+                      rv_operation_state_name((int)e->operation->state),
+                      e->operation->has_uuid ? " uuid" : "", e->operation->message);
+    else if (e->type == RV_EVENT_MESSAGE)
+        rv_buf_printf(&s->text, " %s %s '%.*s'", e->message.agent_id.v, e->message.executor_id.v,
+                      (int)e->message.data.n, e->message.data.s);
+    else if (e->type == RV_EVENT_FAILURE && e->failure.executor_id.v)
+        rv_buf_printf(&s->text, " %s %s %d", e->failure.agent_id.v, e->failure.executor_id.v,
+                      (int)e->failure.status);
+    else if (e->type == RV_EVENT_FAILURE)
+        rv_buf_printf(&s->text, " %s", e->failure.agent_id.v);
+    else if (e->type == RV_EVENT_ERROR)
+        rv_buf_printf(&s->text, " \"%s\"", e->error);
+}
+
+static void put_agent_event(struct script *s, const char *label, const struct rv_agent_event *e) {
+    static const char *const names[] = {
+#define X(name, number) [number] = #name,
+        RV_AGENT_EVENTS(X)
+#undef X
+    };
+
+    rv_buf_puts(&s->text, names[e->type]);
+    if (e->type == RV_AGENT_EVENT_REGISTERED) {
+        struct party *p = party(s, label);
+
+        free(p->agent_id);
+        p->agent_id = rv_strdup(e->registered.agent_id.v);
+        rv_buf_printf(&s->text, " %s", e->registered.agent_id.v);
+    } else if (e->type == RV_AGENT_EVENT_RUN_TASKS) {
+        rv_buf_printf(&s->text, " %s%s", e->run.framework->id.v, e->run.group ? " group" : "");
+        if (e->run.executor)
+            rv_buf_printf(&s->text, " executor=%s", e->run.executor->id.v);
+        for (size_t i = 0; i < e->run.n_tasks; i++) {
+            rv_buf_printf(&s->text, " %s", e->run.tasks[i].id.v);
+            put_resources(s, &e->run.tasks[i].resources);
+        }
+    } else if (e->type == RV_AGENT_EVENT_KILL_TASK) {
+        rv_buf_printf(&s->text, " %s %s", e->kill.framework_id.v, e->kill.task_id.v);
+        if (e->kill.grace_ms >= 0)
+            rv_buf_printf(&s->text, " grace=%lld", (long long)e->kill.grace_ms);
+    } else if (e->type == RV_AGENT_EVENT_SHUTDOWN_EXECUTOR) {
+        rv_buf_printf(&s->text, " %s %s", e->shutdown_executor.framework_id.v,
+                      e->shutdown_executor.executor_id.v);
+    } else if (e->type == RV_AGENT_EVENT_SHUTDOWN_FRAMEWORK) {
+        rv_buf_printf(&s->text, " %s", e->shutdown_framework.v);
+    } else if (e->type == RV_AGENT_EVENT_ACKNOWLEDGE) {
+        rv_buf_printf(&s->text, " %s %s uuid=%d", e->acknowledge.framework_id.v,
+                      e->acknowledge.task_id.v, e->acknowledge.uuid[0]);
+    } else if (e->type == RV_AGENT_EVENT_FRAMEWORK_MESSAGE) {
+        rv_buf_printf(&s->text, " %s %s '%.*s'", e->message.framework_id.v,
+                      e->message.executor_id.v, (int)e->message.data.n, e->message.data.s);
+    } else if (e->type == RV_AGENT_EVENT_UPDATE_FRAMEWORK) {
+        rv_buf_printf(&s->text, " %s name=%s", e->framework->id.v, e->framework->name);
+    } else if (e->type == RV_AGENT_EVENT_SHUTDOWN) {
+        rv_buf_printf(&s->text, " \"%s\"", e->why);
+    }
+}
+
+static void put_operator_event(struct script *s, const struct rv_operator_event *e) {
+    static const char *const names[] = {
+        "SNAPSHOT",      "HEARTBEAT",       "TASK_ADDED",        "TASK_UPDATED",     "AGENT_ADDED",
+        "AGENT_REMOVED", "FRAMEWORK_ADDED", "FRAMEWORK_UPDATED", "FRAMEWORK_REMOVED"};
+
+    rv_buf_puts(&s->text, names[e->kind]);
+    if (e->task)
+        rv_buf_printf(&s->text, " %s %s", e->task->id.v,
+                      rv_task_state_name((int)(e->status ? e->status->state : e->task->state)));
+    else if (e->framework)
+        rv_buf_printf(&s->text, " %s", e->framework->id.v);
+    else if (e->agent)
+        rv_buf_printf(&s->text, " %s", e->agent->id.v);
+}
+
+/* --- the registry --- */
+
+static void registry_forget_agent(struct script *s, const char *id) {
+    for (size_t i = s->agents.n; i-- > 0;)
+        if (rv_streq(s->agents.v[i].id.v, id)) {
+            rv_agent_info_free(&s->agents.v[i]);
+            rv_vec_remove_at(&s->agents, i);
+        }
+    for (size_t i = s->unreachable.n; i-- > 0;)
+        if (rv_streq(s->unreachable.v[i], id)) {
+            free(s->unreachable.v[i]);
+            rv_vec_remove_at(&s->unreachable, i);
+        }
+}
+
+static void registry_forget_framework(struct script *s, const char *id) {
+    for (size_t i = s->frameworks.n; i-- > 0;)
+        if (rv_streq(s->frameworks.v[i].id.v, id)) {
+            rv_framework_info_free(&s->frameworks.v[i]);
+            rv_vec_remove_at(&s->frameworks, i);
+        }
+}
+
+static void registry_keep(struct script *s, const struct rv_registry_op *op) {
+    if (op->agent_id.v)
+        registry_forget_agent(s, op->agent_id.v);
+    if (op->framework_id.v)
+        registry_forget_framework(s, op->framework_id.v);
+    if (op->kind == RV_REGISTRY_ADMIT_AGENT || op->kind == RV_REGISTRY_MARK_REACHABLE) {
+        struct rv_agent_info info = {0};
+
+        rv_agent_info_copy(&info, op->agent);
+        rv_vec_push(&s->agents, info);
+    } else if (op->kind == RV_REGISTRY_MARK_UNREACHABLE) {
+        rv_vec_push(&s->unreachable, rv_strdup(op->agent_id.v));
+    } else if (op->kind == RV_REGISTRY_PUT_FRAMEWORK) {
+        struct rv_framework_info info = {0};
+
+        rv_framework_info_copy(&info, op->framework);
+        rv_vec_push(&s->frameworks, info);
+    }
+}
+
+static void put_registry(struct script *s, const struct rv_registry_op *op) {
+    static const char *const names[] = {"ADMIT_AGENT",      "MARK_UNREACHABLE", "MARK_REACHABLE",
+                                        "REMOVE_AGENT",     "MARK_GONE",        "PUT_FRAMEWORK",
+                                        "REMOVE_FRAMEWORK", "PUT_WEIGHTS"};
+
+    rv_buf_printf(&s->text, "-> registry %s", names[op->kind]);
+    if (op->agent_id.v)
+        rv_buf_printf(&s->text, " %s", op->agent_id.v);
+    if (op->framework_id.v)
+        rv_buf_printf(&s->text, " %s", op->framework_id.v);
+    for (size_t i = 0; i < op->n_weights; i++)
+        rv_buf_printf(&s->text, " %s=%g", op->weights[i].role, op->weights[i].weight);
+    rv_vec_push(&s->writes, op->seq);
+    registry_keep(s, op);
+}
+
+static void put_effect(struct script *s, const struct rv_master_effect *e) {
+    struct party *p = by_request(s, e->request);
+
+    switch (e->kind) {
+    case RV_MASTER_REPLY:
+        rv_buf_printf(&s->text, "-> %s %d", p ? p->label : "?", e->status);
+        if (e->message)
+            rv_buf_printf(&s->text, " \"%s\"", e->message);
+        break;
+    case RV_MASTER_OPEN_STREAM:
+        RV_ASSERT(p);
+        p->stream = e->stream;
+        snprintf(p->stream_id, sizeof p->stream_id, "%s", e->stream_id ? e->stream_id : "");
+        rv_buf_printf(&s->text, "-> %s open", p->label);
+        break;
+    case RV_MASTER_SEND_SCHEDULER:
+        rv_buf_printf(&s->text, "-> %s ", by_stream(s, e->stream));
+        put_scheduler_event(s, e->scheduler);
+        break;
+    case RV_MASTER_SEND_AGENT:
+        rv_buf_printf(&s->text, "-> %s ", by_stream(s, e->stream));
+        put_agent_event(s, by_stream(s, e->stream), e->agent);
+        break;
+    case RV_MASTER_SEND_OPERATOR:
+        rv_buf_printf(&s->text, "-> %s ", e->stream ? by_stream(s, e->stream) : "operators");
+        put_operator_event(s, e->operator_);
+        break;
+    case RV_MASTER_CLOSE_STREAM:
+        rv_buf_printf(&s->text, "-> %s close", by_stream(s, e->stream));
+        break;
+    case RV_MASTER_REGISTRY:
+        put_registry(s, e->registry);
+        break;
+    case RV_MASTER_LOG:
+    case RV_MASTER_EFFECT_MAX:
+        return;
+    }
+    rv_buf_putc(&s->text, '\n');
+}
+
+/* --- steps --- */
+
+static void step(struct script *s, struct rv_master_event *e) {
+    const char *problem;
+
+    e->now_ms = s->now_ms;
+    e->wall_ns = s->now_ms * 1000000;
+    rv_master_step(s->m, e, &s->out);
+    for (size_t i = 0; i < s->out.n; i++)
+        put_effect(s, &s->out.v[i]);
+    rv_effects_clear(&s->out);
+    problem = rv_master_check(s->m);
+    if (problem) {
+        rv_buf_printf(&s->text, "-> BREACH %s\n", problem);
+        s->failed = true;
+    }
+}
+
+static void registry_done(struct script *s, bool ok) {
+    struct rv_master_event e = {.kind = RV_MASTER_REGISTRY_DONE};
+
+    if (s->writes.n == 0)
+        return;
+    e.registry.seq = s->writes.v[0];
+    e.registry.ok = ok;
+    rv_vec_remove_at(&s->writes, 0);
+    step(s, &e);
+}
+
+static void run_step(struct script *s, struct rv_master_event *e) {
+    step(s, e);
+    while (!s->manual && s->writes.n)
+        registry_done(s, true);
+}
+
+static void go_to(struct script *s, int64_t t) {
+    struct rv_master_event e = {.kind = RV_MASTER_TICK};
+
+    for (unsigned ticks = 0; rv_master_deadline(s->m) <= t && ticks < 100000; ticks++) {
+        s->now_ms = RV_MAX(s->now_ms, rv_master_deadline(s->m));
+        run_step(s, &e);
+    }
+    s->now_ms = RV_MAX(s->now_ms, t);
+}
+
+/* --- calls --- */
+
+static uint32_t framework_capabilities(struct script *s, const char *text) {
+    static const char *const names[] = {
+#define X(name, number) [number] = #name,
+        RV_FRAMEWORK_CAPABILITIES(X)
+#undef X
+    };
+    uint32_t bits = 0;
+    char **v;
+    size_t n = split(s, text, ',', &v);
+
+    for (size_t i = 0; i < n; i++)
+        for (unsigned j = 0; j < RV_COUNT(names); j++)
+            if (rv_streq(v[i], names[j]))
+                bits |= 1u << j;
+    return bits;
+}
+
+static struct rv_framework_info *framework_info(struct script *s) {
+    struct rv_framework_info *f = RV_ARENA_NEW(&s->arena, struct rv_framework_info);
+    const char *roles = arg(s, "roles");
+
+    f->id.v = arg(s, "id");
+    f->name = rv_arena_strdup(&s->arena, arg(s, "name") ? arg(s, "name") : "f");
+    f->user = rv_arena_strdup(&s->arena, arg(s, "user") ? arg(s, "user") : "u");
+    f->principal = rv_arena_strdup(&s->arena, arg(s, "principal"));
+    f->failover_timeout_ms = number(s, "failover", 0);
+    f->checkpoint = number(s, "checkpoint", 0) != 0;
+    f->capabilities = framework_capabilities(s, arg(s, "caps")) | 1u << RV_FRAMEWORK_MULTI_ROLE |
+                      1u << RV_FRAMEWORK_RESERVATION_REFINEMENT;
+    f->n_roles = split(s, roles ? roles : "r", ',', &f->roles);
+    return f;
+}
+
+static size_t offer_ids(struct script *s, struct rv_offer_id **out) {
+    char **v;
+    size_t n = split(s, arg(s, "offers"), ',', &v);
+
+    *out = RV_ARENA_ARRAY(&s->arena, struct rv_offer_id, n);
+    for (size_t i = 0; i < n; i++)
+        (*out)[i].v = v[i];
+    return n;
+}
+
+/* e1@cpus:0.1 */
+static struct rv_executor_info *executor_info(struct script *s, const char *text,
+                                              enum rv_executor_type type) {
+    struct rv_executor_info *x = RV_ARENA_NEW(&s->arena, struct rv_executor_info);
+    char **v;
+    size_t n = split(s, text, '@', &v);
+
+    if (n == 0)
+        return NULL;
+    x->type = type;
+    x->id.v = v[0];
+    x->resources = resources(n > 1 ? v[1] : NULL);
+    x->shutdown_grace_ms = -1;
+    x->packed = rv_blob_new(text, strlen(text));
+    return x;
+}
+
+/* t1@cpus:1;mem:32+t2@... ; tasks=... of an operation */
+static void tasks(struct script *s, const char *text, const char *agent, struct rv_operation *op) {
+    char **v, **parts;
+    size_t n = split(s, text, '+', &v);
+    bool group = op->type == RV_OP_LAUNCH_GROUP;
+
+    op->tasks = RV_ARENA_ARRAY(&s->arena, struct rv_task_info, n);
+    op->n_tasks = n;
+    for (size_t i = 0; i < n; i++) {
+        struct rv_task_info *t = &op->tasks[i];
+        size_t n_parts = split(s, v[i], '@', &parts);
+
+        t->id.v = parts[0];
+        t->name = parts[0];
+        t->agent_id.v = agent;
+        t->resources = resources(n_parts > 1 ? parts[1] : NULL);
+        t->kill_grace_ms = t->max_completion_ms = -1;
+        t->executor = group ? NULL : executor_info(s, arg(s, "executor"), RV_EXECUTOR_CUSTOM);
+    }
+    if (group)
+        op->executor = executor_info(s, arg(s, "executor"), RV_EXECUTOR_DEFAULT);
+}
+
+static void free_operations(struct rv_scheduler_call *c) {
+    for (size_t i = 0; i < c->accept.n_operations; i++) {
+        struct rv_operation *op = &c->accept.operations[i];
+
+        for (size_t j = 0; j < op->n_tasks; j++) {
+            rv_resources_free(&op->tasks[j].resources);
+            if (op->tasks[j].executor) {
+                rv_resources_free(&op->tasks[j].executor->resources);
+                rv_blob_unref(op->tasks[j].executor->packed);
+            }
+        }
+        if (op->executor) {
+            rv_resources_free(&op->executor->resources);
+            rv_blob_unref(op->executor->packed);
+        }
+    }
+}
+
+static void accept_call(struct script *s, struct rv_scheduler_call *c) {
+    struct rv_operation *ops = RV_ARENA_ARRAY(&s->arena, struct rv_operation, 3);
+    const char *agent = arg(s, "agent");
+    struct rv_master_offer *first;
+
+    c->accept.n_offer_ids = offer_ids(s, &c->accept.offer_ids);
+    c->accept.refuse_ms = number(s, "refuse", 5000);
+    c->accept.operations = ops;
+    first = c->accept.n_offer_ids ? rv_map_gets(&s->m->offers, c->accept.offer_ids[0].v) : NULL;
+    if (!agent)
+        agent = first ? rv_arena_strdup(&s->arena, first->agent->id.v) : "M-S0";
+    if (arg(s, "reserve")) {
+        ops[c->accept.n_operations].type = RV_OP_RESERVE;
+        ops[c->accept.n_operations++].id.v = *arg(s, "reserve") ? arg(s, "reserve") : NULL;
+    }
+    if (arg(s, "launch")) {
+        ops[c->accept.n_operations].type = RV_OP_LAUNCH;
+        tasks(s, arg(s, "launch"), agent, &ops[c->accept.n_operations++]);
+    }
+    if (arg(s, "group")) {
+        ops[c->accept.n_operations].type = RV_OP_LAUNCH_GROUP;
+        tasks(s, arg(s, "group"), agent, &ops[c->accept.n_operations++]);
+    }
+}
+
+/* t1@AGENT,t2 */
+static void reconcile_call(struct script *s, struct rv_scheduler_call *c) {
+    char **v, **parts;
+    bool ops = c->type == RV_CALL_RECONCILE_OPERATIONS;
+    size_t n = split(s, arg(s, ops ? "operations" : "tasks"), ',', &v);
+    struct rv_task_ref *refs = RV_ARENA_ARRAY(&s->arena, struct rv_task_ref, n);
+    struct rv_operation_ref *op_refs = RV_ARENA_ARRAY(&s->arena, struct rv_operation_ref, n);
+
+    for (size_t i = 0; i < n; i++) {
+        size_t n_parts = split(s, v[i], '@', &parts);
+
+        op_refs[i].operation_id.v = refs[i].task_id.v = parts[0];
+        op_refs[i].agent_id.v = refs[i].agent_id.v = n_parts > 1 ? parts[1] : NULL;
+    }
+    if (ops) {
+        c->reconcile_operations.operations = op_refs;
+        c->reconcile_operations.n = n;
+    } else {
+        c->reconcile.tasks = refs;
+        c->reconcile.n = n;
+    }
+}
+
+static enum rv_scheduler_call_type call_type(const char *name) {
+    static const char *const names[] = {
+#define X(name, number) [number] = #name,
+        RV_SCHEDULER_CALLS(X)
+#undef X
+    };
+
+    for (unsigned i = 0; i < RV_COUNT(names); i++)
+        if (names[i] && strcasecmp(names[i], name) == 0)
+            return (enum rv_scheduler_call_type)i;
+    return RV_CALL_UNKNOWN;
+}
+
+static void fill_scheduler_call(struct script *s, struct rv_scheduler_call *c) {
+    switch (c->type) {
+    case RV_CALL_SUBSCRIBE:
+    case RV_CALL_UPDATE_FRAMEWORK:
+        c->subscribe.info = framework_info(s);
+        c->subscribe.n_suppressed_roles =
+            split(s, arg(s, "suppressed"), ',', &c->subscribe.suppressed_roles);
+        break;
+    case RV_CALL_ACCEPT:
+        accept_call(s, c);
+        break;
+    case RV_CALL_DECLINE:
+        c->accept.n_offer_ids = offer_ids(s, &c->accept.offer_ids);
+        c->accept.refuse_ms = number(s, "refuse", 5000);
+        break;
+    case RV_CALL_REVIVE:
+    case RV_CALL_SUPPRESS:
+        c->roles.n_roles = split(s, arg(s, "roles"), ',', &c->roles.roles);
+        break;
+    case RV_CALL_KILL:
+        c->kill.task_id.v = arg(s, "task");
+        c->kill.agent_id.v = arg(s, "agent");
+        c->kill.grace_ms = number(s, "grace", -1);
+        break;
+    case RV_CALL_SHUTDOWN:
+        c->shutdown.agent_id.v = arg(s, "agent");
+        c->shutdown.executor_id.v = arg(s, "executor");
+        break;
+    case RV_CALL_ACKNOWLEDGE:
+        c->acknowledge.agent_id.v = arg(s, "agent") ? arg(s, "agent") : "M-S0";
+        c->acknowledge.task_id.v = arg(s, "task");
+        memset(c->acknowledge.uuid, (int)number(s, "uuid", 0), 16);
+        break;
+    case RV_CALL_RECONCILE:
+    case RV_CALL_RECONCILE_OPERATIONS:
+        reconcile_call(s, c);
+        break;
+    case RV_CALL_MESSAGE:
+        c->message.agent_id.v = arg(s, "agent");
+        c->message.executor_id.v = arg(s, "executor");
+        c->message.data = rv_str(arg(s, "data"));
+        break;
+    default:
+        break;
+    }
+}
+
+static void scheduler_line(struct script *s) {
+    struct party *p = party(s, s->words[1]);
+    struct rv_scheduler_call c = {.type = call_type(s->words[2])};
+    struct rv_master_event e = {.kind = RV_MASTER_SCHEDULER_CALL, .scheduler = &c};
+    const char *stream_id = arg(s, "stream_id");
+    void *v;
+
+    e.request = new_number(s, p);
+    e.principal = arg(s, "as");
+    c.framework_id.v = arg(s, "id");
+    fill_scheduler_call(s, &c);
+    if (c.type == RV_CALL_SUBSCRIBE) {
+        e.stream = new_number(s, p);
+        e.stream_id = stream_id;
+    } else {
+        e.stream_id = rv_streq(stream_id, "none") ? NULL : stream_id ? stream_id : p->stream_id;
+        for (size_t it = 0; !c.framework_id.v && rv_map_next(&s->m->frameworks, &it, NULL, &v);)
+            if (p->stream && ((struct rv_master_framework *)v)->stream == p->stream)
+                c.framework_id.v =
+                    rv_arena_strdup(&s->arena, ((struct rv_master_framework *)v)->id.v);
+    }
+    run_step(s, &e);
+    if (c.type == RV_CALL_ACCEPT)
+        free_operations(&c);
+}
+
+static enum rv_task_state state_of(const char *name) {
+    static const char *const names[] = {
+#define X(name, number) [number] = #name,
+        RV_TASK_STATES(X)
+#undef X
+    };
+
+    for (unsigned i = 0; name && i < RV_COUNT(names); i++)
+        if (rv_streq(names[i], name))
+            return (enum rv_task_state)i;
+    fprintf(stderr, "no such state: %s\n", name ? name : "(none)");
+    abort();
+}
+
+static uint32_t agent_capabilities(void) {
+    return 1u << RV_AGENT_MULTI_ROLE | 1u << RV_AGENT_HIERARCHICAL_ROLE |
+           1u << RV_AGENT_RESERVATION_REFINEMENT;
+}
+
+/* tasks=t1@FRAMEWORK@STATE@resources[@uuid][@executor]+... executors=e@FRAMEWORK@resources+...
+ * frameworks=ID,... */
+static void registration(struct script *s, struct rv_agent_call *c, struct rv_agent_info *info) {
+    char **v, **p;
+    size_t n;
+
+    info->hostname = rv_arena_strdup(&s->arena, arg(s, "host") ? arg(s, "host") : s->words[1]);
+    info->ip = rv_arena_strdup(&s->arena, "10.0.0.1");
+    info->port = (int32_t)number(s, "port", 0);
+    info->capabilities = agent_capabilities();
+    info->resources = resources(arg(s, "resources") ? arg(s, "resources") : "cpus:4;mem:1024");
+    c->registration.info = info;
+    n = split(s, arg(s, "tasks"), '+', &v);
+    c->registration.tasks = RV_ARENA_ARRAY(&s->arena, struct rv_task_view, n);
+    c->registration.n_tasks = n;
+    for (size_t i = 0; i < n; i++) {
+        struct rv_task_info *t = RV_ARENA_NEW(&s->arena, struct rv_task_info);
+        struct rv_task_view *view = &c->registration.tasks[i];
+        size_t parts = split(s, v[i], '@', &p);
+
+        t->id.v = t->name = p[0];
+        t->agent_id = c->agent_id;
+        t->resources = resources(p[3]);
+        rv_resources_allocate(&t->resources, arg(s, "role") ? arg(s, "role") : "r");
+        view->framework_id.v = p[1];
+        view->state = view->update_state = state_of(p[2]);
+        view->executor_id.v = parts > 5 ? p[5] : p[0];
+        view->command = parts <= 5;
+        view->info = t;
+        view->has_update_uuid = parts > 4 && *p[4];
+        memset(view->update_uuid, parts > 4 ? atoi(p[4]) : 0, 16);
+    }
+    n = split(s, arg(s, "executors"), '+', &v);
+    c->registration.executors = RV_ARENA_ARRAY(&s->arena, struct rv_executor_view, n);
+    c->registration.n_executors = n;
+    for (size_t i = 0; i < n; i++) {
+        struct rv_executor_info *x = RV_ARENA_NEW(&s->arena, struct rv_executor_info);
+
+        split(s, v[i], '@', &p);
+        x->type = RV_EXECUTOR_CUSTOM;
+        x->id.v = p[0];
+        x->resources = resources(p[2]);
+        rv_resources_allocate(&x->resources, "r");
+        c->registration.executors[i].framework_id.v = p[1];
+        c->registration.executors[i].info = x;
+    }
+    n = split(s, arg(s, "frameworks"), ',', &v);
+    c->registration.frameworks = RV_ARENA_ARRAY(&s->arena, struct rv_framework_info, n);
+    c->registration.n_frameworks = n;
+    for (size_t i = 0; i < n; i++) {
+        c->registration.frameworks[i] = *framework_info(s);
+        c->registration.frameworks[i].id.v = v[i];
+    }
+}
+
+static void free_registration(struct rv_agent_call *c, struct rv_agent_info *info) {
+    rv_resources_free(&info->resources);
+    for (size_t i = 0; i < c->registration.n_tasks; i++)
+        rv_resources_free(
+            &((struct rv_task_info *)(uintptr_t)c->registration.tasks[i].info)->resources);
+    for (size_t i = 0; i < c->registration.n_executors; i++)
+        rv_resources_free(
+            &((struct rv_executor_info *)(uintptr_t)c->registration.executors[i].info)->resources);
+}
+
+static void update_call(struct script *s, struct rv_agent_call *c, struct rv_task_status *u) {
+    u->task_id.v = arg(s, "task");
+    u->state = state_of(arg(s, "state"));
+    u->source = RV_SOURCE_EXECUTOR;
+    u->has_source = true;
+    u->reason = RV_REASON_NONE;
+    u->agent_id = c->agent_id;
+    u->healthy = -1;
+    u->has_uuid = arg(s, "uuid") != NULL;
+    memset(u->uuid, (int)number(s, "uuid", 0), 16);
+    c->update.framework_id.v = arg(s, "framework") ? arg(s, "framework") : "M-0000";
+    c->update.status = u;
+    c->update.latest_state = arg(s, "latest") ? state_of(arg(s, "latest")) : u->state;
+}
+
+static void agent_line(struct script *s) {
+    struct party *p = party(s, s->words[1]);
+    const char *what = s->words[2];
+    struct rv_agent_call c = {0};
+    struct rv_agent_info info = {0};
+    struct rv_task_status status = {0};
+    struct rv_resources total = {0};
+    struct rv_master_event e = {.kind = RV_MASTER_AGENT_CALL, .agent = &c};
+    const char *framework = arg(s, "framework") ? arg(s, "framework") : "M-0000";
+
+    e.request = new_number(s, p);
+    e.stream_id = arg(s, "stream_id");
+    c.agent_id.v = arg(s, "id") ? arg(s, "id") : p->agent_id;
+    if (rv_streq(what, "register") || rv_streq(what, "reregister")) {
+        c.type = rv_streq(what, "register") ? RV_AGENT_CALL_REGISTER : RV_AGENT_CALL_REREGISTER;
+        e.stream = new_number(s, p);
+        registration(s, &c, &info);
+    } else if (rv_streq(what, "pong")) {
+        c.type = RV_AGENT_CALL_PONG;
+    } else if (rv_streq(what, "update")) {
+        c.type = RV_AGENT_CALL_STATUS_UPDATE;
+        update_call(s, &c, &status);
+    } else if (rv_streq(what, "exited")) {
+        c.type = RV_AGENT_CALL_EXECUTOR_EXITED;
+        c.exited.framework_id.v = framework;
+        c.exited.executor_id.v = arg(s, "executor");
+        c.exited.status = (int32_t)number(s, "status", 0);
+    } else if (rv_streq(what, "message")) {
+        c.type = RV_AGENT_CALL_FRAMEWORK_MESSAGE;
+        c.message.framework_id.v = framework;
+        c.message.executor_id.v = arg(s, "executor");
+        c.message.data = rv_str(arg(s, "data"));
+    } else if (rv_streq(what, "total")) {
+        c.type = RV_AGENT_CALL_UPDATE_AGENT;
+        total = resources(arg(s, "resources"));
+        c.total = &total;
+    } else if (rv_streq(what, "unregister")) {
+        c.type = RV_AGENT_CALL_UNREGISTER;
+    }
+    RV_ASSERT(c.type);
+    run_step(s, &e);
+    if (c.type == RV_AGENT_CALL_REGISTER || c.type == RV_AGENT_CALL_REREGISTER)
+        free_registration(&c, &info);
+    rv_resources_free(&total);
+}
+
+static void operator_line(struct script *s) {
+    struct party *p = party(s, s->words[1]);
+    const char *what = s->words[2];
+    struct rv_operator_call c = {.type = RV_OPERATOR_UNSUPPORTED, .name = what};
+    struct rv_master_event e = {.kind = RV_MASTER_OPERATOR_CALL, .operator_ = &c};
+    struct rv_weight weight;
+
+    e.request = new_number(s, p);
+    if (rv_streq(what, "subscribe")) {
+        c.type = RV_OPERATOR_SUBSCRIBE;
+        e.stream = new_number(s, p);
+    } else if (rv_streq(what, "teardown")) {
+        c.type = RV_OPERATOR_TEARDOWN;
+        c.framework_id.v = arg(s, "framework");
+    } else if (rv_streq(what, "weight")) {
+        c.type = RV_OPERATOR_UPDATE_WEIGHTS;
+        weight.role = arg(s, "role");
+        weight.weight = strtod(arg(s, "weight"), NULL);
+        c.weights = &weight;
+        c.n_weights = 1;
+    }
+    run_step(s, &e);
+}
+
+/* --- whole lines --- */
+
+static void put_task(struct script *s, const char *where, const struct rv_master_task *t) {
+    rv_buf_printf(&s->text, "->   %s %s %s", where, t->id.v, rv_task_state_name((int)t->state));
+    if (t->agent)
+        rv_buf_printf(&s->text, " on %s", t->agent->id.v);
+    rv_buf_putc(&s->text, '\n');
+}
+
+static void show(struct script *s) {
+    void *v, *u;
+
+    for (size_t it = 0; rv_map_next(&s->m->agents, &it, NULL, &v);) {
+        struct rv_master_agent *a = v;
+
+        rv_buf_printf(&s->text, "-> agent %s%s used ", a->id.v, a->active ? "" : " inactive");
+        put_resources(s, &a->used);
+        rv_buf_puts(&s->text, " offered ");
+        put_resources(s, &a->offered);
+        rv_buf_putc(&s->text, '\n');
+    }
+    for (size_t it = 0; rv_map_next(&s->m->frameworks, &it, NULL, &v);) {
+        struct rv_master_framework *f = v;
+
+        rv_buf_printf(&s->text, "-> framework %s%s%s used ", f->id.v, f->active ? "" : " inactive",
+                      f->recovered ? " recovered" : "");
+        put_resources(s, &f->used);
+        rv_buf_putc(&s->text, '\n');
+        for (size_t i = 0; rv_map_next(&f->tasks, &i, NULL, &u);)
+            put_task(s, "task", u);
+        for (size_t i = 0; rv_map_next(&f->unreachable, &i, NULL, &u);)
+            put_task(s, "unreachable", u);
+        for (size_t i = 0; i < f->completed.n; i++)
+            put_task(s, "completed", f->completed.v[i]);
+    }
+    for (size_t i = 0; i < s->m->completed_frameworks.n; i++)
+        rv_buf_printf(&s->text, "-> completed framework %s\n",
+                      s->m->completed_frameworks.v[i]->id.v);
+}
+
+static void new_master(struct script *s) {
+    struct rv_master_config config = {.seed = 1, .id = arg(s, "id") ? arg(s, "id") : "M"};
+    struct rv_registry_snapshot r = {0};
+
+    config.allocation_interval_ms = number(s, "allocation_interval", 0);
+    config.offer_timeout_ms = number(s, "offer_timeout", 0);
+    config.heartbeat_ms = number(s, "heartbeat", 1000000000);
+    config.agent_ping_ms = number(s, "agent_ping", 0);
+    config.agent_reregister_ms = number(s, "agent_reregister", 0);
+    config.max_agent_ping_timeouts = (unsigned)number(s, "max_agent_ping_timeouts", 0);
+    config.max_completed_frameworks = (size_t)number(s, "max_completed_frameworks", 0);
+    config.max_completed_tasks = (size_t)number(s, "max_completed_tasks", 0);
+    config.max_unreachable_tasks = (size_t)number(s, "max_unreachable_tasks", 0);
+    config.max_statuses = (size_t)number(s, "max_statuses", 0);
+    config.max_frameworks = (size_t)number(s, "max_frameworks", 0);
+    config.max_agents = (size_t)number(s, "max_agents", 0);
+    config.max_offers_per_event = (size_t)number(s, "max_offers_per_event", 0);
+    r.agents = s->agents.v;
+    r.n_agents = s->agents.n;
+    r.frameworks = s->frameworks.v;
+    r.n_frameworks = s->frameworks.n;
+    r.unreachable = (__typeof__(r.unreachable))RV_ARENA_ARRAY(&s->arena, __typeof__(*r.unreachable),
+                                                              s->unreachable.n);
+    r.n_unreachable = s->unreachable.n;
+    for (size_t i = 0; i < s->unreachable.n; i++)
+        r.unreachable[i].id.v = s->unreachable.v[i];
+    rv_master_free(s->m);
+    s->m = rv_master_new(&config, &r, s->now_ms, s->now_ms * 1000000);
+}
+
+static void restart(struct script *s) {
+    void *v;
+
+    for (size_t it = 0; rv_map_next(&s->names, &it, NULL, &v);)
+        ((struct party *)v)->stream = 0;
+    s->writes.n = 0;
+    new_master(s);
+}
+
+static void close_line(struct script *s) {
+    struct party *p = party(s, s->words[1]);
+    struct rv_master_event e = {.kind = RV_MASTER_STREAM_CLOSED, .stream = p->stream};
+
+    p->stream = 0;
+    run_step(s, &e);
+}
+
+static void registry_line(struct script *s) {
+    if (rv_streq(s->words[1], "manual"))
+        s->manual = true;
+    else if (rv_streq(s->words[1], "auto"))
+        s->manual = false;
+    else
+        registry_done(s, rv_streq(s->words[1], "ok"));
+}
+
+static void script_line(struct script *s, const char *line) {
+    char *copy = rv_arena_strdup(&s->arena, line), *save = NULL;
+    const char *first;
+
+    s->n_words = 0;
+    for (char *w = strtok_r(copy, " ", &save); w && s->n_words < RV_COUNT(s->words);
+         w = strtok_r(NULL, " ", &save))
+        s->words[s->n_words++] = w;
+    first = s->n_words ? s->words[0] : "#";
+    if (*first == '#')
+        return;
+    if (rv_streq(first, "master") || rv_streq(first, "restart")) {
+        restart(s);
+        return;
+    }
+    if (!s->m)
+        new_master(s);
+    if (strncmp(first, "t=", 2) == 0)
+        go_to(s, number(s, "t", 0));
+    else if (rv_streq(first, "scheduler"))
+        scheduler_line(s);
+    else if (rv_streq(first, "agent"))
+        agent_line(s);
+    else if (rv_streq(first, "operator"))
+        operator_line(s);
+    else if (rv_streq(first, "close"))
+        close_line(s);
+    else if (rv_streq(first, "registry"))
+        registry_line(s);
+    else if (rv_streq(first, "show"))
+        show(s);
+    else
+        rv_buf_printf(&s->text, "-> not a line of the language\n");
+}
+
+/* Runs lines (those that begin with "->" are left out); s->text is all that happened since. */
+static void script_run(struct script *s, const char *lines) {
+    while (*lines) {
+        size_t n = strcspn(lines, "\n");
+        char *line = rv_arena_strndup(&s->arena, lines, n);
+
+        while (*line == ' ') /* stories are indented in C */
+            line++;
+        if (strncmp(line, "->", 2) != 0) {
+            rv_buf_puts(&s->text, line);
+            rv_buf_putc(&s->text, '\n');
+            script_line(s, line);
+        }
+        rv_arena_reset(&s->arena);
+        lines += n + (lines[n] == '\n');
+    }
+}
+
+static void script_free(struct script *s) {
+    void *v;
+
+    rv_effects_free(&s->out);
+    s->m = rv_master_free(s->m);
+    rv_buf_free(&s->text);
+    for (size_t it = 0; rv_map_next(&s->names, &it, NULL, &v);) {
+        free(((struct party *)v)->label);
+        free(((struct party *)v)->agent_id);
+        free(v);
+    }
+    rv_map_free(&s->names);
+    rv_vec_free(&s->writes);
+    rv_vec_free(&s->asked);
+    for (size_t i = 0; i < s->agents.n; i++)
+        rv_agent_info_free(&s->agents.v[i]);
+    for (size_t i = 0; i < s->unreachable.n; i++)
+        free(s->unreachable.v[i]);
+    for (size_t i = 0; i < s->frameworks.n; i++)
+        rv_framework_info_free(&s->frameworks.v[i]);
+    rv_vec_free(&s->agents);
+    rv_vec_free(&s->unreachable);
+    rv_vec_free(&s->frameworks);
+    rv_arena_free(&s->arena);
+    memset(s, 0, sizeof *s);
+}
+
+#endif

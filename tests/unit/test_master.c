@@ -1,0 +1,923 @@
+/*
+ * Stories of the master's core, each about promises of spec/invariants.md by their numbers. They
+ * are told in the language of master_script.h; after each step rv_master_check must find nothing.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "master_script.h"
+
+/* What came of these lines; the script goes on with the next call. */
+static const char *tell(struct script *s, const char *lines) {
+    rv_buf_clear(&s->text);
+    script_run(s, lines);
+    assert_false(s->failed);
+    return s->text.data;
+}
+
+static void fail_text(const char *text, const char *what, const char *line) {
+    fprintf(stderr, "%s: %s\nin:\n%s\n", what, line, text);
+    fail();
+}
+
+#define EXPECT(s, line)                                                                            \
+    do {                                                                                           \
+        if (!strstr((s).text.data, (line)))                                                        \
+            fail_text((s).text.data, "missing", (line));                                           \
+    } while (0)
+#define REFUTE(s, line)                                                                            \
+    do {                                                                                           \
+        if (strstr((s).text.data, (line)))                                                         \
+            fail_text((s).text.data, "not expected", (line));                                      \
+    } while (0)
+
+#define CLUSTER                                                                                    \
+    "scheduler S1 subscribe name=a roles=x failover=60000\n"                                       \
+    "agent A1 register resources=cpus:4;mem:1024\n"                                                \
+    "t=10\n"
+#define AWARE_CLUSTER                                                                              \
+    "scheduler S1 subscribe name=a roles=x failover=600000 checkpoint=1 caps=PARTITION_AWARE\n"    \
+    "agent A1 register resources=cpus:4;mem:1024\n"                                                \
+    "t=10\n"
+#define RUNNING                                                                                    \
+    "scheduler S1 accept offers=M-O0 refuse=100000000 launch=t1@cpus:1;mem:128\n"                  \
+    "agent A1 update task=t1 state=RUNNING uuid=1\n"                                               \
+    "scheduler S1 acknowledge task=t1 uuid=1\n"
+
+static void test_inv24_offer_once(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, CLUSTER "scheduler S1 accept offers=M-O0 refuse=0\n"
+                     "scheduler S1 accept offers=M-O0 launch=t1@cpus:1\n");
+    EXPECT(s, "UPDATE t1 TASK_LOST SOURCE_MASTER REASON_INVALID_OFFERS");
+    REFUTE(s, "uuid");
+    REFUTE(s, "RUN_TASKS");
+    tell(&s, "t=1100\n");
+    EXPECT(s, "OFFERS M-O1(M-S0 x {cpus:4; mem:1024})");
+    tell(&s, "scheduler S1 accept offers=M-O1,M-O1 launch=t2@cpus:1\n");
+    EXPECT(s, "t2 TASK_LOST SOURCE_MASTER REASON_INVALID_OFFERS");
+    EXPECT(s, "named twice");
+    tell(&s, "t=2300\nshow\n");
+    EXPECT(s, "agent M-S0 used {} offered {cpus:4; mem:1024}");
+    /* A valid one beside a stale one is used up, and comes back as another. */
+    tell(&s, "scheduler S1 accept offers=M-O2,M-O0 launch=t3@cpus:1\nt=2310\n");
+    EXPECT(s, "t3 TASK_LOST");
+    EXPECT(s, "OFFERS M-O3");
+    script_free(&s);
+}
+
+static void test_inv24_of_another_framework(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, CLUSTER "scheduler S2 subscribe name=b roles=y caps=PARTITION_AWARE\n"
+                     "scheduler S2 accept offers=M-O0 launch=t1@cpus:1\n");
+    EXPECT(s, "-> S2 UPDATE t1 TASK_DROPPED SOURCE_MASTER REASON_INVALID_OFFERS");
+    tell(&s, "scheduler S1 accept offers=M-O0 launch=t1@cpus:1\n");
+    EXPECT(s, "RUN_TASKS M-0000 t1{cpus:1}");
+    script_free(&s);
+}
+
+static void test_inv24_different_agents(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, "scheduler S1 subscribe name=a roles=x\n"
+             "agent A1 register resources=cpus:4;mem:1024\n"
+             "agent A2 register resources=cpus:4;mem:1024\nt=10\n"
+             "scheduler S1 accept offers=M-O0,M-O1 launch=t1@cpus:5\n");
+    EXPECT(s, "TASK_LOST SOURCE_MASTER REASON_INVALID_OFFERS");
+    EXPECT(s, "different agents");
+    tell(&s, "t=20\n");
+    EXPECT(s, "M-O2(");
+    EXPECT(s, "M-O3(");
+    script_free(&s);
+}
+
+static void test_inv25_offers_do_not_outlive(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, CLUSTER "close A1\n");
+    EXPECT(s, "-> S1 RESCIND M-O0");
+    tell(&s, "agent A1 reregister resources=cpus:4;mem:1024\nt=20\n");
+    EXPECT(s, "OFFERS M-O1");
+    tell(&s, "close S1\nshow\n");
+    EXPECT(s, "agent M-S0 used {} offered {}");
+    tell(&s, "scheduler S1 subscribe name=a roles=x failover=60000 id=M-0000\n"
+             "scheduler S1 accept offers=M-O1 launch=t1@cpus:1\n");
+    EXPECT(s, "t1 TASK_LOST SOURCE_MASTER REASON_INVALID_OFFERS");
+    tell(&s, "t=30\nagent A1 unregister\n");
+    EXPECT(s, "RESCIND M-O2");
+    EXPECT(s, "registry REMOVE_AGENT M-S0");
+    EXPECT(s, "FAILURE M-S0");
+    script_free(&s);
+}
+
+static void test_inv26_inv27_books(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s,
+         CLUSTER "scheduler S1 accept offers=M-O0 refuse=0 "
+                 "launch=t1@cpus:0.1;mem:1+t2@cpus:0.2;mem:1+t3@cpus:0.3;mem:1\nt=1100\nshow\n");
+    EXPECT(s, "used {cpus:0.6; mem:3} offered {cpus:3.4; mem:1021}");
+    /* Terminal: given back once, however often it is told. */
+    tell(&s, "agent A1 update task=t1 state=FINISHED uuid=1\n"
+             "agent A1 update task=t1 state=FINISHED uuid=1\n"
+             "agent A1 update task=t1 state=FAILED uuid=2\nshow\n");
+    EXPECT(s, "used {cpus:0.5; mem:2}");
+    EXPECT(s, "task t1 TASK_FINISHED");
+    tell(&s, "agent A1 update task=t2 state=RUNNING uuid=3 latest=FAILED\nshow\n");
+    EXPECT(s, "used {cpus:0.3; mem:1}");
+    EXPECT(s, "UPDATE t2 TASK_RUNNING");
+    tell(&s, "agent A1 update task=t3 state=KILLED uuid=4\nt=2200\nshow\n");
+    EXPECT(s, "used {} offered {cpus:4; mem:1024}");
+    script_free(&s);
+}
+
+static void test_inv28_filters(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, CLUSTER "scheduler S1 decline offers=M-O0 refuse=4000\nt=3500\n");
+    REFUTE(s, "OFFERS M-O1");
+    tell(&s, "t=6000\n");
+    EXPECT(s, "OFFERS M-O1");
+    tell(&s, "scheduler S1 decline offers=M-O1 refuse=3600000\nt=60000\n");
+    REFUTE(s, "OFFERS M-O2");
+    tell(&s, "scheduler S1 revive\nt=60010\n");
+    EXPECT(s, "OFFERS M-O2");
+    tell(&s, "scheduler S1 suppress\nscheduler S1 decline offers=M-O2 refuse=0\nt=70000\n");
+    REFUTE(s, "OFFERS M-O3");
+    tell(&s, "scheduler S1 suppress roles=no\n"); /* not its role: dropped, nothing breaks */
+    EXPECT(s, "-> S1 202");
+    tell(&s, "scheduler S1 revive roles=x\nt=70010\n");
+    EXPECT(s, "OFFERS M-O3");
+    script_free(&s);
+}
+
+static void test_inv33_offer_timeout(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, "master offer_timeout=5000\n" CLUSTER "t=4000\n");
+    REFUTE(s, "RESCIND");
+    tell(&s, "t=5100\n");
+    EXPECT(s, "RESCIND M-O0");
+    script_free(&s);
+}
+
+static void test_inv37_terminal_is_sticky(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, CLUSTER RUNNING "agent A1 update task=t1 state=FAILED uuid=2\n"
+                             "agent A1 update task=t1 state=RUNNING uuid=3\nshow\n");
+    EXPECT(s, "task t1 TASK_FAILED");
+    tell(&s, "scheduler S1 acknowledge task=t1 uuid=3\nshow\n");
+    EXPECT(s, "task t1 TASK_FAILED"); /* the terminal one was not acknowledged */
+    script_free(&s);
+}
+
+static void test_inv38_inv39_reconciliation(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, AWARE_CLUSTER "agent A2 register resources=cpus:1;mem:64\n" RUNNING
+                           "scheduler S2 subscribe name=b roles=y\n"
+                           "t=20\n");
+    tell(&s, "scheduler S1 reconcile tasks=t1,u1@M-S0,u2@no,u3\n");
+    EXPECT(s, "t1 TASK_RUNNING SOURCE_MASTER REASON_RECONCILIATION agent=M-S0");
+    EXPECT(s, "u1 TASK_GONE SOURCE_MASTER REASON_RECONCILIATION agent=M-S0");
+    EXPECT(s, "u2 TASK_UNKNOWN");
+    EXPECT(s, "u3 TASK_UNKNOWN");
+    REFUTE(s, "uuid");
+    tell(&s, "scheduler S2 reconcile tasks=u1@M-S0,u2@no,u3\n");
+    EXPECT(s, "u1 TASK_LOST");
+    EXPECT(s, "u2 TASK_LOST");
+    EXPECT(s, "u3 TASK_LOST");
+    tell(&s, "close A2\nt=40000\nagent A1 pong\nt=60000\nagent A1 pong\nt=80000\nagent A1 pong\n"
+             "t=92000\n");
+    EXPECT(s, "MARK_UNREACHABLE M-S1");
+    tell(&s, "scheduler S1 reconcile tasks=u4@M-S1\nscheduler S2 reconcile tasks=u4@M-S1\n");
+    EXPECT(s, "-> S1 UPDATE u4 TASK_UNREACHABLE SOURCE_MASTER REASON_RECONCILIATION agent=M-S1 "
+              "unreachable=");
+    EXPECT(s, "-> S2 UPDATE u4 TASK_LOST");
+    tell(&s, "scheduler S1 reconcile\n");
+    EXPECT(s, "t1 TASK_RUNNING");
+    script_free(&s);
+}
+
+static void test_inv8_silence_after_failover(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, AWARE_CLUSTER RUNNING "t=100\nrestart id=N\n"
+                                   "scheduler S1 subscribe id=M-0000 name=a roles=x "
+                                   "failover=600000 checkpoint=1 caps=PARTITION_AWARE\n");
+    EXPECT(s, "SUBSCRIBED M-0000");
+    tell(&s, "scheduler S1 reconcile tasks=t1@M-S0,t2\nscheduler S1 reconcile\n"
+             "scheduler S1 kill task=t1 agent=M-S0\n");
+    REFUTE(s, "UPDATE");
+    tell(&s, "agent A1 reregister id=M-S0 resources=cpus:4;mem:1024 role=x "
+             "tasks=t1@M-0000@RUNNING@cpus:1;mem:128 frameworks=M-0000\n"
+             "scheduler S1 reconcile tasks=t1@M-S0\nshow\n");
+    EXPECT(s, "REGISTERED M-S0");
+    EXPECT(s, "t1 TASK_RUNNING SOURCE_MASTER REASON_RECONCILIATION");
+    EXPECT(s, "used {cpus:1; mem:128}");
+    script_free(&s);
+}
+
+static void test_inv8_absent_after_timeout(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, AWARE_CLUSTER RUNNING "t=100\nrestart id=N\n"
+                                   "scheduler S1 subscribe id=M-0000 name=a roles=x "
+                                   "failover=600000 checkpoint=1 caps=PARTITION_AWARE\n"
+                                   "t=599000\n");
+    REFUTE(s, "UNREACHABLE");
+    tell(&s, "t=600200\nscheduler S1 reconcile tasks=t1@M-S0\n");
+    EXPECT(s, "registry MARK_UNREACHABLE M-S0");
+    EXPECT(s, "-> S1 FAILURE M-S0");
+    EXPECT(s, "t1 TASK_UNREACHABLE");
+    script_free(&s);
+}
+
+static void test_inv12_framework_removed_by_next_leader(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, AWARE_CLUSTER RUNNING "t=100\nrestart id=N\n"
+                                   "agent A1 reregister id=M-S0 resources=cpus:4;mem:1024 role=x "
+                                   "tasks=t1@M-0000@RUNNING@cpus:1;mem:128 frameworks=M-0000\n"
+                                   "t=1000\nshow\n");
+    EXPECT(s, "framework M-0000 inactive recovered used {cpus:1; mem:128}");
+    script_free(&s);
+    tell(&s, "master heartbeat=1000\nscheduler S1 subscribe name=a roles=x failover=9000\n"
+             "t=100\nrestart id=N heartbeat=1000\nt=9000\nshow\n");
+    EXPECT(s, "-> framework M-0000 inactive recovered");
+    tell(&s, "t=9200\nshow\n");
+    EXPECT(s, "registry REMOVE_FRAMEWORK M-0000");
+    EXPECT(s, "-> completed framework M-0000");
+    script_free(&s);
+}
+
+static void test_inv40_states_need_capabilities(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, CLUSTER RUNNING "agent A1 update task=t1 state=KILLING uuid=2\n");
+    REFUTE(s, "TASK_KILLING");
+    EXPECT(s, "ACKNOWLEDGE M-0000 t1 uuid=2");
+    tell(&s, "agent A1 update task=t1 state=GONE uuid=3\n");
+    EXPECT(s, "t1 TASK_LOST SOURCE_EXECUTOR");
+    script_free(&s);
+    tell(&s, "scheduler S1 subscribe roles=x caps=TASK_KILLING_STATE,PARTITION_AWARE\n"
+             "agent A1 register\nt=10\n" RUNNING "agent A1 update task=t1 state=KILLING uuid=2\n");
+    EXPECT(s, "t1 TASK_KILLING SOURCE_EXECUTOR agent=M-S0 uuid=2");
+    script_free(&s);
+}
+
+static void test_inv43_one_subscription(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, CLUSTER "scheduler S2 subscribe id=M-0000 name=b roles=x failover=60000\n");
+    EXPECT(s, "-> S1 ERROR \"Framework failed over\"\n-> S1 close\n-> S2 open\n"
+              "-> S2 SUBSCRIBED M-0000");
+    tell(&s, "scheduler S1 revive id=M-0000\n");
+    EXPECT(s, "-> S1 400");
+    tell(&s, "scheduler S2 revive\nt=20\n");
+    EXPECT(s, "-> S2 202");
+    EXPECT(s, "-> S2 OFFERS M-O1");
+    tell(&s, "close S1\n"); /* the end of the old stream means nothing now */
+    tell(&s, "scheduler S2 revive\n");
+    EXPECT(s, "-> S2 202");
+    script_free(&s);
+}
+
+static void test_inv44_calls(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, CLUSTER "scheduler S1 revive stream_id=none\n");
+    EXPECT(s, "-> S1 400");
+    tell(&s, "scheduler S1 revive stream_id=wrong\n");
+    EXPECT(s, "-> S1 400");
+    tell(&s, "scheduler S3 revive\n");
+    EXPECT(s, "-> S3 400");
+    tell(&s, "scheduler S1 revive id=nobody\n");
+    EXPECT(s, "-> S1 403");
+    tell(&s, "scheduler S1 subscribe stream_id=x\n");
+    EXPECT(s, "-> S1 400");
+    tell(&s, "close S1\nscheduler S1 revive id=M-0000\n");
+    EXPECT(s, "-> S1 403");
+    script_free(&s);
+}
+
+static void test_inv45_failover_timeout(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, CLUSTER RUNNING "close S1\nt=59000\nshow\n");
+    EXPECT(s, "framework M-0000 inactive used {cpus:1; mem:128}");
+    EXPECT(s, "task t1 TASK_RUNNING");
+    tell(&s, "t=61000\nshow\n");
+    EXPECT(s, "-> registry REMOVE_FRAMEWORK M-0000\n-> A1 SHUTDOWN_FRAMEWORK M-0000");
+    EXPECT(s, "agent M-S0 used {} offered {}");
+    EXPECT(s, "completed framework M-0000");
+    tell(&s, "scheduler S1 subscribe id=M-0000 name=a roles=x\n");
+    EXPECT(s, "-> S1 open\n-> S1 ERROR \"Framework has been removed\"\n-> S1 close");
+    script_free(&s);
+    tell(&s, "scheduler S1 subscribe\nclose S1\nshow\n");
+    EXPECT(s, "completed framework M-0000"); /* no timeout: at once */
+    script_free(&s);
+}
+
+static void test_inv13_inv14_unreachable_and_back(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, AWARE_CLUSTER RUNNING "t=74000\n");
+    REFUTE(s, "MARK_UNREACHABLE");
+    tell(&s, "t=76000\nshow\n");
+    EXPECT(s, "registry MARK_UNREACHABLE M-S0");
+    EXPECT(s, "t1 TASK_UNREACHABLE SOURCE_MASTER REASON_AGENT_REMOVED agent=M-S0");
+    EXPECT(s, "-> S1 FAILURE M-S0\n-> A1 close");
+    EXPECT(s, "framework M-0000 used {}");
+    EXPECT(s, "unreachable t1 TASK_UNREACHABLE");
+    tell(&s, "agent A1 pong\n");
+    EXPECT(s, "-> A1 403");
+    tell(&s, "agent A1 reregister role=x resources=cpus:4;mem:1024 "
+             "tasks=t1@M-0000@RUNNING@cpus:1;mem:128\nshow\n");
+    EXPECT(s, "registry MARK_REACHABLE M-S0");
+    EXPECT(s, "t1 TASK_RUNNING SOURCE_MASTER REASON_AGENT_REREGISTERED agent=M-S0");
+    EXPECT(s, "agent M-S0 used {cpus:1; mem:128}");
+    REFUTE(s, "unreachable t1");
+    script_free(&s);
+}
+
+static void test_inv13_pongs_keep_it(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, CLUSTER);
+    for (int i = 1; i < 20; i++) {
+        char line[64];
+
+        snprintf(line, sizeof line, "t=%d\nagent A1 pong\n", i * 14000);
+        tell(&s, line);
+        REFUTE(s, "MARK_UNREACHABLE");
+    }
+    script_free(&s);
+}
+
+static void test_inv16_broken_socket(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, AWARE_CLUSTER RUNNING);
+    tell(&s, "close A1\nshow\n"); /* S1 checkpoints */
+    REFUTE(s, "UPDATE t1");
+    EXPECT(s, "task t1 TASK_RUNNING on M-S0");
+    tell(&s, "scheduler S1 kill task=t1 grace=500\n");
+    REFUTE(s, "KILL_TASK"); /* the agent is away: kept until it is back */
+    tell(&s, "agent A1 reregister role=x tasks=t1@M-0000@RUNNING@cpus:1;mem:128\n");
+    EXPECT(s, "KILL_TASK M-0000 t1 grace=500");
+    REFUTE(s, "-> registry"); /* it is known as it is */
+    script_free(&s);
+    tell(&s, CLUSTER RUNNING "close A1\nshow\n"); /* S1 does not checkpoint here */
+    EXPECT(s, "t1 TASK_LOST SOURCE_MASTER REASON_AGENT_DISCONNECTED");
+    EXPECT(s, "completed t1 TASK_LOST");
+    tell(&s, "agent A1 reregister role=x tasks=t1@M-0000@RUNNING@cpus:1;mem:128\nshow\n");
+    EXPECT(s, "task t1 TASK_RUNNING on M-S0"); /* LOST may revert: INV-37 */
+    REFUTE(s, "completed t1");
+    script_free(&s);
+}
+
+static void test_reregistration_without_task(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, AWARE_CLUSTER RUNNING "close A1\nagent A1 reregister resources=cpus:4;mem:1024\n"
+                                   "show\n");
+    EXPECT(s, "t1 TASK_DROPPED SOURCE_MASTER REASON_RECONCILIATION agent=M-S0");
+    EXPECT(s, "agent M-S0 used {} offered");
+    /* It ended while away: the agent has the update that waits. */
+    tell(&s, "t=20\nscheduler S1 revive\nt=30\nscheduler S1 accept offers=M-O1 launch=t2@cpus:1\n"
+             "close A1\nagent A1 reregister role=x tasks=t2@M-0000@FINISHED@cpus:1@7\nshow\n");
+    EXPECT(s, "used {} offered");
+    EXPECT(s, "task t2 TASK_FINISHED");
+    tell(&s, "scheduler S1 acknowledge task=t2 uuid=7\nshow\n");
+    EXPECT(s, "completed t2 TASK_FINISHED");
+    script_free(&s);
+}
+
+static void test_too_much_is_refused(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, CLUSTER "close A1\nagent A1 reregister role=x resources=cpus:4;mem:1024 "
+                     "tasks=t1@M-0000@RUNNING@cpus:5;mem:1\n");
+    EXPECT(s, "-> A1 400");
+    tell(&s, "agent A1 reregister role=x tasks=t1@nobody@RUNNING@cpus:1\n");
+    EXPECT(s, "-> A1 400");
+    tell(&s, "agent A1 reregister id=a/b\n");
+    EXPECT(s, "-> A1 400");
+    script_free(&s);
+}
+
+static void test_inv4_registry_first(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, "registry manual\nscheduler S1 subscribe name=a roles=x failover=60000\n");
+    EXPECT(s, "PUT_FRAMEWORK");
+    REFUTE(s, "SUBSCRIBED");
+    tell(&s, "registry fail\n");
+    EXPECT(s, "-> S1 503");
+    tell(&s, "scheduler S1 subscribe name=a roles=x failover=60000\nregistry ok\n");
+    EXPECT(s, "SUBSCRIBED M-0001");
+    tell(&s, "agent A1 register\nt=10\n");
+    REFUTE(s, "REGISTERED");
+    tell(&s, "registry fail\n");
+    EXPECT(s, "-> A1 503");
+    tell(&s, "agent A1 register\nregistry ok\nt=20\n");
+    EXPECT(s, "REGISTERED M-S1");
+    EXPECT(s, "OFFERS M-O0");
+    tell(&s, "t=80000\n");
+    EXPECT(s, "MARK_UNREACHABLE M-S1");
+    REFUTE(s, "FAILURE");
+    tell(&s, "agent A1 pong\n");
+    EXPECT(s, "-> A1 403");
+    tell(&s, "agent A1 reregister id=M-S1\n");
+    EXPECT(s, "-> A1 503");
+    tell(&s, "registry ok\n");
+    EXPECT(s, "FAILURE M-S1");
+    tell(&s, "scheduler S1 teardown\n");
+    REFUTE(s, "-> S1 202");
+    tell(&s, "scheduler S1 revive\n");
+    EXPECT(s, "-> S1 403");
+    tell(&s, "registry fail\n");
+    EXPECT(s, "-> S1 503");
+    tell(&s, "scheduler S1 teardown\nregistry ok\n");
+    EXPECT(s, "-> S1 202\n-> S1 close");
+    script_free(&s);
+}
+
+static void test_gave_up_while_the_registry_wrote(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    /* The label's stream is known only once it is open: numbers are given in order, so the
+     * subscription has request 1 and stream 2. */
+    tell(&s, "registry manual\nscheduler S1 subscribe name=a roles=x failover=60000\n");
+    {
+        struct rv_master_event e = {.kind = RV_MASTER_STREAM_CLOSED, .stream = 2};
+
+        run_step(&s, &e);
+    }
+    tell(&s, "registry ok\nshow\n");
+    REFUTE(s, "SUBSCRIBED");
+    EXPECT(s, "framework M-0000 inactive used");
+    tell(&s, "agent A1 register\n"); /* request 3, stream 4 */
+    {
+        struct rv_master_event e = {.kind = RV_MASTER_STREAM_CLOSED, .stream = 4};
+
+        run_step(&s, &e);
+    }
+    tell(&s, "registry ok\nshow\n");
+    EXPECT(s, "-> registry REMOVE_AGENT M-S0");
+    REFUTE(s, "-> agent M-S0");
+    script_free(&s);
+}
+
+static void test_executors(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, CLUSTER "scheduler S1 accept offers=M-O0 refuse=0 launch=t1@cpus:1 "
+                     "executor=e1@cpus:0.5;mem:32\nt=1100\nshow\n");
+    EXPECT(s, "RUN_TASKS M-0000 executor=e1 t1{cpus:1}");
+    EXPECT(s, "used {cpus:1.5; mem:32}");
+    EXPECT(s, "executor=e1)");
+    /* The same again costs the task only; another of that id is refused. */
+    tell(&s, "scheduler S1 accept offers=M-O1 refuse=0 launch=t2@cpus:1 "
+             "executor=e1@cpus:0.5;mem:32\nt=2200\n"
+             "scheduler S1 accept offers=M-O2 refuse=0 launch=t3@cpus:1 executor=e1@cpus:0.6\n"
+             "show\n");
+    EXPECT(s, "used {cpus:2.5; mem:32}");
+    EXPECT(s, "t3 TASK_ERROR SOURCE_MASTER REASON_TASK_INVALID");
+    tell(&s, "scheduler S1 message agent=M-S0 executor=e1 data=hello\n"
+             "agent A1 message executor=e1 data=there\n"
+             "scheduler S1 shutdown agent=M-S0 executor=e1\n");
+    EXPECT(s, "-> A1 FRAMEWORK_MESSAGE M-0000 e1 'hello'");
+    EXPECT(s, "-> S1 MESSAGE M-S0 e1 'there'");
+    EXPECT(s, "-> A1 SHUTDOWN_EXECUTOR M-0000 e1");
+    tell(&s, "agent A1 update task=t1 state=KILLED uuid=1\n"
+             "agent A1 update task=t2 state=KILLED uuid=2\n"
+             "agent A1 exited executor=e1 status=256\nshow\n");
+    EXPECT(s, "-> S1 FAILURE M-S0 e1 256");
+    EXPECT(s, "agent M-S0 used {}");
+    script_free(&s);
+}
+
+static void test_groups(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, CLUSTER "scheduler S1 accept offers=M-O0 refuse=0 group=g1@cpus:1+g2@cpus:9 "
+                     "executor=e1@cpus:0.1\nshow\n");
+    EXPECT(s, "g1 TASK_ERROR SOURCE_MASTER REASON_TASK_GROUP_INVALID");
+    EXPECT(s, "g2 TASK_ERROR SOURCE_MASTER REASON_TASK_GROUP_INVALID");
+    EXPECT(s, "agent M-S0 used {}");
+    tell(&s, "t=1100\nscheduler S1 accept offers=M-O1 group=g1@cpus:1+g1@cpus:1 "
+             "executor=e1@cpus:0.1\n");
+    EXPECT(s, "is twice in it");
+    tell(&s, "scheduler S1 revive\nt=1200\nscheduler S1 accept offers=M-O2 refuse=0 "
+             "group=g1@cpus:1+g2@cpus:2.9 executor=e1@cpus:0.1\nshow\n");
+    EXPECT(s, "RUN_TASKS M-0000 group executor=e1 g1{cpus:1} g2{cpus:2.9}");
+    EXPECT(s, "used {cpus:4}");
+    script_free(&s);
+}
+
+static void test_launch_errors(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, CLUSTER "scheduler S1 accept offers=M-O0 refuse=0 "
+                     "launch=t1@cpus:1+t1@cpus:1+a/b@cpus:1+t2\n");
+    EXPECT(s, "RUN_TASKS M-0000 t1{cpus:1}");
+    EXPECT(s, "UPDATE t1 TASK_ERROR SOURCE_MASTER REASON_TASK_INVALID");
+    EXPECT(s, "UPDATE a/b TASK_ERROR");
+    EXPECT(s, "UPDATE t2 TASK_ERROR");
+    tell(&s, "scheduler S1 reconcile tasks=t1\nt=1100\n"
+             "scheduler S1 accept offers=M-O1 launch=t3@cpus:1 agent=other\n");
+    EXPECT(s, "t1 TASK_STAGING SOURCE_MASTER REASON_RECONCILIATION");
+    EXPECT(s, "t3 TASK_ERROR");
+    script_free(&s);
+}
+
+static void test_operations_are_refused_aloud(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, CLUSTER "scheduler S1 accept offers=M-O0 refuse=0 reserve=op1 launch=t1@cpus:1\n");
+    EXPECT(s, "UPDATE_OPERATION_STATUS op1 OPERATION_ERROR \"the operation");
+    EXPECT(s, "RUN_TASKS M-0000 t1");
+    tell(&s, "scheduler S1 accept offers=M-O0 reserve=op2\n");
+    EXPECT(s, "op2 OPERATION_DROPPED");
+    tell(&s, "scheduler S1 reconcile_operations operations=op1,op3@M-S0,op4@no\n");
+    EXPECT(s, "op1 OPERATION_UNKNOWN");
+    EXPECT(s, "op3 OPERATION_UNKNOWN");
+    EXPECT(s, "op4 OPERATION_UNKNOWN");
+    REFUTE(s, "uuid");
+    tell(&s, "scheduler S1 accept offers= reserve=\n");
+    EXPECT(s, "-> S1 202");
+    assert_int_equal(s.m->counters.dropped_messages, 1);
+    script_free(&s);
+}
+
+static void test_subscription_is_refused(void **state) {
+    static const char *const wrong[] = {
+        "roles=x,x", "roles=a//b", "roles=*/a", "roles=-a", "roles=x suppressed=y", "roles=..",
+    };
+    struct script s = {0};
+
+    (void)state;
+    for (size_t i = 0; i < RV_COUNT(wrong); i++) {
+        char line[128];
+
+        snprintf(line, sizeof line, "scheduler S1 subscribe %s\n", wrong[i]);
+        tell(&s, line);
+        EXPECT(s, "-> S1 open\n-> S1 ERROR");
+        EXPECT(s, "-> S1 close");
+        REFUTE(s, "registry");
+    }
+    tell(&s, "scheduler S1 subscribe id=a/b\n");
+    EXPECT(s, "-> S1 400");
+    tell(&s, "scheduler S1 subscribe id=F1 roles=x failover=1000\n"); /* of another master's time */
+    EXPECT(s, "SUBSCRIBED F1");
+    tell(&s, "scheduler S2 subscribe id=F1 roles=x failover=1000 user=other\n");
+    EXPECT(s, "-> S2 ERROR");
+    REFUTE(s, "-> S1 ERROR");
+    script_free(&s);
+}
+
+static void test_update_framework(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, CLUSTER RUNNING "scheduler S1 revive\nt=20\n"
+                             "scheduler S1 update_framework name=n roles=y failover=60000\n");
+    EXPECT(s, "-> S1 RESCIND M-O1");
+    EXPECT(s, "-> A1 UPDATE_FRAMEWORK M-0000 name=n");
+    EXPECT(s, "-> S1 200");
+    tell(&s, "t=30\n");
+    EXPECT(s, "OFFERS M-O2(M-S0 y");
+    tell(&s, "scheduler S1 update_framework roles=y user=other\n");
+    EXPECT(s, "-> S1 400");
+    tell(&s, "scheduler S1 update_framework roles=y checkpoint=1\n");
+    EXPECT(s, "-> S1 400");
+    tell(&s, "scheduler S1 update_framework roles=y suppressed=z\n");
+    EXPECT(s, "-> S1 400");
+    tell(&s, "scheduler S1 update_framework roles=y suppressed=y failover=60000\n"
+             "scheduler S1 decline offers=M-O2 refuse=0\nt=5000\n");
+    REFUTE(s, "OFFERS");
+    tell(&s, "scheduler S1 update_framework roles=y failover=60000\nt=5010\n");
+    EXPECT(s, "OFFERS M-O3");
+    script_free(&s);
+}
+
+static void test_operators(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, "operator O1 subscribe\n" CLUSTER RUNNING
+             "agent A1 update task=t1 state=FINISHED uuid=2\n");
+    EXPECT(s, "-> O1 open\n-> O1 SNAPSHOT");
+    EXPECT(s, "-> operators FRAMEWORK_ADDED M-0000");
+    EXPECT(s, "-> operators AGENT_ADDED M-S0");
+    EXPECT(s, "-> operators TASK_ADDED t1 TASK_STAGING");
+    EXPECT(s, "-> operators TASK_UPDATED t1 TASK_RUNNING");
+    EXPECT(s, "-> operators TASK_UPDATED t1 TASK_FINISHED");
+    tell(&s, "operator O2 teardown framework=no\n");
+    EXPECT(s, "-> O2 400");
+    tell(&s, "scheduler S1 revive\nt=20\noperator O2 weight role=x weight=2\n");
+    EXPECT(s, "registry PUT_WEIGHTS x=2\n-> O2 200\n-> S1 RESCIND M-O1");
+    tell(&s, "operator O2 weight role=x weight=0\n");
+    EXPECT(s, "-> O2 400");
+    tell(&s, "operator O2 weight role=x weight=nan\n");
+    EXPECT(s, "-> O2 400");
+    tell(&s, "operator O2 frobnicate\n");
+    EXPECT(s, "-> O2 501");
+    tell(&s, "operator O2 teardown framework=M-0000\n");
+    EXPECT(s, "-> O2 200\n-> S1 close\n-> operators FRAMEWORK_REMOVED M-0000");
+    tell(&s, "close O1\nagent A1 unregister\n");
+    REFUTE(s, "operators");
+    script_free(&s);
+}
+
+static void test_a_new_agent_at_the_old_address(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, "scheduler S1 subscribe roles=x failover=60000 caps=PARTITION_AWARE checkpoint=1\n"
+             "agent A1 register port=5051\nt=10\n" RUNNING "agent A2 register port=5051\nshow\n");
+    EXPECT(s, "registry REMOVE_AGENT M-S0");
+    EXPECT(s, "t1 TASK_GONE SOURCE_MASTER REASON_AGENT_REMOVED");
+    EXPECT(s, "REGISTERED M-S1");
+    REFUTE(s, "-> agent M-S0");
+    script_free(&s);
+}
+
+static void test_inv49_bounds(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, "master max_completed_tasks=2 max_completed_frameworks=1 max_statuses=2 "
+             "max_frameworks=1 max_agents=1 max_offers_per_event=1\n" CLUSTER
+             "scheduler S2 subscribe\nagent A2 register\n");
+    EXPECT(s, "-> S2 503");
+    EXPECT(s, "-> A2 503");
+    for (int i = 0; i < 5; i++) {
+        char lines[512];
+
+        snprintf(lines, sizeof lines,
+                 "scheduler S1 accept offers=M-O%d refuse=0 launch=t%d@cpus:1\n"
+                 "agent A1 update task=t%d state=STARTING uuid=1\n"
+                 "agent A1 update task=t%d state=RUNNING uuid=2\n"
+                 "agent A1 update task=t%d state=FINISHED uuid=3\n"
+                 "scheduler S1 acknowledge task=t%d uuid=3\nt=%d\nagent A1 pong\nshow\n",
+                 i, i, i, i, i, i, (i + 1) * 2000);
+        tell(&s, lines);
+        EXPECT(s, "OFFERS");
+    }
+    REFUTE(s, "completed t2");
+    EXPECT(s, "completed t3 TASK_FINISHED");
+    EXPECT(s, "completed t4 TASK_FINISHED");
+    tell(&s, "scheduler S1 teardown\nscheduler S1 subscribe\nscheduler S1 teardown\nshow\n");
+    REFUTE(s, "completed framework M-0000");
+    EXPECT(s, "completed framework M-0001");
+    script_free(&s);
+}
+
+static void collect(void *ctx, const char *role) {
+    rv_buf_printf(ctx, "%s ", role);
+}
+
+static void test_roles(void **state) {
+    struct script s = {0};
+    struct rv_buf names = {0};
+    struct rv_resources allocated = {0}, offered = {0}, reserved = {0};
+
+    (void)state;
+    tell(&s, "scheduler S1 subscribe roles=a/b/c,x failover=60000\nagent A1 register\nt=10\n"
+             "operator O1 weight role=w/v weight=3\n");
+    rv_master_each_role(s.m, collect, &names);
+    assert_string_equal(names.data, "a a/b a/b/c w w/v x ");
+    assert_true(rv_master_role_weight(s.m, "w/v") == 3.0);
+    assert_true(rv_master_role_weight(s.m, "x") == 1.0);
+    tell(&s, "scheduler S1 accept offers=M-O1 refuse=0 launch=t1@cpus:1\n");
+    rv_master_role_resources(s.m, s.m->offers.n ? "x" : "a/b/c", &allocated, &offered, &reserved);
+    assert_true(rv_resources_empty(&reserved));
+    rv_resources_free(&allocated);
+    rv_resources_free(&offered);
+    rv_buf_free(&names);
+    script_free(&s);
+}
+
+/* --- a random walk: any call at any time; only the invariants are looked at --- */
+
+#define N(n) (unsigned)rv_prng_below(&p, (n))
+
+/* One line of chance. Names are few, so that they meet; offers are those of late. */
+static const char *chance(struct script *s, struct rv_prng *prng, char line[512]) {
+    static const char *const states[] = {"STARTING", "RUNNING", "KILLING", "FINISHED", "FAILED",
+                                         "KILLED",   "LOST",    "ERROR",   "DROPPED",  "GONE"};
+    struct rv_prng p = *prng;
+    unsigned f = N(3), a = N(3), t = N(6), what = N(24);
+    unsigned long long last = s->m ? s->m->next_offer : 0;
+    unsigned long long o = last > 4 ? last - 1 - N(4) : N(4);
+
+    switch (what) {
+    case 0:
+    case 1:
+        snprintf(line, 512, "scheduler S%u subscribe %s name=n%u roles=%s failover=%u %s%s", f,
+                 N(2)   ? ""
+                 : N(2) ? "id=M-0000"
+                        : "id=M-0001",
+                 N(3), N(2) ? "r" : "r,q", N(2) * 20000, N(2) ? "caps=PARTITION_AWARE " : "",
+                 N(2) ? "checkpoint=1" : "");
+        break;
+    case 2:
+        snprintf(line, 512, "close %c%u", N(2) ? 'S' : 'A', f);
+        break;
+    case 3:
+        snprintf(line, 512, "agent A%u register resources=cpus:4;mem:1024;ports:[1-9]", a);
+        break;
+    case 4:
+        snprintf(line, 512,
+                 "agent A%u reregister id=M-S%u resources=cpus:4;mem:1024;ports:[1-9] "
+                 "frameworks=M-0000,M-0001 tasks=t%u@M-0000@%s@cpus:1;mem:32@%u",
+                 a, N(4), t, states[N(10)], N(4));
+        break;
+    case 5:
+        snprintf(line, 512, "agent A%u reregister id=M-S%u resources=cpus:%u;mem:1024", a, N(4),
+                 2 + N(4));
+        break;
+    case 6:
+    case 7:
+    case 8:
+    case 9:
+        snprintf(line, 512,
+                 "scheduler S%u accept offers=M-O%llu refuse=%u launch=t%u@cpus:1;mem:32+"
+                 "t%u@cpus:0.3;ports:[%u-7] %s",
+                 f, o, N(2) * 3000, t, N(6), 1 + N(7), N(3) ? "" : "executor=e1@cpus:0.2");
+        break;
+    case 10:
+        snprintf(line, 512,
+                 "scheduler S%u accept offers=M-O%llu,M-O%llu refuse=0 "
+                 "group=t%u@cpus:1+t%u@cpus:1 executor=e%u@cpus:0.1",
+                 f, o, o + N(2), t, N(6), N(2));
+        break;
+    case 11:
+        snprintf(line, 512, "scheduler S%u decline offers=M-O%llu refuse=%u", f, o, N(2) * 5000);
+        break;
+    case 12:
+    case 13:
+    case 14:
+    case 15:
+        snprintf(line, 512, "agent A%u update task=t%u framework=M-000%u state=%s uuid=%u%s", a, t,
+                 N(2), states[N(10)], N(4), N(4) ? "" : " latest=FINISHED");
+        break;
+    case 16:
+        snprintf(line, 512, "scheduler S%u acknowledge task=t%u agent=M-S%u uuid=%u", f, t, N(4),
+                 N(4));
+        break;
+    case 17:
+        snprintf(line, 512, "scheduler S%u %s", f,
+                 N(3)   ? "revive"
+                 : N(2) ? "suppress"
+                        : "reconcile");
+        break;
+    case 18:
+        snprintf(line, 512, "scheduler S%u kill task=t%u", f, t);
+        break;
+    case 19:
+        snprintf(line, 512, N(2) ? "agent A%u exited executor=e1" : "agent A%u pong", a);
+        break;
+    case 20:
+        snprintf(line, 512, "registry %s",
+                 N(4) == 0   ? "manual"
+                 : N(3) == 0 ? "fail"
+                 : N(2)      ? "ok"
+                             : "auto");
+        break;
+    case 21:
+        if (N(4) == 0)
+            snprintf(line, 512, "scheduler S%u teardown", f);
+        else if (N(3) == 0)
+            snprintf(line, 512, "operator O%u weight role=r weight=%u", f, 1 + N(3));
+        else if (N(3) == 0)
+            snprintf(line, 512, "agent A%u unregister", a);
+        else
+            snprintf(line, 512, "scheduler S%u update_framework roles=%s name=n", f,
+                     N(2) ? "r" : "q");
+        break;
+    case 22:
+        if (N(40) == 0)
+            snprintf(line, 512, "restart id=M agent_reregister=30000 max_completed_tasks=3");
+        else
+            snprintf(line, 512, "agent A%u total resources=cpus:%u;mem:1024;ports:[1-9]", a, N(6));
+        break;
+    default:
+        snprintf(line, 512, "t=%lld", (long long)(s->now_ms + N(N(20) ? 300 : 40000)));
+        break;
+    }
+    *prng = p;
+    return line;
+}
+
+/* An agent knows its id only after it registered: lines of others would be nonsense. */
+static bool makes_sense(struct script *s, const char *line) {
+    struct party *p;
+
+    if (strncmp(line, "agent A", 7) != 0 || strstr(line, "register"))
+        return true;
+    p = party(s, (char[]){'A', line[7], '\0'});
+    return p->agent_id != NULL;
+}
+
+static void test_random_walks(void **state) {
+    const char *steps = getenv("RV_STEPS"), *first = getenv("RV_SEED");
+    uint64_t seed0 = first ? strtoull(first, NULL, 10) : 1;
+
+    (void)state;
+    for (uint64_t seed = seed0; seed < seed0 + (first ? 1 : 40); seed++) {
+        struct script s = {0};
+        struct rv_prng prng;
+        char line[512];
+
+        rv_prng_seed(&prng, seed);
+        script_run(&s, "operator O1 subscribe\n");
+        for (int i = 0; i < (steps ? atoi(steps) : 400) && !s.failed; i++)
+            if (makes_sense(&s, chance(&s, &prng, line)))
+                script_run(&s, line);
+        if (s.failed) {
+            size_t from = s.text.n > 4000 ? s.text.n - 4000 : 0;
+
+            fprintf(stderr, "seed %llu:\n...%s\n", (unsigned long long)seed, s.text.data + from);
+            fail();
+        }
+        script_free(&s);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_inv24_offer_once),
+        cmocka_unit_test(test_inv24_of_another_framework),
+        cmocka_unit_test(test_inv24_different_agents),
+        cmocka_unit_test(test_inv25_offers_do_not_outlive),
+        cmocka_unit_test(test_inv26_inv27_books),
+        cmocka_unit_test(test_inv28_filters),
+        cmocka_unit_test(test_inv33_offer_timeout),
+        cmocka_unit_test(test_inv37_terminal_is_sticky),
+        cmocka_unit_test(test_inv38_inv39_reconciliation),
+        cmocka_unit_test(test_inv8_silence_after_failover),
+        cmocka_unit_test(test_inv8_absent_after_timeout),
+        cmocka_unit_test(test_inv12_framework_removed_by_next_leader),
+        cmocka_unit_test(test_inv40_states_need_capabilities),
+        cmocka_unit_test(test_inv43_one_subscription),
+        cmocka_unit_test(test_inv44_calls),
+        cmocka_unit_test(test_inv45_failover_timeout),
+        cmocka_unit_test(test_inv13_inv14_unreachable_and_back),
+        cmocka_unit_test(test_inv13_pongs_keep_it),
+        cmocka_unit_test(test_inv16_broken_socket),
+        cmocka_unit_test(test_reregistration_without_task),
+        cmocka_unit_test(test_too_much_is_refused),
+        cmocka_unit_test(test_inv4_registry_first),
+        cmocka_unit_test(test_gave_up_while_the_registry_wrote),
+        cmocka_unit_test(test_executors),
+        cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_launch_errors),
+        cmocka_unit_test(test_operations_are_refused_aloud),
+        cmocka_unit_test(test_subscription_is_refused),
+        cmocka_unit_test(test_update_framework),
+        cmocka_unit_test(test_operators),
+        cmocka_unit_test(test_a_new_agent_at_the_old_address),
+        cmocka_unit_test(test_inv49_bounds),
+        cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_random_walks),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
