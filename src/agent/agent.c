@@ -136,6 +136,9 @@ static void finish(struct rv_agent *a) {
     const char *why = rv_agent_hold_string(a, a->stop_message);
     struct rv_agent_effect *e;
 
+    if (a->stop_status == 0 && a->link == RV_LINK_REGISTERED && rv_map_count(&a->containers) == 0) {
+        rv_agent_send_master(a, RV_AGENT_CALL_UNREGISTER); /* nothing is left to come back to */
+    }
     rv_timer_cancel(&a->timers, &a->stop);
     rv_timer_cancel(&a->timers, &a->registration);
     rv_timer_cancel(&a->timers, &a->ping);
@@ -184,9 +187,6 @@ void rv_agent_stop(struct rv_agent *a, int status, const char *why) {
         } else if (!ex->framework->info.checkpoint) {
             rv_agent_executor_destroy(a, ex, RV_REASON_NONE, NULL);
         }
-    }
-    if (status == 0 && a->link == RV_LINK_REGISTERED && !has_containers(a, true)) {
-        rv_agent_send_master(a, RV_AGENT_CALL_UNREGISTER);
     }
     rv_timer_set(&a->timers, &a->stop, a->now_ms + longest_ms + RV_AGENT_STOP_MS);
 }
@@ -260,6 +260,7 @@ struct rv_agent *rv_agent_free(struct rv_agent *a) {
     if (!a) {
         return NULL;
     }
+    rv_agent_strays_clear(a); /* they let go of their timers, so before the others */
     for (size_t it = 0; rv_map_next(&a->frameworks, &it, NULL, (void **)&fw);) {
         rv_agent_framework_free(fw);
     }
@@ -271,7 +272,6 @@ struct rv_agent *rv_agent_free(struct rv_agent *a) {
     rv_map_free(&a->frameworks);
     rv_map_free(&a->containers);
     rv_map_free(&a->streams);
-    rv_agent_strays_clear(a);
     rv_vec_free(&a->strays);
     rv_agent_garbage_clear(a);
     rv_agent_pending_free(a);

@@ -67,6 +67,7 @@ struct rv_agent_task *rv_agent_task_make(struct rv_agent_executor *ex,
     t->state = RV_TASK_STAGING;
     t->retry.kind = RV_TIMER_RETRY;
     t->kill_grace_ms = -1;
+    rv_resources_add(&ex->resources, &t->info.resources);
     rv_map_put(&ex->tasks, rv_str(t->id.v), t);
     rv_map_put(&ex->framework->tasks, rv_str(t->id.v), t);
     return t;
@@ -92,23 +93,11 @@ struct rv_agent_task *rv_agent_task_free(struct rv_agent_task *t) {
 }
 
 void rv_agent_executor_resize(struct rv_agent *a, struct rv_agent_executor *ex) {
-    struct rv_resources sum = {0};
-    struct rv_agent_task *t;
+    const struct rv_launch *launch;
 
-    rv_resources_copy(&sum, &ex->info.resources);
-    for (size_t i = 0; rv_map_next(&ex->tasks, &i, NULL, (void **)&t);) {
-        if (t->place == RV_TASK_QUEUED || t->place == RV_TASK_LAUNCHED) {
-            rv_resources_add(&sum, &t->info.resources);
-        }
-    }
-    if (rv_resources_eq(&sum, &ex->resources)) {
-        rv_resources_free(&sum);
-        return;
-    }
-    rv_resources_move(&ex->resources, &sum);
     /* A command executor's container ends with its task: there is nothing to give back. */
     if (ex->started && !ex->command && ex->state <= RV_EXECUTOR_RUNNING) {
-        const struct rv_launch *launch = rv_agent_hold_launch(a, ex);
+        launch = rv_agent_hold_launch(a, ex);
         rv_agent_emit(a, RV_AGENT_UPDATE_CONTAINER)->launch = launch;
     }
 }

@@ -150,7 +150,7 @@ void rv_agent_shutdown_framework(struct rv_agent *a, const char *id);
 void rv_agent_shutdown_executor(struct rv_agent *a, const char *framework_id,
                                 const char *executor_id);
 void rv_agent_message_to_executor(struct rv_agent *a, const struct rv_agent_event *e);
-/* Resources of executor and live tasks, told to the container if it runs. */
+/* Its resources, those of executor and live tasks, have changed: told to the container. */
 void rv_agent_executor_resize(struct rv_agent *a, struct rv_agent_executor *ex);
 void rv_agent_disconnect(struct rv_agent *a, struct rv_agent_executor *ex);
 

@@ -108,7 +108,9 @@ void rv_agent_task_written(struct rv_agent *a, struct rv_agent_task *t, bool ok,
     if (!ok && t->place == RV_TASK_QUEUED) {
         refuse_task(a, t, message);
     } else if (!ok) {
-        rv_agent_updates_write(a, t); /* killed meanwhile: nothing durable knows it */
+        /* It ended meanwhile, and nothing durable knows it: its updates need not wait. */
+        t->writing = false;
+        rv_agent_updates_write(a, t);
     } else {
         rv_agent_progress(a, t->executor);
     }
@@ -294,16 +296,33 @@ static void join(struct rv_agent *a, struct rv_agent_executor *ex,
     rv_agent_progress(a, ex);
 }
 
+/* The executor's id is taken. If it is that of a command task whose container has not ended yet,
+ * another try will do. */
+static void refuse_name(struct rv_agent *a, const struct rv_agent_executor *ex,
+                        const struct rv_executor_info *info,
+                        const struct rv_task_info *const *tasks, size_t n) {
+    const struct rv_agent_framework *fw = ex->framework;
+    bool again = ex->command && info->type == RV_EXECUTOR_COMMAND;
+
+    for (size_t i = 0; i < n; i++) {
+        if (again) {
+            rv_agent_stray(a, fw->id.v, tasks[i]->id.v, rv_agent_dropped(&fw->info),
+                           RV_REASON_EXECUTOR_TERMINATED,
+                           "The executor of an earlier task of this id has not ended yet");
+        } else {
+            rv_agent_stray(a, fw->id.v, tasks[i]->id.v, RV_TASK_ERROR, RV_REASON_TASK_INVALID,
+                           "The executor's id is that of another executor on this agent");
+        }
+    }
+}
+
 static void run(struct rv_agent *a, struct rv_agent_framework *fw,
                 const struct rv_executor_info *info, const struct rv_task_info *const *tasks,
                 size_t n, uint64_t group) {
     struct rv_agent_executor *ex = rv_map_gets(&fw->executors, info->id.v);
 
     if (ex && (ex->command || info->type == RV_EXECUTOR_COMMAND)) {
-        for (size_t i = 0; i < n; i++) {
-            rv_agent_stray(a, fw->id.v, tasks[i]->id.v, RV_TASK_ERROR, RV_REASON_TASK_INVALID,
-                           "The executor's id is that of another executor on this agent");
-        }
+        refuse_name(a, ex, info, tasks, n);
         return;
     }
     if (!ex) {

@@ -113,18 +113,31 @@ struct rv_agent_garbage {
     struct rv_timer timer;
 };
 
+/* clang-format off */
 struct rv_agent_counters {
-#define RV_AGENT_COUNTERS(X)                                                                       \
-    X(executors_registering_total)                                                                 \
-    X(executors_terminated)                                                                        \
-    X(executors_preempted) X(valid_status_updates) X(invalid_status_updates)                       \
-        X(valid_framework_messages) X(invalid_framework_messages) X(container_launch_errors)       \
-            X(recovery_errors) X(tasks_finished) X(tasks_failed) X(tasks_killed) X(tasks_lost)     \
-                X(tasks_gone) X(registrations) X(reregistrations) X(updates_resent)
+#define RV_AGENT_COUNTERS(X) \
+    X(executors_registering_total) \
+    X(executors_terminated) \
+    X(executors_preempted) \
+    X(valid_status_updates) \
+    X(invalid_status_updates) \
+    X(valid_framework_messages) \
+    X(invalid_framework_messages) \
+    X(container_launch_errors) \
+    X(recovery_errors) \
+    X(tasks_finished) \
+    X(tasks_failed) \
+    X(tasks_killed) \
+    X(tasks_lost) \
+    X(tasks_gone) \
+    X(registrations) \
+    X(reregistrations) \
+    X(updates_resent)
 #define X(name) uint64_t name;
     RV_AGENT_COUNTERS(X)
 #undef X
 };
+/* clang-format on */
 
 enum rv_agent_link {
     RV_LINK_NONE /* no master known */,

@@ -73,9 +73,13 @@ static void replay_executor(struct rv_agent *a, const struct rv_checkpoint *c) {
         return;
     }
     ex = rv_map_gets(&fw->executors, l->executor->id.v);
-    if (ex) {
-        replay_done(a, ex); /* an earlier run, of which the last record is missing */
-        fw = rv_agent_framework_make(a, &fw->info);
+    if (ex) { /* an earlier run, of which the last record is missing */
+        struct rv_framework_info info = {0};
+        rv_framework_info_copy(&info, &fw->info);
+        replay_done(a, ex);
+        fw = rv_agent_framework_make(a, &info); /* that may have been its last */
+        fw->kept = RV_KEPT_YES;
+        rv_framework_info_free(&info);
     }
     ex = rv_agent_executor_make(a, fw, l->executor, l->container_id.v, l->directory, l->user);
     ex->kept = RV_KEPT_YES;
@@ -87,9 +91,13 @@ static void replay_task(struct rv_agent *a, const struct rv_checkpoint *c) {
     struct rv_agent_executor *ex = fw ? rv_map_gets(&fw->executors, c->executor_id.v) : NULL;
     struct rv_agent_task *t;
 
-    if (!ex || !c->task || !c->task->id.v || rv_map_gets(&fw->tasks, c->task->id.v)) {
+    if (!ex || !c->task || !c->task->id.v) {
         bad_record(a, c);
         return;
+    }
+    t = rv_map_gets(&fw->tasks, c->task->id.v);
+    if (t) { /* an earlier one, over since: that it was acknowledged could not be written */
+        rv_agent_task_complete(a, t);
     }
     t = rv_agent_task_make(ex, c->task);
     t->kept = RV_KEPT_YES;
@@ -113,11 +121,18 @@ static void replay_acknowledged(struct rv_agent *a, const struct rv_checkpoint *
     struct rv_agent_framework *fw = rv_agent_framework_find(a, c->framework_id.v);
     struct rv_agent_task *t = fw ? rv_map_gets(&fw->tasks, c->task_id.v) : NULL;
 
-    if (!t || t->updates.n == 0 || memcmp(t->updates.v[0].status.uuid, c->uuid, 16) != 0) {
+    size_t n = 0;
+
+    while (t && n < t->updates.n && memcmp(t->updates.v[n].status.uuid, c->uuid, 16) != 0) {
+        n++;
+    }
+    if (!t || n == t->updates.n) {
         bad_record(a, c);
         return;
     }
-    rv_agent_update_pop(t);
+    for (n++; n > 0; n--) { /* with those before it: they come in order */
+        rv_agent_update_pop(t);
+    }
     if (t->updates.n == 0 && t->place == RV_TASK_TERMINATED) {
         rv_agent_task_complete(a, t);
     }
@@ -147,10 +162,8 @@ static void replay(struct rv_agent *a, const struct rv_checkpoint *c, bool *rebo
         break;
     case RV_CHECKPOINT_EXECUTOR_DONE:
         ex = rv_map_gets(&a->containers, c->container_id.v);
-        if (ex) {
+        if (ex) { /* else it was refused before its own record was written */
             replay_done(a, ex);
-        } else {
-            bad_record(a, c);
         }
         break;
     case RV_CHECKPOINT_KIND_MAX:
@@ -180,7 +193,6 @@ static void settle(struct rv_agent *a, struct rv_agent_executor *ex, bool alive,
     ex->state = RV_EXECUTOR_RUNNING;
     ex->launched = ex->recovered = true;
     a->recovering = true;
-    rv_agent_executor_resize(a, ex);
 }
 
 void rv_agent_recover(struct rv_agent *a, const struct rv_agent_recovered *r) {

@@ -59,6 +59,7 @@ void rv_agent_update_push(struct rv_agent *a, struct rv_agent_task *t,
     rv_vec_push(&t->seen, uuid);
     t->state = s->state;
     if (rv_task_state_terminal(s->state)) {
+        rv_resources_subtract(&t->executor->resources, &t->info.resources);
         t->place = RV_TASK_TERMINATED;
         t->kill_pending = false;
     }
@@ -97,6 +98,9 @@ void rv_agent_task_complete(struct rv_agent *a, struct rv_agent_task *t) {
     }
     rv_vec_free(&t->updates);
     rv_vec_free(&t->seen);
+    if (t->place != RV_TASK_TERMINATED) {
+        rv_resources_subtract(&ex->resources, &t->info.resources);
+    }
     t->place = RV_TASK_COMPLETED;
     rv_map_remove(&ex->framework->tasks, rv_str(t->id.v));
     rv_map_remove(&ex->tasks, rv_str(t->id.v));
@@ -105,7 +109,6 @@ void rv_agent_task_complete(struct rv_agent *a, struct rv_agent_task *t) {
         rv_vec_remove_at(&ex->completed, 0);
     }
     rv_vec_push(&ex->completed, t);
-    rv_agent_executor_resize(a, ex);
     rv_agent_check_executor(a, ex);
 }
 

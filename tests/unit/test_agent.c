@@ -1,0 +1,1608 @@
+/*
+ * The agent's core, told as stories: inputs go in, effects are looked at, and rv_agent_check is
+ * asked after every step. Names of stories say which line of the promises they keep. The last test
+ * throws thousands of random inputs at it, in any order, with failing disks and restarts.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "agent/agent.h"
+#include "agent/records.h"
+
+/* --- the world around it --- */
+
+struct world {
+    struct rv_agent *agent;
+    struct rv_agent_config config;
+    struct rv_agent_info info;
+    struct rv_framework_info framework;
+    struct rv_agent_effects out;          /* of the last act */
+    RV_VEC(struct rv_agent_effects) kept; /* own what the journal points to */
+    RV_VEC(struct rv_checkpoint) journal; /* what is on disk */
+    int64_t now_ms;
+    bool manual_disk, full_disk;
+    uint64_t next_number;
+    char container[64]; /* of the last launch */
+};
+
+static void check(struct world *w) {
+    const char *problem = rv_agent_check(w->agent);
+    if (problem) {
+        fail_msg("%s", problem);
+    }
+}
+
+static void step(struct world *w, struct rv_agent_input in) {
+    in.now_ms = w->now_ms;
+    in.wall_ns = w->now_ms * 1000000 + 1;
+    rv_agent_step(w->agent, &in, &w->out);
+    check(w);
+}
+
+static void finish_write(struct world *w, const struct rv_checkpoint *c, bool ok) {
+    struct rv_agent_input in = {.kind = RV_AGENT_CHECKPOINT_DONE};
+
+    if (ok) {
+        rv_vec_push(&w->journal, *c);
+    }
+    in.checkpoint.seq = c->seq;
+    in.checkpoint.ok = ok;
+    in.checkpoint.message = ok ? NULL : "No space left on device";
+    step(w, in);
+}
+
+/* The disk answers, and to what follows from that too. */
+static void settle(struct world *w) {
+    for (size_t i = 0; i < w->out.n; i++) {
+        const struct rv_agent_effect *e = &w->out.v[i];
+        if (e->kind == RV_AGENT_CHECKPOINT && !w->manual_disk) {
+            finish_write(w, e->checkpoint, !w->full_disk);
+        }
+        e = &w->out.v[i];
+        if (e->kind == RV_AGENT_LAUNCH_CONTAINER) {
+            snprintf(w->container, sizeof w->container, "%s", e->launch->container_id.v);
+        }
+    }
+}
+
+/* What the journal points to is kept, the rest is let go. */
+static void fresh(struct world *w) {
+    bool keep = false;
+
+    for (size_t i = 0; i < w->out.n; i++) {
+        keep |= w->out.v[i].kind == RV_AGENT_CHECKPOINT;
+    }
+    if (keep) {
+        rv_vec_push(&w->kept, w->out);
+        w->out = (struct rv_agent_effects){0};
+    } else {
+        rv_agent_effects_clear(&w->out);
+    }
+}
+
+static void act(struct world *w, struct rv_agent_input in) {
+    fresh(w);
+    step(w, in);
+    settle(w);
+}
+
+static void act_kind(struct world *w, enum rv_agent_input_kind kind) {
+    act(w, (struct rv_agent_input){.kind = kind});
+}
+
+static void pass(struct world *w, int64_t ms) {
+    w->now_ms += ms;
+    act_kind(w, RV_AGENT_TICK);
+}
+
+static void master(struct world *w, const struct rv_agent_event *e) {
+    act(w, (struct rv_agent_input){.kind = RV_AGENT_MASTER_EVENT, .master = e});
+}
+
+static void start(struct world *w, const struct rv_agent_recovered *recovered) {
+    w->agent = rv_agent_new(&w->config, recovered, w->now_ms, w->now_ms * 1000000, &w->out);
+    check(w);
+    settle(w);
+}
+
+static int setup(void **state) {
+    struct world *w = rv_calloc(1, sizeof *w);
+
+    w->info.hostname = rv_strdup("host");
+    rv_resources_add_scalar(&w->info.resources, "cpus", 4000);
+    w->config.seed = 7;
+    w->config.info = &w->info;
+    w->config.work_dir = "/var/lib/reeve";
+    w->config.boot_id = "boot-1";
+    w->config.default_user = "nobody";
+    w->framework.id.v = rv_strdup("f1");
+    w->framework.user = rv_strdup("root");
+    w->framework.name = rv_strdup("one");
+    w->framework.checkpoint = true;
+    w->framework.capabilities = 1u << RV_FRAMEWORK_PARTITION_AWARE;
+    w->now_ms = 1000;
+    start(w, NULL);
+    *state = w;
+    return 0;
+}
+
+static int teardown(void **state) {
+    struct world *w = *state;
+
+    rv_agent_free(w->agent); /* the effects live on */
+    for (size_t i = 0; i < w->kept.n; i++) {
+        rv_agent_effects_free(&w->kept.v[i]);
+    }
+    rv_agent_effects_free(&w->out);
+    rv_vec_free(&w->kept);
+    rv_vec_free(&w->journal);
+    rv_agent_info_free(&w->info);
+    rv_framework_info_free(&w->framework);
+    free(w);
+    return 0;
+}
+
+/* --- looking at effects --- */
+
+static const struct rv_agent_effect *find(const struct world *w, enum rv_agent_effect_kind kind) {
+    for (size_t i = 0; i < w->out.n; i++) {
+        if (w->out.v[i].kind == kind) {
+            return &w->out.v[i];
+        }
+    }
+    return NULL;
+}
+
+static size_t count(const struct world *w, enum rv_agent_effect_kind kind) {
+    size_t n = 0;
+    for (size_t i = 0; i < w->out.n; i++) {
+        n += w->out.v[i].kind == kind;
+    }
+    return n;
+}
+
+static const struct rv_agent_call *call(const struct world *w, enum rv_agent_call_type type) {
+    for (size_t i = 0; i < w->out.n; i++) {
+        const struct rv_agent_effect *e = &w->out.v[i];
+        if ((e->kind == RV_AGENT_SEND_MASTER || e->kind == RV_AGENT_REGISTER) &&
+            e->call->type == type) {
+            return e->call;
+        }
+    }
+    return NULL;
+}
+
+static size_t count_calls(const struct world *w, enum rv_agent_call_type type) {
+    size_t n = 0;
+    for (size_t i = 0; i < w->out.n; i++) {
+        n += w->out.v[i].kind == RV_AGENT_SEND_MASTER && w->out.v[i].call->type == type;
+    }
+    return n;
+}
+
+static const struct rv_executor_event *event(const struct world *w,
+                                             enum rv_executor_event_type type) {
+    for (size_t i = 0; i < w->out.n; i++) {
+        if (w->out.v[i].kind == RV_AGENT_SEND_EXECUTOR && w->out.v[i].executor->type == type) {
+            return w->out.v[i].executor;
+        }
+    }
+    return NULL;
+}
+
+static const struct rv_task_status *update_of(const struct world *w, const char *task_id) {
+    for (size_t i = 0; i < w->out.n; i++) {
+        const struct rv_agent_effect *e = &w->out.v[i];
+        if (e->kind == RV_AGENT_SEND_MASTER && e->call->type == RV_AGENT_CALL_STATUS_UPDATE &&
+            rv_streq(e->call->update.status->task_id.v, task_id)) {
+            return e->call->update.status;
+        }
+    }
+    return NULL;
+}
+
+static void assert_update(const struct world *w, const char *task_id, enum rv_task_state state,
+                          enum rv_reason reason) {
+    const struct rv_task_status *s = update_of(w, task_id);
+
+    assert_non_null(s);
+    assert_string_equal(rv_task_state_name((int)s->state), rv_task_state_name((int)state));
+    assert_string_equal(rv_reason_name((int)s->reason), rv_reason_name((int)reason));
+    assert_true(s->has_uuid && s->has_source && s->timestamp_ns != 0);
+}
+
+/* --- what master and executors say --- */
+
+static void find_master(struct world *w) {
+    act_kind(w, RV_AGENT_MASTER_FOUND);
+    if (!find(w, RV_AGENT_REGISTER)) {
+        pass(w, 100);
+    }
+    assert_int_equal(count(w, RV_AGENT_REGISTER), 1);
+}
+
+static void say_registered(struct world *w) {
+    struct rv_agent_event e = {.type = RV_AGENT_EVENT_REGISTERED};
+    e.registered.agent_id.v = "agent-1";
+    e.registered.ping_timeout_ms = 75000;
+    master(w, &e);
+}
+
+static void join_master(struct world *w) {
+    find_master(w);
+    say_registered(w);
+}
+
+static struct rv_task_info make_task(const char *id) {
+    struct rv_task_info t = {
+        .id = {id}, .agent_id = {"agent-1"}, .kill_grace_ms = -1, .max_completion_ms = -1};
+    rv_resources_add_scalar(&t.resources, "cpus", 100);
+    return t;
+}
+
+static void run(struct world *w, const struct rv_executor_info *executor, bool group,
+                const char *const *ids, size_t n) {
+    struct rv_task_info tasks[4];
+    struct rv_agent_event e = {.type = RV_AGENT_EVENT_RUN_TASKS};
+
+    for (size_t i = 0; i < n; i++) {
+        tasks[i] = make_task(ids[i]);
+    }
+    e.run.framework = &w->framework;
+    e.run.executor = executor;
+    e.run.group = group;
+    e.run.tasks = tasks;
+    e.run.n_tasks = n;
+    master(w, &e);
+    for (size_t i = 0; i < n; i++) {
+        rv_resources_free(&tasks[i].resources);
+    }
+}
+
+static void run_command(struct world *w, const char *id) {
+    run(w, NULL, false, &id, 1);
+}
+
+static const struct rv_executor_info custom = {
+    .type = RV_EXECUTOR_CUSTOM, .id = {"e1"}, .framework_id = {"f1"}, .shutdown_grace_ms = -1};
+static const struct rv_executor_info pod = {
+    .type = RV_EXECUTOR_DEFAULT, .id = {"pod"}, .framework_id = {"f1"}, .shutdown_grace_ms = -1};
+
+static void run_custom(struct world *w, const char *id) {
+    run(w, &custom, false, &id, 1);
+}
+
+static int executor_says(struct world *w, struct rv_executor_call *c, const char *executor_id) {
+    struct rv_agent_input in = {.kind = RV_AGENT_EXECUTOR_CALL, .executor = c};
+
+    c->framework_id.v = "f1";
+    c->executor_id.v = executor_id;
+    in.request = ++w->next_number;
+    in.stream = c->type == RV_EXECUTOR_CALL_SUBSCRIBE ? in.request : 0;
+    act(w, in);
+    for (size_t i = 0; i < w->out.n; i++) {
+        const struct rv_agent_effect *e = &w->out.v[i];
+        if (e->kind == RV_AGENT_REPLY && e->request == in.request) {
+            return e->status;
+        }
+        if (e->kind == RV_AGENT_OPEN_STREAM && e->request == in.request) {
+            return 200;
+        }
+    }
+    return 0;
+}
+
+static int subscribe(struct world *w, const char *executor_id) {
+    struct rv_executor_call c = {.type = RV_EXECUTOR_CALL_SUBSCRIBE};
+    return executor_says(w, &c, executor_id);
+}
+
+static struct rv_task_status make_status(const char *task_id, enum rv_task_state state,
+                                         uint8_t uuid) {
+    struct rv_task_status s = {.task_id = {task_id},
+                               .state = state,
+                               .reason = RV_REASON_NONE,
+                               .healthy = -1,
+                               .has_uuid = true};
+    memset(s.uuid, uuid, sizeof s.uuid);
+    return s;
+}
+
+static int update(struct world *w, const char *executor_id, const char *task_id,
+                  enum rv_task_state state, uint8_t uuid) {
+    struct rv_task_status s = make_status(task_id, state, uuid);
+    struct rv_executor_call c = {.type = RV_EXECUTOR_CALL_UPDATE};
+
+    c.update = &s;
+    return executor_says(w, &c, executor_id);
+}
+
+static void acknowledge_uuid(struct world *w, const char *task_id, const uint8_t uuid[16]) {
+    struct rv_agent_event e = {.type = RV_AGENT_EVENT_ACKNOWLEDGE};
+
+    e.acknowledge.framework_id.v = "f1";
+    e.acknowledge.task_id.v = task_id;
+    memcpy(e.acknowledge.uuid, uuid, 16);
+    master(w, &e);
+}
+
+static void acknowledge(struct world *w, const char *task_id, uint8_t uuid) {
+    uint8_t bytes[16];
+    memset(bytes, uuid, sizeof bytes);
+    acknowledge_uuid(w, task_id, bytes);
+}
+
+static void acknowledge_own(struct world *w, const char *task_id) {
+    const struct rv_task_status *s = update_of(w, task_id);
+    uint8_t uuid[16];
+
+    assert_non_null(s);
+    memcpy(uuid, s->uuid, sizeof uuid);
+    acknowledge_uuid(w, task_id, uuid);
+}
+
+static void kill_task(struct world *w, const char *task_id) {
+    struct rv_agent_event e = {.type = RV_AGENT_EVENT_KILL_TASK};
+    e.kill.framework_id.v = "f1";
+    e.kill.task_id.v = task_id;
+    e.kill.grace_ms = 3000;
+    master(w, &e);
+}
+
+static void container_is(struct world *w, enum rv_agent_input_kind kind, bool ok, int32_t status) {
+    struct rv_agent_input in = {.kind = kind};
+    in.container.id.v = w->container;
+    in.container.ok = ok;
+    in.container.has_status = true;
+    in.container.status = status;
+    in.container.reason = RV_REASON_NONE;
+    act(w, in);
+}
+
+static void container_runs(struct world *w) {
+    container_is(w, RV_AGENT_CONTAINER_LAUNCHED, true, 0);
+}
+
+static void container_ends(struct world *w, int32_t status) {
+    container_is(w, RV_AGENT_CONTAINER_EXITED, true, status);
+}
+
+/* A custom executor e1 with the task t1 running. */
+static void run_one(struct world *w) {
+    join_master(w);
+    run_custom(w, "t1");
+    container_runs(w);
+    assert_int_equal(subscribe(w, "e1"), 200);
+    assert_int_equal(update(w, "e1", "t1", RV_TASK_RUNNING, 1), 202);
+}
+
+static struct rv_agent_framework *framework(struct world *w) {
+    return rv_map_gets(&w->agent->frameworks, "f1");
+}
+
+/* --- registration --- */
+
+static void test_registers(void **state) {
+    struct world *w = *state;
+
+    act_kind(w, RV_AGENT_MASTER_FOUND);
+    assert_null(find(w, RV_AGENT_REGISTER));
+    assert_true(rv_agent_deadline(w->agent) <= w->now_ms + 100);
+    pass(w, 100);
+    assert_non_null(call(w, RV_AGENT_CALL_REGISTER));
+    assert_null(call(w, RV_AGENT_CALL_REGISTER)->agent_id.v);
+    say_registered(w);
+    assert_int_equal(w->agent->link, RV_LINK_REGISTERED);
+    assert_int_equal(w->journal.n, 1);
+    assert_string_equal(w->journal.v[0].agent->id.v, "agent-1");
+
+    struct rv_agent_event ping = {.type = RV_AGENT_EVENT_PING};
+    pass(w, 70000);
+    master(w, &ping);
+    assert_non_null(call(w, RV_AGENT_CALL_PONG));
+    pass(w, 70000);
+    assert_int_equal(w->agent->link, RV_LINK_REGISTERED);
+    pass(w, 6000);
+    assert_non_null(find(w, RV_AGENT_DISCONNECT_MASTER));
+    pass(w, 1000);
+    assert_string_equal(call(w, RV_AGENT_CALL_REREGISTER)->agent_id.v, "agent-1");
+    say_registered(w);
+    assert_int_equal(w->journal.n, 1); /* the id is on disk already */
+    act_kind(w, RV_AGENT_MASTER_LOST);
+    assert_int_equal(w->agent->link, RV_LINK_REGISTERING);
+}
+
+static void test_inv_21_registration_backs_off(void **state) {
+    struct world *w = *state;
+    int64_t wait_ms = 0, nominal_ms = 1000;
+
+    act_kind(w, RV_AGENT_MASTER_FOUND);
+    pass(w, rv_agent_deadline(w->agent) - w->now_ms);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(count(w, RV_AGENT_REGISTER), 1);
+        wait_ms = rv_agent_deadline(w->agent) - w->now_ms;
+        assert_in_range(wait_ms, nominal_ms / 2, nominal_ms);
+        nominal_ms = RV_MIN(nominal_ms * 2, 60000);
+        act(w, (struct rv_agent_input){.kind = RV_AGENT_MASTER_REFUSED, .status = 503});
+        assert_null(find(w, RV_AGENT_REGISTER)); /* an answer makes it no faster */
+        pass(w, wait_ms);
+    }
+}
+
+static void test_inv_3_without_a_leader_nothing_counts(void **state) {
+    struct world *w = *state;
+    struct rv_agent_event shutdown = {.type = RV_AGENT_EVENT_SHUTDOWN, .why = "stale"};
+
+    say_registered(w);
+    assert_null(w->agent->info.id.v);
+    run_one(w);
+    act_kind(w, RV_AGENT_MASTER_NONE);
+    assert_non_null(find(w, RV_AGENT_DISCONNECT_MASTER));
+    master(w, &shutdown);
+    assert_int_equal(w->out.n, 0);
+    kill_task(w, "t1");
+    run_custom(w, "t2");
+    assert_int_equal(w->out.n, 0);
+    assert_int_equal(rv_agent_deadline(w->agent) > w->now_ms + 1000, 1);
+}
+
+static void test_inv_6_tasks_go_on_without_a_master(void **state) {
+    struct world *w = *state;
+    const struct rv_agent_call *c;
+
+    run_one(w);
+    assert_update(w, "t1", RV_TASK_RUNNING, RV_REASON_NONE);
+    act_kind(w, RV_AGENT_MASTER_LOST);
+    assert_int_equal(update(w, "e1", "t1", RV_TASK_FINISHED, 2), 202);
+    assert_non_null(event(w, RV_EXECUTOR_EVENT_ACKNOWLEDGED)); /* it is kept */
+    assert_null(update_of(w, "t1"));
+    pass(w, 2000);
+    c = call(w, RV_AGENT_CALL_REREGISTER);
+    assert_non_null(c);
+    assert_int_equal(c->registration.n_tasks, 1);
+    assert_int_equal(c->registration.n_executors, 1);
+    assert_int_equal(c->registration.n_frameworks, 1);
+    assert_int_equal(c->registration.tasks[0].state, RV_TASK_FINISHED);
+    assert_int_equal(c->registration.tasks[0].update_state, RV_TASK_RUNNING);
+    assert_true(c->registration.tasks[0].has_update_uuid);
+    assert_int_equal(c->registration.tasks[0].update_uuid[3], 1);
+    say_registered(w);
+    assert_update(w, "t1", RV_TASK_RUNNING, RV_REASON_NONE);
+    acknowledge(w, "t1", 1);
+    assert_update(w, "t1", RV_TASK_FINISHED, RV_REASON_NONE);
+    acknowledge(w, "t1", 2);
+    assert_int_equal(rv_map_count(&framework(w)->tasks), 0);
+}
+
+static void test_wrong_id_ends_the_agent(void **state) {
+    struct world *w = *state;
+    struct rv_agent_event e = {.type = RV_AGENT_EVENT_REGISTERED};
+
+    join_master(w);
+    act_kind(w, RV_AGENT_MASTER_LOST);
+    pass(w, 1000);
+    e.registered.agent_id.v = "agent-2";
+    master(w, &e);
+    assert_int_equal(find(w, RV_AGENT_EXIT)->status, 1);
+}
+
+/* --- launching --- */
+
+static void test_command_task(void **state) {
+    struct world *w = *state;
+    const struct rv_launch *l;
+
+    join_master(w);
+    run_command(w, "t1");
+    assert_non_null(find(w, RV_AGENT_LAUNCH_CONTAINER));
+    l = find(w, RV_AGENT_LAUNCH_CONTAINER)->launch;
+    assert_string_equal(l->executor->id.v, "t1");
+    assert_int_equal(l->executor->type, RV_EXECUTOR_COMMAND);
+    assert_string_equal(l->task->id.v, "t1");
+    assert_string_equal(l->user, "root");
+    assert_int_equal(rv_resources_quantity(l->resources, "cpus"), 100);
+    assert_true(rv_starts_with(l->directory,
+                               "/var/lib/reeve/slaves/agent-1/frameworks/f1/executors/t1/runs/"));
+    assert_true(rv_ends_with(l->directory, w->container));
+    container_runs(w);
+    assert_int_equal(subscribe(w, "t1"), 200);
+    assert_string_equal(event(w, RV_EXECUTOR_EVENT_SUBSCRIBED)->subscribed.agent->id.v, "agent-1");
+    assert_int_equal(event(w, RV_EXECUTOR_EVENT_LAUNCH)->launch.n, 1);
+    assert_int_equal(update(w, "t1", "t1", RV_TASK_RUNNING, 1), 202);
+    assert_string_equal(update_of(w, "t1")->container_id.v, w->container);
+    assert_string_equal(update_of(w, "t1")->executor_id.v, "t1");
+    assert_int_equal(update_of(w, "t1")->source, RV_SOURCE_EXECUTOR);
+    acknowledge(w, "t1", 1);
+    assert_int_equal(update(w, "t1", "t1", RV_TASK_FINISHED, 2), 202);
+    acknowledge(w, "t1", 2);
+    container_ends(w, 0);
+    assert_null(call(w, RV_AGENT_CALL_EXECUTOR_EXITED));
+    assert_null(framework(w));
+    assert_int_equal(w->agent->completed.n, 1);
+    assert_int_equal(w->agent->counters.tasks_finished, 1);
+    assert_int_equal(w->journal.v[w->journal.n - 1].kind, RV_CHECKPOINT_EXECUTOR_DONE);
+    assert_int_equal(subscribe(w, "t1"), 403);
+    run_command(w, "t1"); /* the framework is back */
+    assert_int_equal(w->agent->completed.n, 0);
+    assert_int_equal(framework(w)->completed.n, 1);
+}
+
+static void test_inv_35_writes_before_it_acts(void **state) {
+    struct world *w = *state;
+    const struct rv_checkpoint *written[3] = {NULL};
+    size_t n = 0;
+
+    join_master(w);
+    w->manual_disk = true;
+    run_custom(w, "t1");
+    assert_null(find(w, RV_AGENT_LAUNCH_CONTAINER));
+    for (size_t i = 0; i < w->out.n; i++) {
+        if (w->out.v[i].kind == RV_AGENT_CHECKPOINT && n < RV_COUNT(written)) {
+            written[n++] = w->out.v[i].checkpoint;
+        }
+    }
+    assert_int_equal(n, 3);
+    assert_int_equal(written[0]->kind, RV_CHECKPOINT_FRAMEWORK);
+    assert_int_equal(written[1]->kind, RV_CHECKPOINT_EXECUTOR);
+    assert_int_equal(written[2]->kind, RV_CHECKPOINT_TASK);
+    for (size_t i = 0; i < n; i++) {
+        assert_null(find(w, RV_AGENT_LAUNCH_CONTAINER));
+        finish_write(w, written[i], true);
+    }
+    assert_non_null(find(w, RV_AGENT_LAUNCH_CONTAINER));
+    settle(w);
+    subscribe(w, "e1");
+
+    /* A second task is not given away, an update not sent nor acknowledged, before it is kept. */
+    run_custom(w, "t2");
+    assert_null(event(w, RV_EXECUTOR_EVENT_LAUNCH));
+    finish_write(w, find(w, RV_AGENT_CHECKPOINT)->checkpoint, true);
+    assert_non_null(event(w, RV_EXECUTOR_EVENT_LAUNCH));
+    update(w, "e1", "t1", RV_TASK_RUNNING, 1);
+    assert_null(update_of(w, "t1"));
+    assert_null(event(w, RV_EXECUTOR_EVENT_ACKNOWLEDGED));
+    finish_write(w, find(w, RV_AGENT_CHECKPOINT)->checkpoint, true);
+    assert_non_null(update_of(w, "t1"));
+    assert_int_equal(event(w, RV_EXECUTOR_EVENT_ACKNOWLEDGED)->acknowledged.uuid[0], 1);
+}
+
+static void test_inv_23_a_full_disk_refuses_launches_alone(void **state) {
+    struct world *w = *state;
+
+    run_one(w);
+    acknowledge(w, "t1", 1);
+    w->full_disk = true;
+    run_custom(w, "t2");
+    assert_update(w, "t2", RV_TASK_DROPPED, RV_REASON_CONTAINER_LAUNCH_FAILED);
+    assert_non_null(strstr(update_of(w, "t2")->message, "No space left"));
+    acknowledge_own(w, "t2");
+    run_command(w, "t3");
+    assert_null(find(w, RV_AGENT_LAUNCH_CONTAINER));
+    assert_update(w, "t3", RV_TASK_DROPPED, RV_REASON_CONTAINER_LAUNCH_FAILED);
+    acknowledge_own(w, "t3");
+    assert_null(rv_map_gets(&framework(w)->executors, "t3"));
+
+    /* The update of a running task waits, and is not lost. */
+    assert_int_equal(update(w, "e1", "t1", RV_TASK_FINISHED, 2), 202);
+    assert_null(update_of(w, "t1"));
+    pass(w, 10000);
+    assert_null(update_of(w, "t1"));
+    assert_null(find(w, RV_AGENT_DESTROY_CONTAINER));
+    w->full_disk = false;
+    pass(w, 10000);
+    assert_update(w, "t1", RV_TASK_FINISHED, RV_REASON_NONE);
+    assert_non_null(event(w, RV_EXECUTOR_EVENT_ACKNOWLEDGED));
+    run_custom(w, "t4");
+    assert_non_null(event(w, RV_EXECUTOR_EVENT_LAUNCH));
+}
+
+static void test_a_group_goes_as_a_whole(void **state) {
+    static const char *const ids[] = {"g1", "g2"};
+    struct world *w = *state;
+
+    join_master(w);
+    run(w, &pod, true, ids, 2);
+    assert_int_equal(
+        rv_resources_quantity(find(w, RV_AGENT_LAUNCH_CONTAINER)->launch->resources, "cpus"), 200);
+    subscribe(w, "pod");
+    assert_int_equal(event(w, RV_EXECUTOR_EVENT_LAUNCH_GROUP)->launch.n, 2);
+    update(w, "pod", "g1", RV_TASK_FINISHED, 1);
+    assert_int_equal(
+        rv_resources_quantity(find(w, RV_AGENT_UPDATE_CONTAINER)->launch->resources, "cpus"), 100);
+}
+
+static void test_wrong_launches(void **state) {
+    struct world *w = *state;
+
+    run_one(w);
+    acknowledge(w, "t1", 1);
+    run_custom(w, "t1");
+    assert_null(event(w, RV_EXECUTOR_EVENT_LAUNCH));
+    run_command(w, "e1");
+    assert_update(w, "e1", RV_TASK_ERROR, RV_REASON_TASK_INVALID);
+    run_command(w, "../up");
+    assert_update(w, "../up", RV_TASK_ERROR, RV_REASON_TASK_INVALID);
+    pass(w, 10000);
+    assert_non_null(update_of(w, "../up")); /* sent again until acknowledged */
+    acknowledge_own(w, "../up");
+    pass(w, 100000);
+    assert_null(update_of(w, "../up"));
+}
+
+static void test_launch_failure(void **state) {
+    struct world *w = *state;
+
+    join_master(w);
+    run_command(w, "t1");
+    container_is(w, RV_AGENT_CONTAINER_LAUNCHED, false, 0);
+    assert_update(w, "t1", RV_TASK_FAILED, RV_REASON_CONTAINER_LAUNCH_FAILED);
+    acknowledge_own(w, "t1");
+    assert_null(framework(w));
+}
+
+static void test_executor_that_never_registers(void **state) {
+    struct world *w = *state;
+
+    join_master(w);
+    run_custom(w, "t1");
+    container_runs(w);
+    pass(w, 59000);
+    assert_null(find(w, RV_AGENT_DESTROY_CONTAINER));
+    pass(w, 1000);
+    assert_string_equal(find(w, RV_AGENT_DESTROY_CONTAINER)->container.v, w->container);
+    container_ends(w, 9);
+    assert_update(w, "t1", RV_TASK_FAILED, RV_REASON_EXECUTOR_REGISTRATION_TIMEOUT);
+    assert_int_equal(call(w, RV_AGENT_CALL_EXECUTOR_EXITED)->exited.status, 9);
+}
+
+/* --- killing --- */
+
+static void test_inv_41_killed_before_delivery(void **state) {
+    static const char *const ids[] = {"g1", "g2"};
+    struct world *w = *state;
+
+    join_master(w);
+    run(w, &pod, true, ids, 2);
+    container_runs(w);
+    kill_task(w, "g1");
+    assert_update(w, "g1", RV_TASK_KILLED, RV_REASON_TASK_KILLED_DURING_LAUNCH);
+    assert_update(w, "g2", RV_TASK_KILLED, RV_REASON_TASK_KILLED_DURING_LAUNCH);
+    assert_non_null(find(w, RV_AGENT_DESTROY_CONTAINER)); /* nothing left to do for it */
+    container_ends(w, 9);
+    assert_int_equal(count_calls(w, RV_AGENT_CALL_STATUS_UPDATE), 0);
+
+    /* Before there is a container at all. */
+    w->manual_disk = true;
+    run_command(w, "t1");
+    kill_task(w, "t1");
+    assert_null(find(w, RV_AGENT_LAUNCH_CONTAINER));
+    assert_int_equal(
+        ((struct rv_agent_executor *)rv_map_gets(&framework(w)->executors, "t1"))->state,
+        RV_EXECUTOR_TERMINATED);
+}
+
+static void test_inv_41_lost_on_the_way_to_the_executor(void **state) {
+    struct world *w = *state;
+    struct rv_task_id known = {"t2"};
+    struct rv_executor_call c = {.type = RV_EXECUTOR_CALL_SUBSCRIBE};
+
+    run_one(w);
+    acknowledge(w, "t1", 1);
+    run_custom(w, "t2");
+    run_custom(w, "t3");
+    act(w, (struct rv_agent_input){.kind = RV_AGENT_STREAM_CLOSED, .stream = 1});
+    c.subscribe.unacknowledged_tasks = &known;
+    c.subscribe.n_tasks = 1;
+    assert_int_equal(executor_says(w, &c, "e1"), 200);
+    assert_null(update_of(w, "t1"));
+    assert_null(update_of(w, "t2"));
+    assert_update(w, "t3", RV_TASK_DROPPED, RV_REASON_AGENT_RESTARTED);
+}
+
+static void test_kill(void **state) {
+    struct world *w = *state;
+
+    run_one(w);
+    kill_task(w, "t1");
+    assert_int_equal(event(w, RV_EXECUTOR_EVENT_KILL)->kill.grace_ms, 3000);
+    act(w, (struct rv_agent_input){.kind = RV_AGENT_STREAM_CLOSED, .stream = 1});
+    kill_task(w, "t1");
+    assert_null(event(w, RV_EXECUTOR_EVENT_KILL));
+    subscribe(w, "e1");
+    assert_string_equal(event(w, RV_EXECUTOR_EVENT_KILL)->kill.task_id.v, "t1");
+    kill_task(w, "nobody");
+    assert_int_equal(count(w, RV_AGENT_SEND_MASTER), 0);
+}
+
+/* --- updates --- */
+
+static void test_inv_36_one_update_at_a_time(void **state) {
+    struct world *w = *state;
+
+    run_one(w);
+    assert_update(w, "t1", RV_TASK_RUNNING, RV_REASON_NONE);
+    update(w, "e1", "t1", RV_TASK_FINISHED, 2);
+    assert_null(update_of(w, "t1"));
+    acknowledge(w, "t1", 9); /* not that one */
+    assert_null(update_of(w, "t1"));
+    acknowledge(w, "t1", 2); /* not yet */
+    assert_null(update_of(w, "t1"));
+    acknowledge(w, "t1", 1);
+    assert_update(w, "t1", RV_TASK_FINISHED, RV_REASON_NONE);
+    acknowledge(w, "t1", 1);
+    assert_int_equal(rv_map_count(&framework(w)->tasks), 1);
+    acknowledge(w, "t1", 2);
+    assert_int_equal(rv_map_count(&framework(w)->tasks), 0);
+    assert_int_equal(rv_map_count(&framework(w)->executors), 1); /* it may have more to do */
+}
+
+static void test_inv_35_sent_again_until_acknowledged(void **state) {
+    struct world *w = *state;
+    struct rv_agent_event ping = {.type = RV_AGENT_EVENT_PING};
+    int64_t wait_ms = 10000;
+
+    run_one(w);
+    for (int i = 0; i < 10; i++) {
+        for (int64_t waited_ms = 0; waited_ms + 50000 < wait_ms; waited_ms += 50000) {
+            pass(w, 50000);
+            assert_null(update_of(w, "t1"));
+            master(w, &ping);
+        }
+        pass(w, (wait_ms - 1) % 50000);
+        assert_null(update_of(w, "t1"));
+        master(w, &ping);
+        pass(w, 1);
+        assert_update(w, "t1", RV_TASK_RUNNING, RV_REASON_NONE);
+        wait_ms = RV_MIN(wait_ms * 2, 600000);
+    }
+    acknowledge(w, "t1", 1);
+    pass(w, 60000);
+    assert_null(update_of(w, "t1"));
+    assert_int_equal(w->agent->counters.updates_resent, 10);
+}
+
+static void test_inv_37_terminal_is_sticky(void **state) {
+    struct world *w = *state;
+
+    run_one(w);
+    acknowledge(w, "t1", 1);
+    assert_int_equal(update(w, "e1", "t1", RV_TASK_FAILED, 2), 202);
+    assert_int_equal(update(w, "e1", "t1", RV_TASK_RUNNING, 3), 202);
+    assert_non_null(event(w, RV_EXECUTOR_EVENT_ACKNOWLEDGED)); /* that it says it no more */
+    acknowledge(w, "t1", 2);
+    assert_null(update_of(w, "t1"));
+    assert_int_equal(update(w, "e1", "t1", RV_TASK_FINISHED, 4), 202);
+    assert_null(update_of(w, "t1"));
+    assert_non_null(event(w, RV_EXECUTOR_EVENT_ACKNOWLEDGED));
+}
+
+static void test_updates_that_are_wrong_or_old(void **state) {
+    struct world *w = *state;
+    struct rv_task_status s = make_status("t1", RV_TASK_RUNNING, 5);
+    struct rv_executor_call c = {.type = RV_EXECUTOR_CALL_UPDATE};
+
+    run_one(w);
+    assert_int_equal(update(w, "e1", "t1", RV_TASK_RUNNING, 1), 202); /* said before */
+    assert_non_null(event(w, RV_EXECUTOR_EVENT_ACKNOWLEDGED));
+    assert_int_equal(update(w, "e1", "t1", RV_TASK_STAGING, 2), 400);
+    assert_int_equal(update(w, "e1", "t1", RV_TASK_UNREACHABLE, 2), 400);
+    assert_int_equal(update(w, "e1", "t9", RV_TASK_RUNNING, 2), 400);
+    assert_int_equal(update(w, "e9", "t1", RV_TASK_RUNNING, 2), 400);
+    c.update = &s;
+    s.has_source = true;
+    s.source = RV_SOURCE_MASTER;
+    assert_int_equal(executor_says(w, &c, "e1"), 400);
+    s.has_source = false;
+    s.executor_id.v = "e2";
+    assert_int_equal(executor_says(w, &c, "e1"), 400);
+    s.executor_id.v = NULL;
+    s.has_uuid = false; /* the agent fills in what is missing */
+    acknowledge(w, "t1", 1);
+    assert_int_equal(executor_says(w, &c, "e1"), 202);
+    assert_true(update_of(w, "t1")->has_uuid);
+    assert_true(update_of(w, "t1")->timestamp_ns > 0);
+    assert_string_equal(update_of(w, "t1")->agent_id.v, "agent-1");
+    acknowledge_own(w, "t1");
+    assert_int_equal(update(w, "e1", "t1", RV_TASK_KILLING, 6), 202); /* INV-40 */
+    assert_null(update_of(w, "t1"));
+}
+
+static void test_updates_are_bounded(void **state) {
+    struct world *w = *state;
+    int refused = 0;
+
+    run_one(w);
+    for (int i = 0; i < 1100; i++) {
+        struct rv_task_status s = make_status("t1", RV_TASK_RUNNING, 0);
+        struct rv_executor_call c = {.type = RV_EXECUTOR_CALL_UPDATE};
+        s.has_uuid = false;
+        c.update = &s;
+        refused += executor_says(w, &c, "e1") == 503;
+    }
+    assert_int_equal(refused, 101);
+    assert_int_equal(update(w, "e1", "t1", RV_TASK_FINISHED, 3), 202);
+}
+
+static void test_reconciliation_of_unknown_tasks(void **state) {
+    struct world *w = *state;
+    struct rv_task_id ids[] = {{"t1"}, {"lost"}};
+    struct rv_agent_event e = {.type = RV_AGENT_EVENT_RECONCILE_TASKS};
+
+    run_one(w);
+    e.reconcile.framework_id.v = "f1";
+    e.reconcile.task_ids = ids;
+    e.reconcile.n = 2;
+    master(w, &e);
+    assert_null(update_of(w, "t1"));
+    assert_update(w, "lost", RV_TASK_DROPPED, RV_REASON_RECONCILIATION);
+    acknowledge_own(w, "lost");
+    e.reconcile.framework_id.v = "f2";
+    master(w, &e);
+    assert_update(w, "lost", RV_TASK_LOST, RV_REASON_RECONCILIATION);
+}
+
+/* --- executors --- */
+
+static void test_executor_exits(void **state) {
+    struct world *w = *state;
+
+    run_one(w);
+    acknowledge(w, "t1", 1);
+    container_ends(w, 7 << 8);
+    assert_update(w, "t1", RV_TASK_FAILED, RV_REASON_EXECUTOR_TERMINATED);
+    assert_int_equal(update_of(w, "t1")->source, RV_SOURCE_AGENT);
+    assert_non_null(strstr(update_of(w, "t1")->message, "status 7"));
+    assert_int_equal(call(w, RV_AGENT_CALL_EXECUTOR_EXITED)->exited.status, 7 << 8);
+    assert_non_null(find(w, RV_AGENT_CLOSE_STREAM));
+    assert_int_equal(subscribe(w, "e1"), 403);
+
+    /* While its last update waits, it takes no tasks. */
+    run_custom(w, "t2");
+    assert_update(w, "t2", RV_TASK_DROPPED, RV_REASON_EXECUTOR_TERMINATED);
+    acknowledge_own(w, "t2");
+    assert_non_null(framework(w));
+    w->now_ms += 10000;
+    act_kind(w, RV_AGENT_TICK);
+    acknowledge_own(w, "t1");
+    assert_null(framework(w));
+}
+
+static void test_sandboxes_are_collected(void **state) {
+    struct world *w = *state;
+    struct rv_agent_event ping = {.type = RV_AGENT_EVENT_PING};
+    char first[64];
+
+    run_one(w);
+    snprintf(first, sizeof first, "%s", w->container);
+    container_ends(w, 0);
+    acknowledge(w, "t1", 1);
+    acknowledge_own(w, "t1");
+    run_custom(w, "t2"); /* the same executor anew */
+    assert_string_not_equal(first, w->container);
+    container_runs(w);
+    subscribe(w, "e1");
+    act_kind(w, RV_AGENT_MASTER_NONE);
+    master(w, &ping);
+    pass(w, 604800000 - 1);
+    assert_null(find(w, RV_AGENT_REMOVE_DIRECTORY));
+    pass(w, 1);
+    assert_true(rv_ends_with(find(w, RV_AGENT_REMOVE_DIRECTORY)->path, first));
+    container_ends(w, 0);
+    pass(w, 604800000);
+    assert_true(rv_ends_with(find(w, RV_AGENT_REMOVE_DIRECTORY)->path, "/frameworks/f1"));
+}
+
+static void test_shutdown_of_an_executor(void **state) {
+    struct world *w = *state;
+    struct rv_agent_event e = {.type = RV_AGENT_EVENT_SHUTDOWN_EXECUTOR};
+
+    run_one(w);
+    acknowledge(w, "t1", 1);
+    e.shutdown_executor.framework_id.v = "f1";
+    e.shutdown_executor.executor_id.v = "e1";
+    master(w, &e);
+    assert_non_null(event(w, RV_EXECUTOR_EVENT_SHUTDOWN));
+    assert_null(find(w, RV_AGENT_DESTROY_CONTAINER));
+    run_custom(w, "t2");
+    assert_update(w, "t2", RV_TASK_DROPPED, RV_REASON_EXECUTOR_TERMINATED);
+    assert_int_equal(update(w, "e1", "t1", RV_TASK_KILLED, 2), 202);
+    assert_update(w, "t1", RV_TASK_KILLED, RV_REASON_NONE);
+    assert_int_equal(subscribe(w, "e1"), 200);
+    assert_non_null(event(w, RV_EXECUTOR_EVENT_SHUTDOWN));
+    pass(w, 5000);
+    assert_non_null(find(w, RV_AGENT_DESTROY_CONTAINER));
+}
+
+static void test_shutdown_of_a_framework(void **state) {
+    struct world *w = *state;
+    struct rv_agent_event e = {.type = RV_AGENT_EVENT_SHUTDOWN_FRAMEWORK};
+
+    run_one(w);
+    e.shutdown_framework.v = "f1";
+    master(w, &e);
+    assert_non_null(event(w, RV_EXECUTOR_EVENT_SHUTDOWN));
+    assert_int_equal(update(w, "e1", "t1", RV_TASK_KILLED, 2), 202);
+    assert_null(update_of(w, "t1"));
+    container_ends(w, 0);
+    assert_null(update_of(w, "t1"));
+    assert_null(framework(w));
+}
+
+static void test_executor_calls(void **state) {
+    struct world *w = *state;
+    struct rv_executor_call c = {.type = RV_EXECUTOR_CALL_MESSAGE};
+    struct rv_agent_event e = {.type = RV_AGENT_EVENT_FRAMEWORK_MESSAGE};
+
+    assert_int_equal(subscribe(w, "e1"), 400);
+    join_master(w);
+    run_custom(w, "t1");
+    assert_int_equal(subscribe(w, "e2"), 400);
+    c.message = RV_STR("hello");
+    assert_int_equal(executor_says(w, &c, "e1"), 403); /* not subscribed */
+    subscribe(w, "e1");
+    c.message = RV_STR("hello");
+    assert_int_equal(executor_says(w, &c, "e1"), 202);
+    assert_true(rv_str_eq(call(w, RV_AGENT_CALL_FRAMEWORK_MESSAGE)->message.data, c.message));
+    e.message.framework_id.v = "f1";
+    e.message.executor_id.v = "e1";
+    e.message.data = RV_STR("\0x");
+    master(w, &e);
+    assert_int_equal(event(w, RV_EXECUTOR_EVENT_MESSAGE)->message.n, 2);
+    c.type = RV_EXECUTOR_CALL_HEARTBEAT;
+    assert_int_equal(executor_says(w, &c, "e1"), 202);
+    pass(w, 15000); /* INV-46 */
+    assert_non_null(event(w, RV_EXECUTOR_EVENT_HEARTBEAT));
+    assert_int_equal(subscribe(w, "e1"), 200); /* a newer stream closes the older */
+    assert_non_null(find(w, RV_AGENT_CLOSE_STREAM));
+    assert_non_null(event(w, RV_EXECUTOR_EVENT_SUBSCRIBED));
+}
+
+static void test_operations_are_refused(void **state) {
+    struct world *w = *state;
+    struct rv_operation o = {.type = RV_OP_RESERVE, .id = {"o1"}};
+    struct rv_agent_event e = {.type = RV_AGENT_EVENT_APPLY_OPERATION};
+
+    join_master(w);
+    e.apply.framework_id.v = "f1";
+    e.apply.operation = &o;
+    master(w, &e);
+    assert_int_equal(call(w, RV_AGENT_CALL_OPERATION_STATUS)->operation.status->state,
+                     RV_OPERATION_ERROR);
+}
+
+/* --- the end --- */
+
+static void test_stop(void **state) {
+    struct world *w = *state;
+
+    w->framework.checkpoint = false;
+    run_one(w);
+    act_kind(w, RV_AGENT_STOP);
+    assert_non_null(find(w, RV_AGENT_DESTROY_CONTAINER));
+    assert_null(find(w, RV_AGENT_EXIT));
+    container_ends(w, 9);
+    assert_int_equal(find(w, RV_AGENT_EXIT)->status, 0);
+}
+
+static void test_stop_leaves_checkpointed_tasks(void **state) {
+    struct world *w = *state;
+
+    run_one(w);
+    act_kind(w, RV_AGENT_STOP);
+    assert_null(find(w, RV_AGENT_DESTROY_CONTAINER));
+    assert_null(call(w, RV_AGENT_CALL_UNREGISTER));
+    assert_non_null(find(w, RV_AGENT_EXIT));
+}
+
+static void test_inv_15_told_to_shut_down(void **state) {
+    struct world *w = *state;
+    struct rv_agent_event e = {.type = RV_AGENT_EVENT_SHUTDOWN, .why = "marked gone"};
+
+    run_one(w);
+    master(w, &e);
+    assert_non_null(event(w, RV_EXECUTOR_EVENT_SHUTDOWN));
+    pass(w, 5000);
+    assert_non_null(find(w, RV_AGENT_DESTROY_CONTAINER));
+    assert_null(find(w, RV_AGENT_EXIT));
+    pass(w, 5000);
+    assert_int_equal(find(w, RV_AGENT_EXIT)->status, 1);
+    assert_string_equal(find(w, RV_AGENT_EXIT)->message, "marked gone");
+}
+
+/* --- recovery --- */
+
+static void restart(struct world *w, const char *const *alive, size_t n) {
+    struct rv_container_id ids[4];
+    struct rv_agent_recovered r = {.alive = ids, .n_alive = n};
+
+    for (size_t i = 0; i < n; i++) {
+        ids[i].v = alive[i];
+    }
+    r.records = w->journal.v;
+    r.n = w->journal.n;
+    rv_agent_free(w->agent);
+    fresh(w);
+    w->config.seed++;
+    start(w, &r);
+}
+
+static void test_inv_18_executors_come_back(void **state) {
+    struct world *w = *state;
+    const char *alive[] = {w->container, "orphan"};
+    struct rv_task_status s = make_status("t1", RV_TASK_FINISHED, 2);
+    struct rv_executor_call c = {.type = RV_EXECUTOR_CALL_SUBSCRIBE};
+
+    run_one(w);
+    restart(w, alive, 2);
+    assert_int_equal(count(w, RV_AGENT_DESTROY_CONTAINER), 1);
+    assert_string_equal(find(w, RV_AGENT_DESTROY_CONTAINER)->container.v, "orphan");
+    assert_string_equal(w->agent->info.id.v, "agent-1"); /* INV-17 */
+    act_kind(w, RV_AGENT_MASTER_FOUND);
+    pass(w, 1000);
+    assert_null(find(w, RV_AGENT_REGISTER)); /* executors first */
+    c.subscribe.unacknowledged_updates = &s;
+    c.subscribe.n_updates = 1;
+    assert_int_equal(executor_says(w, &c, "e1"), 200);
+    assert_non_null(event(w, RV_EXECUTOR_EVENT_ACKNOWLEDGED));
+    pass(w, 100);
+    assert_non_null(call(w, RV_AGENT_CALL_REREGISTER));
+    assert_int_equal(call(w, RV_AGENT_CALL_REREGISTER)->registration.n_tasks, 1);
+    say_registered(w);
+    assert_update(w, "t1", RV_TASK_RUNNING, RV_REASON_NONE); /* it was not acknowledged */
+    acknowledge(w, "t1", 1);
+    assert_update(w, "t1", RV_TASK_FINISHED, RV_REASON_NONE);
+}
+
+static void test_inv_18_executors_do_not_come_back(void **state) {
+    struct world *w = *state;
+    const char *alive[] = {w->container};
+
+    run_one(w);
+    acknowledge(w, "t1", 1);
+    restart(w, alive, 1);
+    act_kind(w, RV_AGENT_MASTER_FOUND);
+    pass(w, 2000);
+    assert_non_null(find(w, RV_AGENT_DESTROY_CONTAINER));
+    pass(w, 100);
+    assert_non_null(find(w, RV_AGENT_REGISTER));
+    say_registered(w);
+    container_ends(w, 9);
+    assert_update(w, "t1", RV_TASK_FAILED, RV_REASON_EXECUTOR_REREGISTRATION_TIMEOUT);
+}
+
+static void test_inv_17_dead_executors_and_reboots(void **state) {
+    struct world *w = *state;
+
+    run_one(w);
+    acknowledge(w, "t1", 1);
+    run_custom(w, "t2"); /* given away, nothing heard */
+    restart(w, NULL, 0);
+    join_master(w);
+    assert_update(w, "t1", RV_TASK_FAILED, RV_REASON_EXECUTOR_TERMINATED);
+    assert_update(w, "t2", RV_TASK_DROPPED, RV_REASON_AGENT_RESTARTED); /* INV-41 */
+
+    w->config.boot_id = "boot-2";
+    restart(w, NULL, 0); /* the updates were kept */
+    assert_string_equal(w->agent->info.id.v, "agent-1");
+    join_master(w);
+    assert_update(w, "t1", RV_TASK_FAILED, RV_REASON_EXECUTOR_TERMINATED);
+    acknowledge_own(w, "t1");
+    assert_non_null(framework(w));
+    pass(w, 10000);
+    acknowledge_own(w, "t2");
+    assert_null(framework(w));
+    restart(w, NULL, 0);
+    assert_int_equal(w->agent->counters.recovery_errors, 0);
+    assert_int_equal(rv_map_count(&w->agent->frameworks), 0);
+    assert_int_equal(w->agent->garbage.n, 1);
+}
+
+static void test_inv_17_reboot(void **state) {
+    struct world *w = *state;
+
+    run_one(w);
+    acknowledge(w, "t1", 1);
+    w->config.boot_id = "boot-2";
+    restart(w, NULL, 0);
+    join_master(w);
+    assert_update(w, "t1", RV_TASK_FAILED, RV_REASON_AGENT_RESTARTED);
+}
+
+/* After every prefix of what was written an agent comes up and knows what that says. */
+static void test_every_crash_point(void **state) {
+    struct world *w = *state;
+    size_t n;
+
+    run_one(w);
+    acknowledge(w, "t1", 1);
+    update(w, "e1", "t1", RV_TASK_FINISHED, 2);
+    acknowledge(w, "t1", 2);
+    run_custom(w, "t2");
+    update(w, "e1", "t2", RV_TASK_RUNNING, 3);
+    container_ends(w, 9);
+    acknowledge(w, "t2", 3);
+    acknowledge_own(w, "t2");
+    assert_null(framework(w));
+    n = w->journal.n;
+    assert_int_equal(w->journal.v[n - 1].kind, RV_CHECKPOINT_EXECUTOR_DONE);
+    for (; n > 0; n--) {
+        w->journal.n = n;
+        restart(w, NULL, 0);
+        assert_int_equal(w->agent->counters.recovery_errors, 0);
+        assert_string_equal(w->agent->info.id.v, "agent-1");
+        join_master(w);
+    }
+}
+
+/* Records that are missing cost what they say, and no more. */
+static void test_damaged_journal(void **state) {
+    struct world *w = *state;
+    RV_VEC(struct rv_checkpoint) whole = {0};
+    const char *alive[] = {w->container};
+    struct rv_prng prng;
+
+    run_one(w);
+    acknowledge(w, "t1", 1);
+    container_ends(w, 9);
+    acknowledge_own(w, "t1");
+    run_custom(w, "t2");
+    subscribe(w, "e1");
+    update(w, "e1", "t2", RV_TASK_RUNNING, 3);
+    update(w, "e1", "t2", RV_TASK_FINISHED, 4);
+    acknowledge(w, "t2", 3);
+    for (size_t i = 0; i < w->journal.n; i++) {
+        rv_vec_push(&whole, w->journal.v[i]);
+    }
+    rv_prng_seed(&prng, 3);
+    for (int round = 0; round < 500; round++) {
+        w->journal.n = 0;
+        for (size_t i = 0; i < whole.n; i++) {
+            if (rv_prng_below(&prng, 5)) {
+                rv_vec_push(&w->journal, whole.v[i]);
+            }
+        }
+        restart(w, alive, (size_t)(round % 2));
+        pass(w, 2000);
+        join_master(w);
+        subscribe(w, "e1");
+    }
+    rv_vec_free(&whole);
+}
+
+/* --- bounds, and what is rare --- */
+
+static void test_collections_are_bounded(void **state) {
+    struct world *w = *state;
+    char id[16];
+
+    w->config.max_completed_executors = 3;
+    w->config.max_completed_tasks = 2;
+    w->config.max_completed_frameworks = 1;
+    restart(w, NULL, 0);
+    join_master(w);
+    run_custom(w, "keeps");
+    subscribe(w, "e1");
+    for (int i = 0; i < 10; i++) {
+        snprintf(id, sizeof id, "t%d", i);
+        run_custom(w, id);
+        update(w, "e1", id, RV_TASK_FINISHED, (uint8_t)i);
+        acknowledge(w, id, (uint8_t)i);
+        snprintf(id, sizeof id, "c%d", i);
+        run_command(w, id);
+        container_is(w, RV_AGENT_CONTAINER_LAUNCHED, false, 0);
+        acknowledge_own(w, id);
+    }
+    assert_int_equal(framework(w)->completed.n, 3);
+    assert_int_equal(
+        ((struct rv_agent_executor *)rv_map_gets(&framework(w)->executors, "e1"))->completed.n, 2);
+    for (int i = 0; i < 3; i++) {
+        free((char *)(uintptr_t)w->framework.id.v);
+        w->framework.id.v = rv_asprintf("g%d", i);
+        w->manual_disk = true; /* killed before it starts: nobody is told, once it is shut down */
+        run_command(w, "t");
+        w->manual_disk = false;
+        struct rv_agent_event e = {.type = RV_AGENT_EVENT_SHUTDOWN_FRAMEWORK};
+        e.shutdown_framework = w->framework.id;
+        master(w, &e);
+    }
+    assert_int_equal(w->agent->completed.n, 1);
+    assert_string_equal(w->agent->completed.v[0]->id.v, "g2");
+}
+
+static void test_inv_23_the_id_cannot_be_written(void **state) {
+    struct world *w = *state;
+    struct rv_agent_event ping = {.type = RV_AGENT_EVENT_PING};
+
+    w->full_disk = true;
+    join_master(w);
+    run_command(w, "t1");
+    assert_update(w, "t1", RV_TASK_DROPPED, RV_REASON_CONTAINER_LAUNCH_FAILED);
+    acknowledge_own(w, "t1");
+    w->framework.checkpoint = false; /* who does not checkpoint needs no disk for that */
+    run_command(w, "t2");
+    assert_non_null(find(w, RV_AGENT_LAUNCH_CONTAINER));
+    w->full_disk = false;
+    master(w, &ping);
+    assert_int_equal(w->journal.v[0].kind, RV_CHECKPOINT_AGENT);
+}
+
+static void test_limitation_of_a_container(void **state) {
+    static const uint8_t said[] = {1, 2, 3};
+    struct world *w = *state;
+    struct rv_agent_input in = {.kind = RV_AGENT_CONTAINER_EXITED};
+    const struct rv_blob *rest;
+
+    run_one(w);
+    acknowledge(w, "t1", 1);
+    in.container.id.v = w->container;
+    in.container.has_status = true;
+    in.container.status = 9;
+    in.container.reason = RV_REASON_CONTAINER_LIMITATION_MEMORY;
+    in.container.message = "too much memory";
+    in.container.limitation = rv_blob_new(said, sizeof said);
+    act(w, in);
+    rv_blob_unref(in.container.limitation);
+    assert_update(w, "t1", RV_TASK_FAILED, RV_REASON_CONTAINER_LIMITATION_MEMORY);
+    assert_string_equal(update_of(w, "t1")->message, "too much memory");
+    rest = update_of(w, "t1")->rest;
+    assert_int_equal(rest->n, 6);
+    assert_memory_equal(rest->data, "\x82\x01\x03\x01\x02\x03", 6);
+}
+
+static void test_stop_of_an_idle_agent(void **state) {
+    struct world *w = *state;
+
+    join_master(w);
+    act_kind(w, RV_AGENT_STOP);
+    assert_non_null(call(w, RV_AGENT_CALL_UNREGISTER));
+    assert_int_equal(find(w, RV_AGENT_EXIT)->status, 0);
+    assert_int_equal(rv_agent_deadline(w->agent), INT64_MAX);
+}
+
+static void test_task_id_used_again_too_soon(void **state) {
+    struct world *w = *state;
+
+    join_master(w);
+    run_command(w, "t1");
+    subscribe(w, "t1");
+    update(w, "t1", "t1", RV_TASK_FINISHED, 1);
+    acknowledge(w, "t1", 1);
+    run_command(w, "t1");
+    assert_update(w, "t1", RV_TASK_DROPPED, RV_REASON_EXECUTOR_TERMINATED);
+    acknowledge_own(w, "t1");
+    container_ends(w, 0);
+    run_command(w, "t1");
+    assert_non_null(find(w, RV_AGENT_LAUNCH_CONTAINER));
+}
+
+/* --- anything at any time --- */
+
+struct chaos {
+    struct world *w;
+    struct rv_prng prng;
+    char ids[12][8];
+    RV_VEC(char *) containers;
+};
+
+static uint64_t below(struct chaos *c, uint64_t n) {
+    return rv_prng_below(&c->prng, n);
+}
+
+static const char *any_id(struct chaos *c) {
+    return c->ids[below(c, RV_COUNT(c->ids))];
+}
+
+/* Some task that is here, or NULL. */
+static struct rv_agent_task *any_task(struct chaos *c) {
+    struct rv_agent_framework *fw = framework(c->w);
+    struct rv_agent_task *t, *found = NULL;
+    size_t n = 0;
+
+    for (size_t i = 0; fw && rv_map_next(&fw->tasks, &i, NULL, (void **)&t);) {
+        if (below(c, ++n) == 0) {
+            found = t;
+        }
+    }
+    return found;
+}
+
+static void chaos_acknowledge(struct chaos *c) {
+    const struct rv_agent_task *t = any_task(c);
+    uint8_t uuid[16];
+    char id[16];
+
+    snprintf(id, sizeof id, "%s", t && below(c, 10) ? t->id.v : any_id(c));
+    memset(uuid, (int)below(c, 250), sizeof uuid);
+    if (t && t->updates.n && below(c, 10)) {
+        memcpy(uuid, t->updates.v[below(c, 5) ? 0 : t->updates.n - 1].status.uuid, 16);
+    }
+    acknowledge_uuid(c->w, id, uuid);
+}
+
+static void chaos_master(struct chaos *c) {
+    struct rv_agent_event e = {.type = (enum rv_agent_event_type)(1 + below(c, 14))};
+    struct rv_framework_info *f = &c->w->framework;
+    struct rv_executor_info ex = below(c, 2) ? custom : pod;
+    struct rv_task_info tasks[3];
+    struct rv_task_id ids[2] = {{any_id(c)}, {any_id(c)}};
+    size_t n = 1 + below(c, 3);
+
+    if (e.type == RV_AGENT_EVENT_SHUTDOWN || /* that is the end: not here */
+        ((e.type == RV_AGENT_EVENT_SHUTDOWN_FRAMEWORK || e.type == RV_AGENT_EVENT_REREGISTER ||
+          e.type == RV_AGENT_EVENT_SHUTDOWN_EXECUTOR) &&
+         below(c, 8))) {
+        e.type = RV_AGENT_EVENT_PING;
+    }
+    if (below(c, 3) == 0) {
+        e.type = RV_AGENT_EVENT_RUN_TASKS;
+    }
+    switch (e.type) {
+    case RV_AGENT_EVENT_REGISTERED:
+        say_registered(c->w);
+        return;
+    case RV_AGENT_EVENT_RUN_TASKS:
+        for (size_t i = 0; i < n; i++) {
+            tasks[i] = make_task(any_id(c));
+        }
+        ex.id.v = below(c, 3) ? ex.id.v : any_id(c);
+        e.run.framework = f;
+        e.run.executor = below(c, 2) ? &ex : NULL;
+        e.run.group = e.run.executor && ex.type == RV_EXECUTOR_DEFAULT;
+        e.run.tasks = tasks;
+        e.run.n_tasks = n;
+        master(c->w, &e);
+        for (size_t i = 0; i < n; i++) {
+            rv_resources_free(&tasks[i].resources);
+        }
+        return;
+    case RV_AGENT_EVENT_KILL_TASK:
+        kill_task(c->w, any_id(c));
+        return;
+    case RV_AGENT_EVENT_SHUTDOWN_EXECUTOR:
+        e.shutdown_executor.framework_id.v = "f1";
+        e.shutdown_executor.executor_id.v = below(c, 2) ? "e1" : any_id(c);
+        break;
+    case RV_AGENT_EVENT_SHUTDOWN_FRAMEWORK:
+        e.shutdown_framework.v = "f1";
+        break;
+    case RV_AGENT_EVENT_ACKNOWLEDGE:
+        chaos_acknowledge(c);
+        return;
+    case RV_AGENT_EVENT_FRAMEWORK_MESSAGE:
+        e.message.framework_id.v = "f1";
+        e.message.executor_id.v = "e1";
+        break;
+    case RV_AGENT_EVENT_UPDATE_FRAMEWORK:
+        f->failover_timeout_ms = (int64_t)below(c, 3);
+        e.framework = f;
+        break;
+    case RV_AGENT_EVENT_RECONCILE_TASKS:
+        e.reconcile.framework_id.v = "f1";
+        e.reconcile.task_ids = ids;
+        e.reconcile.n = 2;
+        break;
+    default:
+        break;
+    }
+    master(c->w, &e);
+}
+
+static const char *any_executor(struct chaos *c) {
+    struct rv_agent_framework *fw = framework(c->w);
+    struct rv_agent_executor *ex;
+    const char *id = "e1";
+
+    for (size_t i = 0; fw && rv_map_next(&fw->executors, &i, NULL, (void **)&ex);) {
+        if (below(c, 3) == 0) {
+            id = ex->info.id.v;
+        }
+    }
+    return id;
+}
+
+static void chaos_executor(struct chaos *c) {
+    static const enum rv_task_state states[] = {RV_TASK_STARTING, RV_TASK_RUNNING, RV_TASK_RUNNING,
+                                                RV_TASK_FINISHED, RV_TASK_FAILED,  RV_TASK_STAGING,
+                                                RV_TASK_KILLING,  RV_TASK_KILLED};
+    struct rv_executor_call call = {.type = (enum rv_executor_call_type)(1 + below(c, 4))};
+    struct rv_task_id id = {any_id(c)};
+    struct rv_task_status s =
+        make_status(any_id(c), states[below(c, RV_COUNT(states))], (uint8_t)below(c, 250));
+    const struct rv_agent_task *t = any_task(c);
+    char executor_id[16], task_id[16];
+
+    snprintf(executor_id, sizeof executor_id, "%s", any_executor(c));
+    if (t && below(c, 5)) {
+        snprintf(executor_id, sizeof executor_id, "%s", t->executor->info.id.v);
+        snprintf(task_id, sizeof task_id, "%s", t->id.v);
+        s.task_id.v = id.v = task_id;
+        call.type = t->executor->stream && below(c, 20) ? RV_EXECUTOR_CALL_UPDATE : call.type;
+    }
+    if (call.type == RV_EXECUTOR_CALL_SUBSCRIBE) {
+        call.subscribe.unacknowledged_tasks = &id;
+        call.subscribe.n_tasks = below(c, 2);
+        call.subscribe.unacknowledged_updates = &s;
+        call.subscribe.n_updates = below(c, 2);
+    } else if (call.type == RV_EXECUTOR_CALL_UPDATE) {
+        call.update = &s;
+    } else {
+        call.message = RV_STR("m");
+    }
+    executor_says(c->w, &call, executor_id);
+}
+
+static void chaos_container(struct chaos *c) {
+    struct rv_agent_executor *ex;
+    bool exits = below(c, 6) == 0;
+
+    for (size_t i = 0; rv_map_next(&c->w->agent->containers, &i, NULL, (void **)&ex);) {
+        if (below(c, 3) == 0) {
+            snprintf(c->w->container, sizeof c->w->container, "%s", ex->container_id.v);
+            exits |= ex->destroyed;
+        }
+    }
+    container_is(c->w, exits ? RV_AGENT_CONTAINER_EXITED : RV_AGENT_CONTAINER_LAUNCHED,
+                 below(c, 10) != 0, (int32_t)below(c, 65536));
+}
+
+static void chaos_restart(struct chaos *c) {
+    RV_VEC(char *) alive = {0};
+    struct rv_agent_executor *ex;
+
+    for (size_t i = 0; rv_map_next(&c->w->agent->containers, &i, NULL, (void **)&ex);) {
+        if (ex->started && alive.n < 4 && below(c, 2)) {
+            rv_vec_push(&alive, rv_strdup(ex->container_id.v));
+        }
+    }
+    restart(c->w, (const char *const *)(void *)alive.v, alive.n);
+    for (size_t i = 0; i < alive.n; i++) {
+        free(alive.v[i]);
+    }
+    rv_vec_free(&alive);
+    assert_int_equal(c->w->agent->counters.recovery_errors, 0);
+}
+
+/* Bad news now and then. */
+static void chaos_fault(struct chaos *c) {
+    struct world *w = c->w;
+
+    switch (below(c, 8)) {
+    case 0:
+        act_kind(w, RV_AGENT_MASTER_NONE);
+        break;
+    case 1:
+        act_kind(w, RV_AGENT_MASTER_LOST);
+        break;
+    case 2:
+        act(w, (struct rv_agent_input){.kind = RV_AGENT_MASTER_REFUSED,
+                                       .status = below(c, 2) ? 403 : 400});
+        break;
+    case 3:
+        act(w, (struct rv_agent_input){.kind = RV_AGENT_STREAM_CLOSED,
+                                       .stream = 1 + below(c, w->next_number + 1)});
+        break;
+    case 4:
+        chaos_restart(c);
+        break;
+    case 5:
+        pass(w, (int64_t)below(c, 100000));
+        break;
+    default:
+        w->full_disk = !w->full_disk && below(c, 2) == 0;
+        break;
+    }
+}
+
+static void chaos_step(struct chaos *c) {
+    struct world *w = c->w;
+
+    if (w->agent->link == RV_LINK_NONE && below(c, 5) == 0) {
+        act_kind(w, RV_AGENT_MASTER_FOUND);
+    } else if (w->agent->link == RV_LINK_REGISTERING && below(c, 5) == 0) {
+        say_registered(w);
+    }
+    if (below(c, 50) == 0) {
+        chaos_fault(c);
+    }
+    switch (below(c, 10)) {
+    case 0:
+        chaos_container(c);
+        break;
+    case 1:
+        pass(w, (int64_t)below(c, 3000));
+        break;
+    case 2:
+    case 3:
+        chaos_acknowledge(c);
+        break;
+    case 4:
+    case 5:
+    case 6:
+        chaos_executor(c);
+        break;
+    default:
+        chaos_master(c);
+        break;
+    }
+}
+
+static void test_anything_at_any_time(void **state) {
+    struct world *w = *state;
+    struct chaos c = {.w = w};
+
+    for (size_t i = 0; i < RV_COUNT(c.ids); i++) {
+        snprintf(c.ids[i], sizeof c.ids[i], "t%zu", i);
+    }
+    w->config.max_completed_executors = 3;
+    w->config.max_completed_tasks = 3;
+    w->config.max_completed_frameworks = 1;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        rv_prng_seed(&c.prng, seed);
+        w->framework.checkpoint = seed % 4 != 0;
+        w->full_disk = false;
+        w->journal.n = 0;
+        restart(w, NULL, 0);
+        for (int i = 0; i < 1500; i++) {
+            chaos_step(&c);
+        }
+        for (size_t i = 0; i < w->kept.n; i++) {
+            rv_agent_effects_free(&w->kept.v[i]);
+        }
+        w->kept.n = 0;
+    }
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(registers),
+        TEST(inv_21_registration_backs_off),
+        TEST(inv_3_without_a_leader_nothing_counts),
+        TEST(inv_6_tasks_go_on_without_a_master),
+        TEST(wrong_id_ends_the_agent),
+        TEST(command_task),
+        TEST(inv_35_writes_before_it_acts),
+        TEST(inv_23_a_full_disk_refuses_launches_alone),
+        TEST(a_group_goes_as_a_whole),
+        TEST(wrong_launches),
+        TEST(launch_failure),
+        TEST(executor_that_never_registers),
+        TEST(inv_41_killed_before_delivery),
+        TEST(inv_41_lost_on_the_way_to_the_executor),
+        TEST(kill),
+        TEST(inv_36_one_update_at_a_time),
+        TEST(inv_35_sent_again_until_acknowledged),
+        TEST(inv_37_terminal_is_sticky),
+        TEST(updates_that_are_wrong_or_old),
+        TEST(updates_are_bounded),
+        TEST(reconciliation_of_unknown_tasks),
+        TEST(executor_exits),
+        TEST(sandboxes_are_collected),
+        TEST(shutdown_of_an_executor),
+        TEST(shutdown_of_a_framework),
+        TEST(executor_calls),
+        TEST(operations_are_refused),
+        TEST(stop),
+        TEST(stop_leaves_checkpointed_tasks),
+        TEST(inv_15_told_to_shut_down),
+        TEST(inv_18_executors_come_back),
+        TEST(inv_18_executors_do_not_come_back),
+        TEST(inv_17_dead_executors_and_reboots),
+        TEST(inv_17_reboot),
+        TEST(every_crash_point),
+        TEST(damaged_journal),
+        TEST(collections_are_bounded),
+        TEST(inv_23_the_id_cannot_be_written),
+        TEST(limitation_of_a_container),
+        TEST(stop_of_an_idle_agent),
+        TEST(task_id_used_again_too_soon),
+        TEST(anything_at_any_time),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
