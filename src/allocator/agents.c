@@ -189,7 +189,10 @@ static void set_total(struct rv_allocator *a, struct agent *agent,
     count_total(a, agent, -1);
     clear_slots(agent);
     rv_resources_copy(&copy, total);
-    agent->slots = rv_realloc(agent->slots, RV_MAX(copy.n, (size_t)1) * sizeof *agent->slots);
+    if (agent->slots != agent->in_place)
+        free(agent->slots);
+    agent->slots =
+        copy.n <= SLOTS_INLINE ? agent->in_place : rv_calloc(copy.n, sizeof *agent->slots);
     agent->n_slots = (uint32_t)copy.n;
     agent->gpus = false;
     for (size_t i = 0; i < copy.n; i++) {
@@ -226,6 +229,9 @@ void rv_allocator_add_agent(struct rv_allocator *a, void *handle, const struct r
     RV_ASSERT(!rv_agents_find(a, handle));
     agent->handle = handle;
     agent->active = true;
+    agent->slots = agent->in_place;
+    agent->uses = &agent->first;
+    agent->cap_uses = 1;
     if (a->holes.n) {
         agent->index = a->holes.v[--a->holes.n];
     } else {
@@ -301,10 +307,12 @@ const struct rv_resources *rv_allocator_agent_used(const struct rv_allocator *a,
 
 void rv_agents_free_one(struct agent *agent) {
     clear_slots(agent);
-    free(agent->slots);
+    if (agent->slots != agent->in_place)
+        free(agent->slots);
     for (uint32_t i = 0; i < agent->n_uses; i++)
         rv_resources_free(&agent->uses[i].resources);
-    free(agent->uses);
+    if (agent->uses != &agent->first)
+        free(agent->uses);
     rv_resources_free(&agent->total);
     rv_resources_free(&agent->spare);
     rv_resources_free(&agent->sum);

@@ -21,8 +21,12 @@ static struct use *add_use(struct agent *agent, struct client *c) {
     struct use *u;
 
     if (agent->n_uses == agent->cap_uses) {
-        agent->cap_uses = agent->cap_uses ? agent->cap_uses * 2 : 2;
-        agent->uses = rv_realloc(agent->uses, agent->cap_uses * sizeof *agent->uses);
+        bool own = agent->uses != &agent->first;
+
+        agent->cap_uses *= 4;
+        agent->uses = rv_realloc(own ? agent->uses : NULL, agent->cap_uses * sizeof *agent->uses);
+        if (!own)
+            agent->uses[0] = agent->first;
     }
     u = &agent->uses[agent->n_uses++];
     *u = (struct use){.client = c};
@@ -106,9 +110,8 @@ void rv_allocator_use(struct rv_allocator *a, void *agent_handle, void *framewor
         rv_resources_add_one(&u->resources, &one);
         if (!one.kind->shared && !rv_agents_take(agent, base, &one))
             agent->overused = true;
-        /* One allocation however many elements of the role. */
-        rv_roles_settle(a, c, role,
-                        i == 0 || !rv_streq(r->v[i - 1].kind->allocation_role, role->name));
+        if (i + 1 == r->n || !rv_streq(r->v[i + 1].kind->allocation_role, role->name))
+            rv_roles_settle(a, c, role, true); /* one allocation, however many elements */
         rv_roles_unpin(a, role);
     }
     rv_agents_place(a, agent);
@@ -127,7 +130,6 @@ static void release_from(struct rv_allocator *a, struct agent *agent, struct use
     } else if (!has_kind(&u->resources, one->kind)) {
         charge(a, c, role, base, -one->scalar);
     }
-    rv_roles_settle(a, c, role, false);
     if (u->resources.n == 0)
         remove_use(agent, u);
 }
@@ -192,6 +194,8 @@ void rv_allocator_release(struct rv_allocator *a, void *agent_handle, void *fram
         c = f ? rv_frameworks_client(a, f, role) : NULL;
         one.kind = rv_kinds_allocated(a, base, role)->kind;
         release_one(a, agent, c, role, base, &one);
+        if (i + 1 == r->n || !rv_streq(r->v[i + 1].kind->allocation_role, role->name))
+            rv_roles_settle(a, c, role, false); /* once for all of a role */
         rv_roles_unpin(a, role);
     }
     if (agent->overused)

@@ -177,21 +177,27 @@ struct use {
     struct rv_resources resources; /* interned, allocated kinds; never empty */
 };
 
+#define SLOTS_INLINE 4 /* cpus, mem, disk and ports need no further block */
+
+/* What a pass touches comes first and lies together: agents come in random order, so each line of
+ * memory is a cache miss. */
 struct agent {
-    struct slot *slots;
+    void *handle;
+    struct slot *slots;       /* in_place, or of its own */
     uint32_t n_slots, n_free; /* n_free: slots with something free */
     uint32_t index;           /* in allocator->agents */
     bool active, gpus, remote;
     bool overused; /* more in use than there is: free is computed anew on each release */
-    void *handle;
-    struct use *uses;
     uint32_t n_uses, cap_uses;
-    struct filter_entry *filters;
     uint32_t n_filters, cap_filters; /* a power of two */
-    struct refused *refused;         /* the last that was made */
-    struct rv_resources total;       /* interned kinds */
+    struct use *uses;                /* &first, or of its own */
     struct rv_resources spare;       /* empty: memory for the next booking */
-    struct rv_resources sum;         /* of uses, as last asked for */
+    struct use first;
+    struct slot in_place[SLOTS_INLINE];
+    struct filter_entry *filters;
+    struct refused *refused;   /* the last that was made */
+    struct rv_resources total; /* interned kinds */
+    struct rv_resources sum;   /* of uses, as last asked for */
     struct rv_attributes attributes;
     char *hostname, *region, *zone;
 };

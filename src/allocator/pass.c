@@ -172,15 +172,17 @@ static bool is_eligible(const struct visit *v, const struct client *client, stru
 /* --- allocating --- */
 
 /* Kinds of one name may come in another order once they are allocated. */
-static void put_in_order(struct rv_resources *r, struct rv_resource one, bool same_name) {
-    size_t at = r->n++;
+static void put_last_in_order(struct rv_resources *r) {
+    for (size_t at = r->n - 1; at > 0; at--) {
+        struct rv_resource *low = &r->v[at - 1], *high = &r->v[at], swap;
 
-    while (same_name && at > 0 && strcmp(r->v[at - 1].kind->name, one.kind->name) == 0 &&
-           rv_kind_compare(r->v[at - 1].kind, one.kind) > 0) {
-        r->v[at] = r->v[at - 1];
-        at--;
+        if (strcmp(low->kind->name, high->kind->name) != 0 ||
+            rv_kind_compare(low->kind, high->kind) <= 0)
+            return;
+        swap = *low;
+        *low = *high;
+        *high = swap;
     }
-    r->v[at] = one;
 }
 
 static void allocate(struct visit *v, struct client *client, const struct candidate *c) {
@@ -196,20 +198,21 @@ static void allocate(struct visit *v, struct client *client, const struct candid
 
     for (size_t i = 0; i < c->n; i++) {
         struct slot *s = &agent->slots[c->slots[i]];
-        struct rv_resource one = {
-            .kind = rv_kind_ref(rv_kinds_allocated(a, s->cell, client->role)->kind), .copies = 1};
+        struct rv_resource *to = &offer.v[offer.n++];
 
-        memcpy(&one.scalar, &s->free, sizeof s->free);
+        to->kind = rv_kind_ref(rv_kinds_allocated(a, s->cell, client->role)->kind);
+        to->ranges = s->free.ranges; /* or whatever it is */
+        to->copies = 1;
         if (s->cell->kind->shared) {
             s->offered = v->number;
         } else {
             if (s->cell->counts)
-                rv_roles_charge(a, client, client->role, s->cell->name, one.scalar);
-            memset(&s->free, 0, sizeof s->free); /* ranges and sets moved */
+                rv_roles_charge(a, client, client->role, s->cell->name, s->free.scalar);
+            s->free.ranges = (struct rv_ranges){0}; /* moved */
             agent->n_free--;
         }
-        put_in_order(&offer, one,
-                     i > 0 && s->cell->name == agent->slots[c->slots[i - 1]].cell->name);
+        if (i > 0 && s->cell->name == agent->slots[c->slots[i - 1]].cell->name)
+            put_last_in_order(&offer);
     }
     booked = rv_booking_add(a, agent, client, &offer);
     v->cb(v->ctx, client->framework->handle, client->role->name, agent->handle, booked);
@@ -280,7 +283,10 @@ static void visit(struct rv_allocator *a, struct agent *agent, rv_allocation_cb 
     rv_agents_place(a, agent);
 }
 
-/* Agents come in random order, so each is a handful of cache misses: those of several overlap. */
+/* Agents come in random order, so that each is a handful of cache misses: they are chosen some
+ * ahead, and while one is visited those that follow are on their way. */
+enum { BATCH = 16, AHEAD = 3 };
+
 static size_t take_batch(struct rv_allocator *a, struct agent **batch, size_t max) {
     size_t n = RV_MIN(max, a->n_marked);
 
@@ -289,22 +295,29 @@ static size_t take_batch(struct rv_allocator *a, struct agent **batch, size_t ma
 
         batch[i] = a->agents.v[a->available[at]];
         rv_agents_swap(a, at, --a->n_marked);
-        __builtin_prefetch(batch[i]);
-        __builtin_prefetch((char *)batch[i] + 64);
-        __builtin_prefetch((char *)batch[i] + 128);
-    }
-    for (size_t i = 0; i < n; i++) {
-        __builtin_prefetch(batch[i]->slots);
-        __builtin_prefetch((char *)batch[i]->slots + 64);
-        __builtin_prefetch(batch[i]->uses);
-        __builtin_prefetch(batch[i]->spare.v);
     }
     return n;
 }
 
+static void fetch(const struct agent *agent) {
+    for (size_t line = 0; line < offsetof(struct agent, refused); line += 64)
+        __builtin_prefetch((const char *)agent + line);
+}
+
+/* What the agent points to; itself is there already. */
+static void fetch_more(const struct agent *agent) {
+    __builtin_prefetch(agent->handle);
+    if (agent->spare.v)
+        __builtin_prefetch(agent->spare.v, 1);
+    for (uint32_t i = 0; i < agent->n_slots && i < SLOTS_INLINE; i++) {
+        if (agent->slots[i].cell->kind->type == RV_RANGES)
+            __builtin_prefetch(agent->slots[i].free.ranges.v);
+    }
+}
+
 bool rv_allocator_pass(struct rv_allocator *a, int64_t now_ms, rv_allocation_cb cb, void *ctx) {
     size_t budget = a->slice ? a->slice : SIZE_MAX;
-    struct agent *batch[16];
+    struct agent *batch[BATCH];
     struct filter *expired;
 
     while ((expired = rv_filters_pop(a, now_ms))) {
@@ -315,10 +328,17 @@ bool rv_allocator_pass(struct rv_allocator *a, int64_t now_ms, rv_allocation_cb 
     if (!a->root || a->root->order.n == 0)
         a->n_marked = 0; /* who comes to want something marks all */
     while (a->n_marked > 0 && budget > 0) {
-        size_t n = take_batch(a, batch, RV_MIN(budget, RV_COUNT(batch)));
+        size_t n = take_batch(a, batch, RV_MIN(budget, (size_t)BATCH));
 
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < RV_MIN(n, (size_t)AHEAD); i++)
+            fetch(batch[i]);
+        for (size_t i = 0; i < n; i++) {
+            if (i + AHEAD < n)
+                fetch(batch[i + AHEAD]);
+            if (i + 1 < n)
+                fetch_more(batch[i + 1]);
             visit(a, batch[i], cb, ctx);
+        }
         budget -= n;
     }
     return a->n_marked > 0;
