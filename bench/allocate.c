@@ -25,7 +25,8 @@ struct bench {
     struct rv_allocator *a;
     size_t n_agents, n_frameworks;
     struct agent *agents;
-    char *frameworks; /* their addresses are the handles */
+    char *frameworks;       /* their addresses are the handles */
+    struct agent **offered; /* in this cycle, in order: they are answered in this order too */
     size_t n_offers;
 };
 
@@ -44,7 +45,7 @@ static void book(void *ctx, void *framework, const char *role, void *agent,
     (void)role;
     rv_resources_copy(&own->booked, r);
     own->owner = framework;
-    b->n_offers++;
+    b->offered[b->n_offers++] = own;
 }
 
 static void setup(struct bench *b, size_t n_agents, size_t n_frameworks) {
@@ -59,6 +60,7 @@ static void setup(struct bench *b, size_t n_agents, size_t n_frameworks) {
     b->a = rv_allocator_new(&config);
     b->agents = rv_calloc(n_agents, sizeof *b->agents);
     b->frameworks = rv_malloc(n_frameworks);
+    b->offered = rv_calloc(n_agents, sizeof(struct agent *));
     for (size_t i = 0; i < n_frameworks; i++)
         rv_allocator_add_framework(b->a, &b->frameworks[i], &info, true);
     RV_ASSERT(rv_resources_parse("cpus:24;mem:4096;disk:4096;ports:[31000-32000]", "*", &total,
@@ -76,11 +78,10 @@ static void teardown(struct bench *b) {
     rv_allocator_free(b->a);
     free(b->agents);
     free(b->frameworks);
+    free(b->offered);
 }
 
-static void give_back(struct bench *b, size_t i, int64_t now, int64_t until) {
-    struct agent *agent = &b->agents[i];
-
+static void give_back(struct bench *b, struct agent *agent, int64_t now, int64_t until) {
     rv_allocator_release(b->a, agent, agent->owner, &agent->booked, now, until);
     rv_resources_free(&agent->booked);
 }
@@ -122,7 +123,7 @@ static double bench_full(size_t n_agents, size_t n_frameworks) {
         if (c > 0)
             times[c - 1] = t;
         for (size_t i = 0; i < n_agents; i++)
-            give_back(&b, i, 0, 0);
+            give_back(&b, b.offered[i], 0, 0);
     }
     teardown(&b);
     return median(times, cycles);
@@ -138,7 +139,7 @@ static double bench_filtered(size_t n_agents, size_t n_frameworks) {
     for (size_t round = 0; round < n_frameworks; round++) {
         cycle(&b, 0, n_agents);
         for (size_t i = 0; i < n_agents; i++)
-            give_back(&b, i, 0, 3600 * 1000);
+            give_back(&b, b.offered[i], 0, 3600 * 1000);
     }
     RV_ASSERT(rv_allocator_filters(b.a) == n_agents * n_frameworks);
     for (size_t c = 0; c <= cycles; c++) {
@@ -170,7 +171,7 @@ static double bench_incremental(size_t n_agents, size_t n_frameworks) {
 
             if (b.agents[i].booked.n == 0)
                 continue;
-            give_back(&b, i, 0, 0);
+            give_back(&b, &b.agents[i], 0, 0);
             n++;
         }
         t = cycle(&b, 0, changed);
