@@ -166,14 +166,16 @@ void *rv_arena_memdup(struct rv_arena *a, const void *p, size_t n) {
 }
 
 char *rv_arena_printf(struct rv_arena *a, const char *format, ...) {
-    char *text;
+    char small[256], *text;
     va_list ap;
     int n;
 
     va_start(ap, format);
-    n = vsnprintf(NULL, 0, format, ap);
+    n = vsnprintf(small, sizeof small, format, ap);
     va_end(ap);
     RV_ASSERT(n >= 0);
+    if ((size_t)n < sizeof small)
+        return rv_arena_memdup(a, small, (size_t)n + 1);
     text = rv_arena_alloc(a, (size_t)n + 1);
     va_start(ap, format);
     (void)vsnprintf(text, (size_t)n + 1, format, ap);
