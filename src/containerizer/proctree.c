@@ -57,8 +57,8 @@ bool rv_proc_read(pid_t pid, struct rv_proc *out) {
     }
     p.ppid = (pid_t)field[0];
     p.session = (pid_t)field[2];
-    p.user_ticks = field[10];
-    p.system_ticks = field[11];
+    p.user_ticks = field[10] + field[12];
+    p.system_ticks = field[11] + field[13];
     p.threads = (unsigned)field[16];
     p.start_ticks = field[18];
     p.virtual_bytes = field[19];

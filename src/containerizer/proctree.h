@@ -15,10 +15,10 @@
 
 struct rv_proc {
     pid_t pid, ppid, session;
-    char state;           /* as in /proc/PID/stat; 'Z' and 'X' are dead already */
-    unsigned threads;     /* of this process */
-    uint64_t start_ticks; /* since boot: with the pid it names a process for good */
-    uint64_t user_ticks, system_ticks;
+    char state;                        /* as in /proc/PID/stat; 'Z' and 'X' are dead already */
+    unsigned threads;                  /* of this process */
+    uint64_t start_ticks;              /* since boot: with the pid it names a process for good */
+    uint64_t user_ticks, system_ticks; /* with those of children it has waited for */
     uint64_t virtual_bytes, rss_pages;
     int owner; /* set by the caller and rv_proctree_spread; -1: nobody's */
 };

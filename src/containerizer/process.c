@@ -1,0 +1,840 @@
+/*
+ * The `process` containerizer: a container is a session of its own and all that came of it, without
+ * isolation. The end of its first process ends it: what is left is killed.
+ *
+ * Holds: every container in the map was launched and has not been reported as ended; a container
+ * is reported when a snapshot of the machine shows nothing of it. The first process stays a zombie
+ * until then, so that its number, which is the session's, is not given away. Callbacks are made
+ * from the loop only, never from within a call, and the map may change under them.
+ *
+ * Costs: a launch, some 400 us; an end, a share of one look at all processes, at most 50 of these a
+ * second however many containers end.
+ *
+ * Who belongs to a container: its session; the descendants of these (the first process is a
+ * subreaper, so orphans stay below it while it lives); and orphans outside of it that carry the
+ * sandbox's path in their environment or work in there.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/map.h"
+#include "base/memory.h"
+#include "base/str.h"
+#include "base/vec.h"
+#include "containerizer/containerizer.h"
+#include "containerizer/logs.h"
+#include "containerizer/proctree.h"
+#include "containerizer/spawn.h"
+#include "containerizer/state.h"
+
+enum {
+    SWEEP_MS = 20,     /* least time between two looks at all processes for ended containers */
+    USAGE_MS = 1000,   /* how old a snapshot may be that usage is read from */
+    LOGS_MS = 2000,    /* between two looks at the logs */
+    MAX_GROUPS = 256,  /* of a user */
+    STOP_ROUNDS = 400, /* destroy_all: 5 ms each */
+    MAX_ANCESTORS = 64,
+    DEFAULT_LOG_MAX = 10 * 1024 * 1024,
+};
+
+struct processes;
+
+struct container {
+    struct processes *c;
+    char *id;
+    struct rv_container_state state; /* as on disk; with the directory */
+    int pidfd;                       /* -1: none; the first process is known to be dead */
+    uv_poll_t poll;
+    bool silent; /* nobody wants to hear of its end */
+    bool dying;  /* all of it is to be killed */
+    bool is_child, gone, has_status;
+    int wait_status;
+    int owner; /* in the latest snapshot for usage */
+};
+
+struct notice {
+    char *id, *message;
+    bool ok;
+};
+
+struct processes {
+    struct rv_containerizer base;
+    uv_loop_t *loop;
+    struct rv_containerizer_callbacks cb;
+    void *ctx;
+    char *state_dir;
+    struct rv_map containers; /* by id */
+    struct rv_map doomed;     /* of an earlier agent, silently killed; by id */
+    RV_VEC(struct notice) notices;
+    uv_timer_t notify, sweep, logs;
+    uint64_t swept_ms;
+    struct rv_proctree tree; /* for usage, of seen_ms */
+    uint64_t seen_ms;
+    uv_work_t rotation;
+    bool rotating, closing;
+    unsigned handles; /* that are open */
+};
+
+struct rotation_item {
+    char *directory;
+    uint64_t max_bytes;
+    unsigned keep;
+};
+
+struct rotation {
+    struct processes *c;
+    RV_VEC(struct rotation_item) items;
+};
+
+static struct processes *self(struct rv_containerizer *c) {
+    return RV_CONTAINER_OF(c, struct processes, base);
+}
+
+/* ---- memory ---- */
+
+static void free_if_closed(struct processes *c) {
+    if (!c->closing || c->handles || c->rotating)
+        return;
+    for (size_t i = 0; i < c->notices.n; i++) {
+        free(c->notices.v[i].id);
+        free(c->notices.v[i].message);
+    }
+    rv_vec_free(&c->notices);
+    rv_map_free(&c->containers);
+    rv_map_free(&c->doomed);
+    rv_proctree_free(&c->tree);
+    free(c->state_dir);
+    free(c);
+}
+
+static void on_timer_closed(uv_handle_t *handle) {
+    struct processes *c = handle->data;
+
+    c->handles--;
+    free_if_closed(c);
+}
+
+static void on_poll_closed(uv_handle_t *handle) {
+    struct container *k = handle->data;
+    struct processes *c = k->c;
+
+    close(k->pidfd);
+    free(k->state.directory);
+    free(k->id);
+    free(k);
+    c->handles--;
+    free_if_closed(c);
+}
+
+/* It is in no map any more. */
+static void free_container(struct container *k) {
+    if (k->pidfd >= 0) {
+        uv_close((uv_handle_t *)&k->poll, on_poll_closed);
+        return;
+    }
+    free(k->state.directory);
+    free(k->id);
+    free(k);
+}
+
+static struct container *find(const struct processes *c, const char *id) {
+    return rv_map_gets(&c->containers, id);
+}
+
+/* ---- what belongs to whom ---- */
+
+struct container_list {
+    struct container **v;
+    size_t n, cap;
+};
+
+struct marking {
+    struct container **targets; /* owner is the index here */
+    size_t n;
+    const pid_t *sessions; /* of containers that are not targets, ascending */
+    size_t n_sessions;
+    pid_t ancestors[MAX_ANCESTORS];
+    size_t n_ancestors;
+};
+
+static int compare_pids(const void *a, const void *b) {
+    pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static bool is_session_of_others(const struct marking *m, pid_t session) {
+    return m->n_sessions &&
+           bsearch(&session, m->sessions, m->n_sessions, sizeof session, compare_pids);
+}
+
+/* Orphans go to init or to a subreaper between it and us; that is, to an ancestor of ours. */
+static bool is_orphan(const struct marking *m, const struct rv_proctree *t,
+                      const struct rv_proc *p) {
+    const struct rv_proc *parent;
+
+    for (size_t i = 0; i < m->n_ancestors; i++) {
+        if (m->ancestors[i] != p->ppid)
+            continue;
+        /* Every container starts with a new session: whoever shares the parent's is not of one. */
+        parent = rv_proctree_find(t, p->ppid);
+        return !parent || parent->session != p->session;
+    }
+    return false;
+}
+
+static void mark_orphans(const struct marking *m, struct rv_proctree *t) {
+    uint64_t oldest = UINT64_MAX;
+
+    for (size_t i = 0; i < m->n; i++)
+        oldest = RV_MIN(oldest, m->targets[i]->state.start_ticks);
+    for (size_t i = 0; i < t->n; i++) {
+        struct rv_proc *p = &t->v[i];
+        if (p->owner >= 0 || p->start_ticks < oldest || !rv_proc_alive(p) ||
+            is_session_of_others(m, p->session) || !is_orphan(m, t, p))
+            continue;
+        for (size_t k = 0; k < m->n; k++) {
+            if (rv_proc_mentions(p->pid, m->targets[k]->state.directory)) {
+                p->owner = (int)k;
+                break;
+            }
+        }
+    }
+}
+
+static void find_ancestors(struct marking *m, const struct rv_proctree *t) {
+    const struct rv_proc *p;
+
+    m->n_ancestors = 0;
+    for (pid_t pid = getpid(); pid > 0 && m->n_ancestors < MAX_ANCESTORS; pid = p->ppid) {
+        m->ancestors[m->n_ancestors++] = pid;
+        p = rv_proctree_find(t, pid);
+        if (!p)
+            break;
+    }
+}
+
+static int by_pid(const void *a, const void *b) {
+    const struct container *const *x = a, *const *y = b;
+
+    return ((*x)->state.pid > (*y)->state.pid) - ((*x)->state.pid < (*y)->state.pid);
+}
+
+static int find_target(const struct marking *m, pid_t session) {
+    size_t low = 0, high = m->n;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (m->targets[middle]->state.pid == session)
+            return (int)middle;
+        if (m->targets[middle]->state.pid < session)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return -1;
+}
+
+/* targets are sorted by pid. */
+static void mark_sessions(const struct marking *m, struct rv_proctree *t) {
+    for (size_t i = 0; i < t->n; i++) {
+        struct rv_proc *p = &t->v[i];
+        int owner = p->session > 0 ? find_target(m, p->session) : -1;
+        /* A number that was given away: the process is older than the container, or newer and
+         * leads a session that the container's first process cannot have left behind. */
+        if (owner >= 0 && p->start_ticks >= m->targets[owner]->state.start_ticks &&
+            (p->pid != m->targets[owner]->state.pid ||
+             p->start_ticks == m->targets[owner]->state.start_ticks))
+            p->owner = owner;
+    }
+    rv_proctree_spread(t);
+}
+
+static void mark(void *ctx, struct rv_proctree *t) {
+    struct marking *m = ctx;
+
+    find_ancestors(m, t);
+    mark_sessions(m, t);
+    mark_orphans(m, t);
+}
+
+/* ---- the end of containers ---- */
+
+static void tell_launched(struct processes *c) {
+    while (c->notices.n && !c->closing) {
+        struct notice n = c->notices.v[0];
+        rv_vec_remove_at(&c->notices, 0);
+        c->cb.on_launched(c->ctx, n.id, n.ok, n.message);
+        free(n.id);
+        free(n.message);
+    }
+}
+
+static void on_notify(uv_timer_t *timer) {
+    tell_launched(timer->data);
+}
+
+static void wait_for(struct container *k) {
+    pid_t got;
+
+    do
+        got = waitpid(k->state.pid, &k->wait_status, WNOHANG);
+    while (got < 0 && errno == EINTR);
+    k->has_status = got == k->state.pid;
+}
+
+static void collect(const struct rv_map *from, bool dying, struct marking *m,
+                    struct container_list *targets, pid_t **sessions) {
+    struct container *k;
+
+    for (size_t it = 0; rv_map_next(from, &it, NULL, (void **)&k);) {
+        if (k->dying == dying)
+            rv_vec_push(targets, k);
+        else
+            (*sessions)[m->n_sessions++] = k->state.pid;
+    }
+}
+
+/* Kills once more all that is left of the dying; those with nothing left are moved to `ended`. */
+static size_t kill_dying(struct processes *c, struct container_list *ended) {
+    size_t count = rv_map_count(&c->containers) + rv_map_count(&c->doomed), left = 0;
+    pid_t *sessions = rv_calloc(count + 1, sizeof *sessions);
+    size_t *alive = rv_calloc(count + 1, sizeof *alive);
+    struct container_list targets = {0};
+    struct rv_proctree t = {0};
+    struct marking m = {0};
+
+    collect(&c->containers, true, &m, &targets, &sessions);
+    collect(&c->doomed, true, &m, &targets, &sessions);
+    if (targets.n) {
+        qsort(targets.v, targets.n, sizeof *targets.v, by_pid);
+        qsort(sessions, m.n_sessions, sizeof *sessions, compare_pids);
+        m.targets = targets.v;
+        m.n = targets.n;
+        m.sessions = sessions;
+        rv_proctree_kill(&t, mark, &m);
+    }
+    for (size_t i = 0; i < t.n; i++)
+        if (t.v[i].owner >= 0 && rv_proc_alive(&t.v[i]))
+            alive[t.v[i].owner]++;
+    for (size_t i = 0; i < targets.n; i++) {
+        if (alive[i]) {
+            left++;
+            continue;
+        }
+        rv_map_remove(&c->containers, rv_str(targets.v[i]->id));
+        rv_map_remove(&c->doomed, rv_str(targets.v[i]->id));
+        rv_vec_push(ended, targets.v[i]);
+    }
+    rv_proctree_free(&t);
+    rv_vec_free(&targets);
+    free(sessions);
+    free(alive);
+    return left;
+}
+
+static void on_sweep(uv_timer_t *timer);
+
+static void schedule_sweep(struct processes *c) {
+    uint64_t now = uv_now(c->loop), at = c->swept_ms + SWEEP_MS;
+
+    if (!c->closing && !uv_is_active((uv_handle_t *)&c->sweep))
+        uv_timer_start(&c->sweep, on_sweep, at > now ? at - now : 0, 0);
+}
+
+static void on_sweep(uv_timer_t *timer) {
+    struct processes *c = timer->data;
+    struct container_list ended = {0};
+
+    uv_update_time(c->loop);
+    if (kill_dying(c, &ended) > 0) {
+        c->swept_ms = uv_now(c->loop);
+        schedule_sweep(c);
+    }
+    c->swept_ms = uv_now(c->loop);
+    tell_launched(c);
+    for (size_t i = 0; i < ended.n; i++) {
+        struct container *k = ended.v[i];
+        if (!k->has_status && k->is_child)
+            wait_for(k);
+        rv_container_state_remove(c->state_dir, k->id);
+        if (!k->silent && !c->closing)
+            c->cb.on_exited(c->ctx, k->id, k->has_status, k->wait_status, RV_REASON_NONE, NULL);
+        free_container(k);
+    }
+    rv_vec_free(&ended);
+}
+
+static void kill_all_of(struct container *k) {
+    k->dying = true;
+    schedule_sweep(k->c);
+}
+
+static void on_exit_of_first(uv_poll_t *poll, int status, int events) {
+    struct container *k = poll->data;
+
+    (void)status;
+    (void)events;
+    uv_poll_stop(poll);
+    k->gone = true;
+    kill_all_of(k);
+}
+
+static int watch(struct container *k, struct rv_error *err) {
+    int rc = uv_poll_init(k->c->loop, &k->poll, k->pidfd);
+
+    if (!rc) {
+        k->poll.data = k;
+        rc = uv_poll_start(&k->poll, UV_READABLE, on_exit_of_first);
+        k->c->handles++;
+        if (!rc)
+            return 0;
+        return rv_error_set(err, RV_ERR_IO, "uv_poll_start: %s", uv_strerror(rc));
+    }
+    close(k->pidfd);
+    k->pidfd = -1;
+    return rv_error_set(err, RV_ERR_IO, "uv_poll_init: %s", uv_strerror(rc));
+}
+
+/* ---- launch ---- */
+
+struct user {
+    bool differs;
+    uid_t uid;
+    gid_t gid, groups[MAX_GROUPS];
+    int n_groups;
+};
+
+static int find_user(const char *name, struct user *out, struct rv_error *err) {
+    char text[16384];
+    struct passwd entry, *found = NULL;
+
+    out->differs = false;
+    out->n_groups = MAX_GROUPS;
+    if (!name || geteuid() != 0)
+        return 0;
+    if (getpwnam_r(name, &entry, text, sizeof text, &found) != 0 || !found)
+        return rv_error_set(err, RV_ERR_NOT_FOUND, "There is no user '%s'", name);
+    out->differs = entry.pw_uid != geteuid();
+    out->uid = entry.pw_uid;
+    out->gid = entry.pw_gid;
+    if (out->differs && getgrouplist(name, out->gid, out->groups, &out->n_groups) < 0)
+        return rv_error_set(err, RV_ERR_LIMIT, "The user '%s' is in too many groups", name);
+    return 0;
+}
+
+static int make_sandbox(const char *directory, const struct user *user, struct rv_error *err) {
+    _cleanup_free_ char *path = rv_strdup(directory);
+
+    for (char *p = path + 1; *p; p++) {
+        if (*p != '/')
+            continue;
+        *p = '\0';
+        if (mkdir(path, 0755) != 0 && errno != EEXIST)
+            return rv_error_set(err, RV_ERR_IO, "mkdir %s: %s", path, strerror(errno));
+        *p = '/';
+    }
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return rv_error_set(err, RV_ERR_IO, "mkdir %s: %s", path, strerror(errno));
+    if (user->differs && chown(path, user->uid, user->gid) != 0)
+        return rv_error_set(err, RV_ERR_IO, "chown %s: %s", path, strerror(errno));
+    return 0;
+}
+
+/* Opens with a number above the standard ones, which the child will replace. */
+static int open_above(int dir, const char *path, int flags, const struct user *user) {
+    int fd = openat(dir, path, flags | O_CLOEXEC, 0644), above;
+
+    if (fd < 0)
+        return -1;
+    if (user->differs && fchown(fd, user->uid, user->gid) != 0) {
+        close(fd);
+        return -1;
+    }
+    if (fd > 2)
+        return fd;
+    above = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    close(fd);
+    return above;
+}
+
+static int open_files(const char *directory, const struct user *user, int fds[3],
+                      struct rv_error *err) {
+    enum { LOG = O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW };
+    static const struct user nobody_else;
+    int dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    fds[0] = open_above(AT_FDCWD, "/dev/null", O_RDONLY, &nobody_else);
+    fds[1] = open_above(dir, "stdout", LOG, user);
+    fds[2] = open_above(dir, "stderr", LOG, user);
+    if (dir >= 0)
+        close(dir);
+    if (fds[0] >= 0 && fds[1] >= 0 && fds[2] >= 0)
+        return 0;
+    return rv_error_set(err, RV_ERR_IO, "cannot open the files of %s: %s", directory,
+                        strerror(errno));
+}
+
+static int start(struct container *k, const struct rv_container_config *config,
+                 struct rv_error *err) {
+    int fds[3] = {-1, -1, -1}, rc;
+    struct user user;
+    struct rv_proc first;
+
+    rc = find_user(config->user, &user, err);
+    if (!rc)
+        rc = make_sandbox(config->directory, &user, err);
+    /* Before it runs, so that an agent that dies in between still finds it, by its sandbox. */
+    if (!rc)
+        rc = rv_container_state_write(k->c->state_dir, k->id, &k->state, err);
+    if (!rc)
+        rc = open_files(config->directory, &user, fds, err);
+    if (!rc) {
+        struct rv_spawn spawn = {.argv = config->argv,
+                                 .env = config->env,
+                                 .directory = config->directory,
+                                 .fds = {fds[0], fds[1], fds[2]},
+                                 .switch_user = user.differs,
+                                 .uid = user.uid,
+                                 .gid = user.gid,
+                                 .groups = user.groups,
+                                 .n_groups = (size_t)user.n_groups};
+        rc = rv_spawn(&spawn, &k->state.pid, &k->pidfd, err);
+    }
+    for (int i = 0; i < 3; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    if (rc) {
+        rv_container_state_remove(k->c->state_dir, k->id);
+        return rc;
+    }
+    k->is_child = true;
+    /* It is there, if only as a zombie: nobody has waited for it. */
+    if (rv_proc_read(k->state.pid, &first))
+        k->state.start_ticks = first.start_ticks;
+    rc = rv_container_state_write(k->c->state_dir, k->id, &k->state, err);
+    if (!rc)
+        rc = watch(k, err);
+    if (rc) {
+        /* Cannot be kept: it is killed, and nobody hears of its end but by the failed launch. */
+        k->silent = true;
+        kill(k->state.pid, SIGKILL);
+    }
+    return rc;
+}
+
+static void notice(struct processes *c, const char *id, const struct rv_error *err) {
+    struct notice n = {.id = rv_strdup(id), .ok = !err};
+
+    n.message = err ? rv_strdup(err->message) : NULL;
+    rv_vec_push(&c->notices, n);
+    uv_timer_start(&c->notify, on_notify, 0, 0);
+}
+
+static void process_launch(struct rv_containerizer *base,
+                           const struct rv_container_config *config) {
+    struct processes *c = self(base);
+    struct rv_error err = {0};
+    struct container *k;
+    int rc;
+
+    if (!rv_container_id_fits(config->id) || find(c, config->id) ||
+        rv_map_gets(&c->doomed, config->id)) {
+        rv_error_set(&err, RV_ERR_INVALID, "'%s' cannot be the id of a new container", config->id);
+        notice(c, config->id, &err);
+        return;
+    }
+    if (!config->argv || !config->argv[0] || !config->directory || config->directory[0] != '/') {
+        rv_error_set(&err, RV_ERR_INVALID, "A container needs a command and an absolute sandbox");
+        notice(c, config->id, &err);
+        return;
+    }
+    k = rv_calloc(1, sizeof *k);
+    k->c = c;
+    k->id = rv_strdup(config->id);
+    k->pidfd = -1;
+    k->owner = -1;
+    k->state.directory = rv_strdup(config->directory);
+    k->state.survive = config->survive;
+    k->state.log_max_bytes = config->log_max_bytes ? config->log_max_bytes : DEFAULT_LOG_MAX;
+    k->state.log_keep = config->log_keep;
+    rc = start(k, config, &err);
+    notice(c, config->id, rc ? &err : NULL);
+    if (rc && k->state.pid == 0) {
+        free_container(k);
+        return;
+    }
+    rv_map_put(rc ? &c->doomed : &c->containers, rv_str(k->id), k);
+    if (rc)
+        kill_all_of(k);
+}
+
+static void process_destroy(struct rv_containerizer *base, const char *id) {
+    struct container *k = find(self(base), id);
+
+    if (k && !k->dying)
+        kill_all_of(k);
+}
+
+static void process_update(struct rv_containerizer *base, const char *id,
+                           const struct rv_resources *r) {
+    /* Nothing is limited here, so there is nothing to change. */
+    (void)base;
+    (void)id;
+    (void)r;
+}
+
+static pid_t process_pid(struct rv_containerizer *base, const char *id) {
+    const struct container *k = find(self(base), id);
+
+    return k && !k->gone ? k->state.pid : 0;
+}
+
+/* ---- usage ---- */
+
+static void look(struct processes *c) {
+    struct marking m = {0};
+    struct container_list targets = {0};
+    struct container *k;
+
+    rv_proctree_scan(&c->tree);
+    for (size_t it = 0; rv_map_next(&c->containers, &it, NULL, (void **)&k);)
+        rv_vec_push(&targets, k);
+    if (targets.n)
+        qsort(targets.v, targets.n, sizeof *targets.v, by_pid);
+    for (size_t i = 0; i < targets.n; i++)
+        targets.v[i]->owner = (int)i;
+    m.targets = targets.v;
+    m.n = targets.n;
+    mark_sessions(&m, &c->tree);
+    rv_vec_free(&targets);
+    c->seen_ms = uv_now(c->loop);
+}
+
+static int process_usage(struct rv_containerizer *base, const char *id,
+                         struct rv_container_usage *out, struct rv_error *err) {
+    struct processes *c = self(base);
+    const struct container *k = find(c, id);
+    struct rv_container_usage u = {0};
+    struct timespec now;
+    double ticks = (double)sysconf(_SC_CLK_TCK);
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+    if (!k)
+        return rv_error_set(err, RV_ERR_NOT_FOUND, "There is no container '%s'", id);
+    if (!c->tree.n || k->owner < 0 || uv_now(c->loop) - c->seen_ms > USAGE_MS)
+        look(c);
+    for (size_t i = 0; i < c->tree.n; i++) {
+        const struct rv_proc *p = &c->tree.v[i];
+        if (p->owner != k->owner || p->owner < 0)
+            continue;
+        u.cpus_user_s += (double)p->user_ticks / ticks;
+        u.cpus_system_s += (double)p->system_ticks / ticks;
+        if (!rv_proc_alive(p))
+            continue;
+        u.processes++;
+        u.threads += p->threads;
+        u.mem_rss_bytes += p->rss_pages * page;
+    }
+    u.mem_total_bytes = u.mem_rss_bytes;
+    clock_gettime(CLOCK_REALTIME, &now);
+    u.timestamp_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    *out = u;
+    return 0;
+}
+
+/* ---- logs ---- */
+
+static void rotate_work(uv_work_t *work) {
+    struct rotation *r = work->data;
+
+    for (size_t i = 0; i < r->items.n; i++)
+        rv_logs_rotate(r->items.v[i].directory, r->items.v[i].max_bytes, r->items.v[i].keep);
+}
+
+static void rotate_done(uv_work_t *work, int status) {
+    struct rotation *r = work->data;
+    struct processes *c = r->c;
+
+    (void)status;
+    for (size_t i = 0; i < r->items.n; i++)
+        free(r->items.v[i].directory);
+    rv_vec_free(&r->items);
+    free(r);
+    c->rotating = false;
+    free_if_closed(c);
+}
+
+static void on_logs(uv_timer_t *timer) {
+    struct processes *c = timer->data;
+    struct rotation *r;
+    struct container *k;
+
+    if (c->rotating || !rv_map_count(&c->containers))
+        return;
+    r = rv_calloc(1, sizeof *r);
+    r->c = c;
+    for (size_t it = 0; rv_map_next(&c->containers, &it, NULL, (void **)&k);) {
+        struct rotation_item item = {rv_strdup(k->state.directory), k->state.log_max_bytes,
+                                     k->state.log_keep};
+        rv_vec_push(&r->items, item);
+    }
+    c->rotation.data = r;
+    c->rotating = true;
+    if (uv_queue_work(c->loop, &c->rotation, rotate_work, rotate_done) != 0)
+        rotate_done(&c->rotation, 0);
+}
+
+/* ---- recovery ---- */
+
+static bool is_expected(const char *id, const char *const *expected, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(expected[i], id) == 0)
+            return true;
+    return false;
+}
+
+/* Opens the first process if it is still the one of the record. */
+static bool open_first(struct container *k) {
+    struct rv_proc p;
+
+    if (k->state.pid <= 0)
+        return false;
+    k->pidfd = (int)syscall(SYS_pidfd_open, k->state.pid, 0);
+    if (k->pidfd < 0)
+        return false;
+    if (rv_proc_read(k->state.pid, &p) && p.start_ticks == k->state.start_ticks &&
+        rv_proc_alive(&p) && watch(k, NULL) == 0)
+        return true;
+    if (k->pidfd >= 0 && !k->poll.data) {
+        close(k->pidfd);
+        k->pidfd = -1;
+    }
+    return false;
+}
+
+static bool recover_one(struct processes *c, const char *id, bool expected) {
+    struct container *k = rv_calloc(1, sizeof *k);
+    bool alive;
+
+    k->c = c;
+    k->pidfd = -1;
+    k->owner = -1;
+    if (rv_container_state_read(c->state_dir, id, &k->state, NULL)) {
+        rv_container_state_remove(c->state_dir, id);
+        free(k);
+        return false;
+    }
+    k->id = rv_strdup(id);
+    alive = open_first(k);
+    k->gone = !alive;
+    if (alive && expected) {
+        rv_map_put(&c->containers, rv_str(id), k);
+        return true;
+    }
+    k->silent = true;
+    rv_map_put(&c->doomed, rv_str(id), k);
+    kill_all_of(k);
+    return false;
+}
+
+static int process_recover(struct rv_containerizer *base, const char *const *expected,
+                           size_t n_expected, char ***ids, size_t *n, struct rv_error *err) {
+    struct processes *c = self(base);
+    DIR *dir = opendir(c->state_dir);
+    RV_VEC(char *) alive = {0};
+
+    if (!dir)
+        return rv_error_set(err, RV_ERR_IO, "opendir %s: %s", c->state_dir, strerror(errno));
+    for (struct dirent *e; (e = readdir(dir));) {
+        if (e->d_name[0] == '.' || find(c, e->d_name))
+            continue;
+        if (recover_one(c, e->d_name, is_expected(e->d_name, expected, n_expected)))
+            rv_vec_push(&alive, rv_strdup(e->d_name));
+    }
+    closedir(dir);
+    *ids = alive.v;
+    *n = alive.n;
+    return 0;
+}
+
+/* ---- life ---- */
+
+static void process_destroy_all(struct rv_containerizer *base) {
+    struct processes *c = self(base);
+    struct container_list ended = {0};
+    struct container *k;
+
+    c->closing = true;
+    for (size_t it = 0; rv_map_next(&c->containers, &it, NULL, (void **)&k);)
+        k->dying = k->dying || !k->state.survive;
+    for (int i = 0; i < STOP_ROUNDS && kill_dying(c, &ended) > 0; i++)
+        usleep(5000);
+    for (size_t it = 0; rv_map_next(&c->containers, &it, NULL, (void **)&k);)
+        rv_vec_push(&ended, k);
+    for (size_t it = 0; rv_map_next(&c->doomed, &it, NULL, (void **)&k);)
+        rv_vec_push(&ended, k);
+    rv_map_clear(&c->containers);
+    rv_map_clear(&c->doomed);
+    for (size_t i = 0; i < ended.n; i++) {
+        k = ended.v[i];
+        if (k->dying) {
+            if (k->is_child)
+                wait_for(k);
+            rv_container_state_remove(c->state_dir, k->id);
+        }
+        free_container(k);
+    }
+    rv_vec_free(&ended);
+    uv_close((uv_handle_t *)&c->notify, on_timer_closed);
+    uv_close((uv_handle_t *)&c->sweep, on_timer_closed);
+    uv_close((uv_handle_t *)&c->logs, on_timer_closed);
+}
+
+static int process_create(uv_loop_t *loop, const char *state_dir,
+                          const struct rv_containerizer_callbacks *cb, void *ctx,
+                          struct rv_containerizer **out, struct rv_error *err) {
+    static const struct user us;
+    struct processes *c;
+    int rc = make_sandbox(state_dir, &us, err);
+
+    if (rc)
+        return rc;
+    c = rv_calloc(1, sizeof *c);
+    c->base.ops = &rv_process_containerizer;
+    c->loop = loop;
+    c->cb = *cb;
+    c->ctx = ctx;
+    c->state_dir = rv_strdup(state_dir);
+    uv_timer_init(loop, &c->notify);
+    uv_timer_init(loop, &c->sweep);
+    uv_timer_init(loop, &c->logs);
+    c->notify.data = c->sweep.data = c->logs.data = c;
+    c->handles = 3;
+    uv_timer_start(&c->logs, on_logs, LOGS_MS, LOGS_MS);
+    *out = &c->base;
+    return 0;
+}
+
+const struct rv_containerizer_ops rv_process_containerizer = {
+    .name = "process",
+    .create = process_create,
+    .destroy_all = process_destroy_all,
+    .recover = process_recover,
+    .launch = process_launch,
+    .destroy = process_destroy,
+    .update = process_update,
+    .usage = process_usage,
+    .pid = process_pid,
+};

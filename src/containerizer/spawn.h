@@ -1,0 +1,33 @@
+/*
+ * Starts a process without copying the starter: the child borrows its memory until it executes
+ * (CLONE_VM | CLONE_VFORK), so that a large agent starts processes as fast as a small one. The
+ * caller stands still meanwhile, some 300 us.
+ */
+#ifndef RV_CONTAINERIZER_SPAWN_H
+#define RV_CONTAINERIZER_SPAWN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+
+struct rv_spawn {
+    const char *const *argv; /* argv[0] with a slash, or searched in env's PATH */
+    const char *const *env;
+    const char *directory;
+    int fds[3]; /* standard input, output, error; each 3 or above */
+    bool switch_user;
+    uid_t uid;
+    gid_t gid;
+    const gid_t *groups; /* gid among them */
+    size_t n_groups;
+};
+
+/* The child leads a session of its own, is a subreaper, has signals at their defaults, umask 022
+ * and no other descriptors. pidfd is the caller's to close. -RV_ERR_IO names the step that failed,
+ * and its errno. */
+RV_MUST_USE int rv_spawn(const struct rv_spawn *spawn, pid_t *pid, int *pidfd,
+                         struct rv_error *err);
+
+#endif

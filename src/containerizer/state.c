@@ -1,0 +1,105 @@
+/* Records of containers, see state.h. Holds: a file with a valid name is complete. */
+#include "containerizer/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "base/str.h"
+
+#define HEADER "reeve container 1\n"
+
+enum { MAX_ID = 200, MAX_FILE = 16384 };
+
+bool rv_container_id_fits(const char *id) {
+    return *id && *id != '.' && !strchr(id, '/') && strlen(id) <= MAX_ID;
+}
+
+static ssize_t read_file(const char *path, char *out, size_t size) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n;
+
+    if (fd < 0)
+        return -1;
+    n = read(fd, out, size - 1);
+    close(fd);
+    if (n >= 0)
+        out[n] = '\0';
+    return n;
+}
+
+static void read_boot_id(char out[64]) {
+    ssize_t n = read_file("/proc/sys/kernel/random/boot_id", out, 64);
+
+    out[n > 0 ? strcspn(out, "\n") : 0] = '\0';
+}
+
+int rv_container_state_write(const char *state_dir, const char *id,
+                             const struct rv_container_state *state, struct rv_error *err) {
+    _cleanup_free_ char *path = rv_asprintf("%s/%s", state_dir, id);
+    _cleanup_free_ char *draft = rv_asprintf("%s/.%s", state_dir, id);
+    _cleanup_(rv_buf_free) struct rv_buf text = {0};
+    char boot[64];
+    int fd, error;
+    ssize_t n;
+
+    read_boot_id(boot);
+    rv_buf_printf(&text,
+                  HEADER "boot %s\npid %d\nstart %" PRIu64 "\nsurvive %d\nlog_max %" PRIu64
+                         "\nlog_keep %u\ndirectory %s\n",
+                  boot, (int)state->pid, state->start_ticks, state->survive, state->log_max_bytes,
+                  state->log_keep, state->directory);
+    fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return rv_error_set(err, RV_ERR_IO, "open %s: %s", draft, strerror(errno));
+    n = write(fd, text.data, text.n);
+    error = n < 0 ? errno : ENOSPC;
+    close(fd);
+    if (n == (ssize_t)text.n && rename(draft, path) == 0)
+        return 0;
+    if (n == (ssize_t)text.n)
+        error = errno;
+    unlink(draft);
+    return rv_error_set(err, RV_ERR_IO, "write %s: %s", path, strerror(error));
+}
+
+int rv_container_state_read(const char *state_dir, const char *id, struct rv_container_state *out,
+                            struct rv_error *err) {
+    _cleanup_free_ char *path = rv_asprintf("%s/%s", state_dir, id);
+    _cleanup_free_ char *text = rv_malloc(MAX_FILE);
+    struct rv_container_state s = {0};
+    char boot[64], found[64] = "", *directory;
+    int pid, survive;
+    ssize_t n = read_file(path, text, MAX_FILE);
+
+    if (n < 0)
+        return rv_error_set(err, RV_ERR_IO, "read %s: %s", path, strerror(errno));
+    directory = strstr(text, "\ndirectory ");
+    if (sscanf(text,
+               HEADER "boot %63s pid %d start %" SCNu64 " survive %d log_max %" SCNu64
+                      " log_keep %u",
+               found, &pid, &s.start_ticks, &survive, &s.log_max_bytes, &s.log_keep) != 6 ||
+        !rv_starts_with(text, HEADER) || !directory || text[n - 1] != '\n')
+        return rv_error_set(err, RV_ERR_CORRUPT, "%s is no record of a container", path);
+    read_boot_id(boot);
+    if (strcmp(boot, found) != 0)
+        return rv_error_set(err, RV_ERR_NOT_FOUND, "%s is from before the machine started", path);
+    directory += strlen("\ndirectory ");
+    text[n - 1] = '\0';
+    s.pid = pid;
+    s.survive = survive != 0;
+    s.directory = rv_strdup(directory);
+    *out = s;
+    return 0;
+}
+
+void rv_container_state_remove(const char *state_dir, const char *id) {
+    _cleanup_free_ char *path = rv_asprintf("%s/%s", state_dir, id);
+
+    unlink(path);
+}
