@@ -136,9 +136,6 @@ static void finish(struct rv_agent *a) {
     const char *why = rv_agent_hold_string(a, a->stop_message);
     struct rv_agent_effect *e;
 
-    if (a->stop_status == 0 && a->link == RV_LINK_REGISTERED && rv_map_count(&a->containers) == 0) {
-        rv_agent_send_master(a, RV_AGENT_CALL_UNREGISTER); /* nothing is left to come back to */
-    }
     rv_timer_cancel(&a->timers, &a->stop);
     rv_timer_cancel(&a->timers, &a->registration);
     rv_timer_cancel(&a->timers, &a->ping);
@@ -150,7 +147,19 @@ static void finish(struct rv_agent *a) {
 }
 
 void rv_agent_stop_check(struct rv_agent *a) {
-    if (a->stopping && a->link != RV_LINK_STOPPED && !has_containers(a, a->stop_status != 0)) {
+    bool registered = a->link == RV_LINK_REGISTERED;
+
+    if (!a->stopping || a->link == RV_LINK_STOPPED || has_containers(a, a->stop_status != 0)) {
+        return;
+    }
+    if (registered && !a->unregistered && a->stop_status == 0 &&
+        rv_map_count(&a->containers) == 0) {
+        /* Nothing is left to come back to. The master hears it and ends the stream, or time does.
+         */
+        a->unregistered = true;
+        rv_agent_send_master(a, RV_AGENT_CALL_UNREGISTER);
+        rv_timer_set(&a->timers, &a->stop, a->now_ms + RV_AGENT_UNREGISTER_MS);
+    } else if (!registered || !a->unregistered) {
         finish(a);
     }
 }

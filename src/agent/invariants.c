@@ -51,7 +51,8 @@ static const char *check_task(struct rv_agent *a, const struct rv_agent_executor
     if (t->statuses.n > a->config.max_statuses || t->seen.n > RV_AGENT_SEEN_MAX) {
         return breach(a, "a task keeps too much", t->id.v);
     }
-    if (t->kill_pending && (t->place != RV_TASK_LAUNCHED || ex->stream)) {
+    if (t->kill_pending &&
+        (t->place != RV_TASK_LAUNCHED || (ex->stream && ex->state == RV_EXECUTOR_RUNNING))) {
         return breach(a, "a kill waits that could be done", t->id.v);
     }
     return NULL;

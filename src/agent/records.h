@@ -155,6 +155,7 @@ struct rv_agent {
     enum rv_agent_link link;
     struct rv_timer registration; /* the next try */
     int64_t backoff_ms;
+    bool refused; /* the master refused a call: the next tries are no sooner than the last */
     struct rv_timer ping; /* no ping for so long: register again */
     int64_t ping_timeout_ms;
     struct rv_timer reconnect; /* recovered executors must be back: INV-18 */
@@ -175,6 +176,7 @@ struct rv_agent {
     RV_VEC(struct rv_agent_stray *) strays;
     RV_VEC(struct rv_agent_executor *) check; /* may be done with; looked at when the step ends */
     struct rv_timer stop;                     /* the process ends at the latest then */
+    bool unregistered;                        /* the master was told that this is the end */
     int stop_status;
     char *stop_message;
     struct rv_agent_effects *out; /* of the step under way */

@@ -61,10 +61,8 @@ void rv_agent_master_refused(struct rv_agent *a, int status) {
         return;
     }
     rv_agent_log(a, RV_LOG_WARNING, "the master refused a call: status %d", status);
-    /* A call that it cannot read is no reason to leave: nothing would be better after. */
-    if (status != 400 && status != 413) {
-        rv_agent_master_lost(a);
-    }
+    a->refused = true;
+    rv_agent_master_lost(a);
 }
 
 void rv_agent_ping_due(struct rv_agent *a) {
@@ -195,7 +193,9 @@ static void registered(struct rv_agent *a, const struct rv_agent_event *e) {
         write_info(a);
     }
     a->link = RV_LINK_REGISTERED;
-    a->backoff_ms = a->config.registration_backoff_ms;
+    if (!a->refused) {
+        a->backoff_ms = a->config.registration_backoff_ms;
+    }
     a->ping_timeout_ms = e->registered.ping_timeout_ms > 0 ? e->registered.ping_timeout_ms
                                                            : RV_AGENT_PING_TIMEOUT_MS;
     rv_timer_cancel(&a->timers, &a->registration);
@@ -227,6 +227,8 @@ void rv_agent_info_written(struct rv_agent *a, bool ok, const char *message) {
 static void ping(struct rv_agent *a) {
     rv_agent_send_master(a, RV_AGENT_CALL_PONG);
     await_ping(a);
+    a->refused = false;
+    a->backoff_ms = a->config.registration_backoff_ms;
     if (a->info_kept == RV_KEPT_NO) {
         write_info(a);
     }

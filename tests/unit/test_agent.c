@@ -435,6 +435,28 @@ static void test_inv_21_registration_backs_off(void **state) {
     }
 }
 
+/* A master that takes the registration and then refuses what follows is asked ever more rarely. */
+static void test_inv_21_refused_calls_back_off(void **state) {
+    struct world *w = *state;
+    int64_t last_ms = 0, began_ms = w->now_ms;
+    struct rv_agent_event ping = {.type = RV_AGENT_EVENT_PING};
+
+    find_master(w);
+    for (int i = 0; i < 40; i++) {
+        say_registered(w);
+        last_ms = w->now_ms;
+        act(w, (struct rv_agent_input){.kind = RV_AGENT_MASTER_REFUSED, .status = 400});
+        assert_int_equal(w->agent->link, RV_LINK_REGISTERING);
+        pass(w, rv_agent_deadline(w->agent) - w->now_ms);
+        assert_non_null(find(w, RV_AGENT_REGISTER));
+        assert_true(w->now_ms - last_ms <= 60000);
+    }
+    assert_true(w->now_ms - began_ms > 400000);
+    say_registered(w);
+    master(w, &ping);
+    assert_int_equal(w->agent->backoff_ms, 1000);
+}
+
 static void test_inv_3_without_a_leader_nothing_counts(void **state) {
     struct world *w = *state;
     struct rv_agent_event shutdown = {.type = RV_AGENT_EVENT_SHUTDOWN, .why = "stale"};
@@ -983,10 +1005,15 @@ static void test_stop(void **state) {
 
     w->framework.checkpoint = false;
     run_one(w);
+    acknowledge(w, "t1", 1);
     act_kind(w, RV_AGENT_STOP);
     assert_non_null(find(w, RV_AGENT_DESTROY_CONTAINER));
     assert_null(find(w, RV_AGENT_EXIT));
     container_ends(w, 9);
+    assert_update(w, "t1", RV_TASK_FAILED, RV_REASON_EXECUTOR_TERMINATED);
+    assert_non_null(call(w, RV_AGENT_CALL_UNREGISTER));
+    assert_null(find(w, RV_AGENT_EXIT));
+    pass(w, 500);
     assert_int_equal(find(w, RV_AGENT_EXIT)->status, 0);
 }
 
@@ -1261,6 +1288,8 @@ static void test_stop_of_an_idle_agent(void **state) {
     join_master(w);
     act_kind(w, RV_AGENT_STOP);
     assert_non_null(call(w, RV_AGENT_CALL_UNREGISTER));
+    assert_null(find(w, RV_AGENT_EXIT));
+    act_kind(w, RV_AGENT_MASTER_LOST);
     assert_int_equal(find(w, RV_AGENT_EXIT)->status, 0);
     assert_int_equal(rv_agent_deadline(w->agent), INT64_MAX);
 }
@@ -1532,6 +1561,51 @@ static void chaos_step(struct chaos *c) {
     }
 }
 
+static void chaos_end_containers(struct chaos *c) {
+    struct rv_agent_executor *ex;
+
+    do {
+        ex = NULL;
+        size_t i = 0;
+        while (rv_map_next(&c->w->agent->containers, &i, NULL, (void **)&ex) && !ex->started) {
+            ex = NULL;
+        }
+        if (ex) {
+            snprintf(c->w->container, sizeof c->w->container, "%s", ex->container_id.v);
+            container_is(c->w, RV_AGENT_CONTAINER_EXITED, true, 0);
+        }
+    } while (ex);
+}
+
+/* Once all is well again nothing is left waiting: every task ends and is heard of. */
+static void chaos_heal(struct chaos *c) {
+    struct world *w = c->w;
+    struct rv_agent_framework *fw;
+    struct rv_agent_task *t;
+
+    w->full_disk = false;
+    act_kind(w, RV_AGENT_MASTER_FOUND);
+    pass(w, 10000);
+    say_registered(w);
+    chaos_end_containers(c);
+    for (int i = 0; i < 100 && (fw = framework(w)); i++) {
+        struct rv_agent_event ping = {.type = RV_AGENT_EVENT_PING};
+        size_t it = 0;
+        pass(w, 10000);
+        master(w, &ping);
+        while ((fw = framework(w)) && rv_map_next(&fw->tasks, &it, NULL, (void **)&t)) {
+            uint8_t uuid[16];
+            char id[16];
+            assert_true(t->updates.n > 0);
+            memcpy(uuid, t->updates.v[0].status.uuid, sizeof uuid);
+            snprintf(id, sizeof id, "%s", t->id.v);
+            acknowledge_uuid(w, id, uuid);
+        }
+    }
+    assert_int_equal(rv_map_count(&w->agent->frameworks), 0);
+    assert_int_equal(rv_map_count(&w->agent->containers), 0);
+}
+
 static void test_anything_at_any_time(void **state) {
     struct world *w = *state;
     struct chaos c = {.w = w};
@@ -1551,6 +1625,7 @@ static void test_anything_at_any_time(void **state) {
         for (int i = 0; i < 1500; i++) {
             chaos_step(&c);
         }
+        chaos_heal(&c);
         for (size_t i = 0; i < w->kept.n; i++) {
             rv_agent_effects_free(&w->kept.v[i]);
         }
@@ -1563,6 +1638,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(registers),
         TEST(inv_21_registration_backs_off),
+        TEST(inv_21_refused_calls_back_off),
         TEST(inv_3_without_a_leader_nothing_counts),
         TEST(inv_6_tasks_go_on_without_a_master),
         TEST(wrong_id_ends_the_agent),
