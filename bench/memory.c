@@ -1,0 +1,66 @@
+/*
+ * Idle resident memory of a master, an agent, and the command executor of a task that sleeps, as
+ * three processes of their own.
+ */
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "emulator.h"
+
+/* The pid of the process that runs this program as argv[0]'s last part, below that folder. */
+static int find_process(const char *folder) {
+    DIR *proc = opendir("/proc");
+    int found = 0;
+
+    for (struct dirent *d; proc && (d = readdir(proc));) {
+        char path[300], exe[4096];
+        ssize_t n;
+        snprintf(path, sizeof path, "/proc/%s/exe", d->d_name);
+        n = readlink(path, exe, sizeof exe - 1);
+        if (n <= 0)
+            continue;
+        exe[n] = 0;
+        if (!strncmp(exe, folder, strlen(folder)))
+            found = atoi(d->d_name);
+    }
+    if (proc)
+        closedir(proc);
+    return found;
+}
+
+int main(void) {
+    char work_dir[] = "/tmp/reeve-bench-XXXXXX", address[64];
+    uint16_t port, agent_port;
+
+    signal(SIGPIPE, SIG_IGN);
+    if (!mkdtemp(work_dir))
+        return 1;
+    int master = start_master(NULL, &port);
+    snprintf(address, sizeof address, "127.0.0.1:%u", port);
+    int agent = start_agent(address, work_dir, &agent_port);
+    sleep(3);
+    printf("limits: master 16, agent 8, executor 2 MiB\n");
+    printf("figure memory.master %.2f MiB\n", (double)resident_kib(master) / 1024);
+    printf("figure memory.agent %.2f MiB\n", (double)resident_kib(agent) / 1024);
+    int scheduler = run_task(address, "sleep 60");
+    int executor = 0;
+    for (int i = 0; i < 100 && !executor; i++) {
+        usleep(100000);
+        executor = find_process(work_dir);
+    }
+    sleep(1);
+    if (executor)
+        printf("figure memory.executor %.2f MiB\n", (double)resident_kib(executor) / 1024);
+    stop_process(scheduler);
+    stop_process(agent);
+    stop_process(master);
+    char *command = rv_asprintf("rm -rf '%s'", work_dir);
+    int r = system(command);
+    free(command);
+    return r || !executor;
+}
