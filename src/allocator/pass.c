@@ -285,7 +285,7 @@ static void visit(struct rv_allocator *a, struct agent *agent, rv_allocation_cb 
 
 /* Agents come in random order, so that each is a handful of cache misses: they are chosen some
  * ahead, and while one is visited those that follow are on their way. */
-enum { BATCH = 16, AHEAD = 3 };
+enum { BATCH = 16, AHEAD = 5, MORE = 2 };
 
 static size_t take_batch(struct rv_allocator *a, struct agent **batch, size_t max) {
     size_t n = RV_MIN(max, a->n_marked);
@@ -335,8 +335,8 @@ bool rv_allocator_pass(struct rv_allocator *a, int64_t now_ms, rv_allocation_cb 
         for (size_t i = 0; i < n; i++) {
             if (i + AHEAD < n)
                 fetch(batch[i + AHEAD]);
-            if (i + 1 < n)
-                fetch_more(batch[i + 1]);
+            if (i + MORE < n)
+                fetch_more(batch[i + MORE]);
             visit(a, batch[i], cb, ctx);
         }
         budget -= n;
