@@ -31,11 +31,11 @@ struct rv_allocator_config {
     size_t n_min_allocatable;                    /* NULL: cpus 0.01, or mem 32; not NULL, 0: all */
     const char *const *fair_exclude;             /* resource names left out of dominant shares */
     size_t n_fair_exclude;
-    unsigned slice_agents; /* agents a rv_allocator_pass looks at, at most; 0: all */
-    uint64_t seed;         /* for the random order of agents within a pass */
+    unsigned slice_agents;  /* agents a rv_allocator_pass looks at, at most; 0: all */
+    uint64_t seed;          /* for the random order of agents within a pass */
     bool offer_gpus_to_all; /* else agents with gpus only to GPU_RESOURCES frameworks */
-    const char *region;    /* the master's; agents of others only to REGION_AWARE frameworks; NULL:
-                              to all */
+    const char *region;     /* the master's; agents of others only to REGION_AWARE frameworks; NULL:
+                               to all */
 };
 
 /* NULL: there is no such policy. */
@@ -50,6 +50,7 @@ void rv_allocator_add_framework(struct rv_allocator *a, void *handle,
 void rv_allocator_update_framework(struct rv_allocator *a, void *handle,
                                    const struct rv_framework_info *info,
                                    struct rv_offer_constraints *constraints);
+/* What it still uses stays in use, counted on its roles, until it is released under this handle. */
 void rv_allocator_remove_framework(struct rv_allocator *a, void *handle);
 /* Inactive (disconnected): gets nothing; its filters are dropped. */
 void rv_allocator_activate_framework(struct rv_allocator *a, void *handle, bool active);
@@ -63,15 +64,18 @@ void rv_allocator_add_agent(struct rv_allocator *a, void *handle, const struct r
                             const struct rv_resources *total);
 void rv_allocator_update_agent(struct rv_allocator *a, void *handle,
                                const struct rv_agent_info *info, const struct rv_resources *total);
+/* What was in use on it is off the books; a later release for it does nothing. */
 void rv_allocator_remove_agent(struct rv_allocator *a, void *handle);
 void rv_allocator_activate_agent(struct rv_allocator *a, void *handle, bool active);
 
 /* --- what is in use: resources carry their allocation role --- */
-/* Booked to the framework on the agent: an offer made, or a task that was recovered. */
+/* Booked to the framework on the agent: an offer made, or a task that was recovered. A framework
+ * that was not added (yet) is fine: it is counted on the role. */
 void rv_allocator_use(struct rv_allocator *a, void *agent, void *framework,
                       const struct rv_resources *r);
 /* Given back. refuse_until_ms > now: the framework does not want this much of this agent for this
- * role until then (a filter; ACCEPT's rest, DECLINE). 0: no filter. */
+ * role until then (a filter; ACCEPT's rest, DECLINE). 0: no filter. What is not booked is ignored.
+ */
 void rv_allocator_release(struct rv_allocator *a, void *agent, void *framework,
                           const struct rv_resources *r, int64_t now_ms, int64_t refuse_until_ms);
 
@@ -85,7 +89,8 @@ void rv_allocator_mark_all(struct rv_allocator *a);
 void rv_allocator_mark_agent(struct rv_allocator *a, void *agent);
 
 /* Called for each allocation: resources (with allocation role) of one agent for one framework and
- * role. The allocator has already booked them as in rv_allocator_use. */
+ * role. The allocator has already booked them as in rv_allocator_use. It must not call the
+ * allocator, and the resources are valid for the call. */
 typedef void (*rv_allocation_cb)(void *ctx, void *framework, const char *role, void *agent,
                                  const struct rv_resources *resources);
 
@@ -103,7 +108,8 @@ int64_t rv_allocator_role_share_ppm(const struct rv_allocator *a, const char *ro
 int64_t rv_allocator_framework_share_ppm(const struct rv_allocator *a, void *handle,
                                          const char *role);
 size_t rv_allocator_filters(const struct rv_allocator *a);
-/* What the books say is in use on the agent, for auditors. */
+/* What the books say is in use on the agent, for auditors; valid until the next call. NULL: there
+ * is no such agent. */
 const struct rv_resources *rv_allocator_agent_used(const struct rv_allocator *a, void *agent);
 /* All that must always hold in here (INV-26 for its part); NULL, or the first breach in words,
  * valid until the next call. */

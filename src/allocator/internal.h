@@ -82,6 +82,7 @@ struct role {
     struct usage own;          /* by frameworks directly in the role, also those removed since */
     struct rv_ranking clients; /* frameworks that want offers */
     uint64_t visited;          /* the last visit that asked its frameworks */
+    uint64_t walked;           /* the last visit that went through it and all below */
 };
 
 /* A set of minimal amounts: all must be reached. */

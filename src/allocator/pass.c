@@ -37,22 +37,27 @@ static bool is_within(const struct role *role, const struct role *above) {
     return role != NULL;
 }
 
-/* Where to go on with what is left. */
+/* Where to go on with what is left: anywhere if some is not reserved; else below a role that some
+ * is reserved to, the topmost such, and that was not walked yet. So reserved resources that nobody
+ * takes cost a look at their own roles, not at all. */
 static void survey(struct visit *v) {
-    struct role *only = NULL;
-    bool all = false;
+    const struct agent *agent = v->agent;
+    bool unreserved = false;
+    struct role *start = NULL;
 
     v->flags = 0;
-    for (uint32_t i = 0; i < v->agent->n_slots; i++) {
-        const struct slot *s = &v->agent->slots[i];
+    for (uint32_t i = 0; i < agent->n_slots; i++) {
+        const struct slot *s = &agent->slots[i];
+        struct role *reserved = s->cell->reserved;
 
         if (is_taken(v, s))
             continue;
         v->flags |= s->cell->flags;
-        all |= !s->cell->reserved || (only && only != s->cell->reserved);
-        only = s->cell->reserved;
+        unreserved |= !reserved;
+        if (reserved && reserved->walked != v->number && (!start || is_within(start, reserved)))
+            start = reserved;
     }
-    v->start = all ? v->a->root : only;
+    v->start = unreserved ? v->a->root : start;
 }
 
 /* --- eligibility --- */
@@ -247,8 +252,8 @@ static void ask_role(struct visit *v, struct role *role) {
     }
 }
 
-/* Asks all from v->start down, until something is left for fewer roles only: true then. */
-static bool walk(struct visit *v) {
+/* Asks all from v->start down, until what is left asks for another start. */
+static void walk(struct visit *v) {
     struct rv_allocator *a = v->a;
     struct role *start = v->start;
 
@@ -271,15 +276,23 @@ static bool walk(struct visit *v) {
             rv_vec_push(&a->frames, ((struct frame){role, role->order.first}));
         }
     }
-    return v->start && v->start != start;
 }
 
 static void visit(struct rv_allocator *a, struct agent *agent, rv_allocation_cb cb, void *ctx) {
     struct visit v = {.a = a, .agent = agent, .number = ++a->visit, .cb = cb, .ctx = ctx};
 
     survey(&v);
-    while (v.start && walk(&v))
-        ;
+    while (v.start) {
+        struct role *start = v.start;
+
+        walk(&v);
+        if (v.start != start)
+            continue;
+        if (start == a->root)
+            break; /* everybody was asked */
+        start->walked = v.number;
+        survey(&v);
+    }
     rv_agents_place(a, agent);
 }
 

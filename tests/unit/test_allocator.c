@@ -423,8 +423,8 @@ static void test_reservations(void **state) {
     /* "a" was there before a/x, so its framework is asked first: what is not reserved, and a's. */
     assert_int_equal(pass(w), 3);
     expect(w, 0, 2, "a", 0, "cpus:1;cpus(a):2");
-    expect(w, 1, 0, "a/x", 0, "mem(a/x):16");
-    expect(w, 2, 1, "b", 0, "cpus(b):4");
+    expect(w, 1, 1, "b", 0, "cpus(b):4");
+    expect(w, 2, 0, "a/x", 0, "mem(a/x):16");
     give_all_back(w);
     rv_allocator_suppress(w->a, &w->f[2], NULL, 0);
     rv_allocator_suppress(w->a, &w->f[1], NULL, 0);

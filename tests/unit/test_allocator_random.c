@@ -164,7 +164,8 @@ static void naive_release(struct world *w, struct naive *m, size_t i) {
 
 static void naive_agent(struct world *w, struct naive *m, int g) {
     static const char *const totals[] = {"cpus:4;mem:100", "cpus:8;mem:64;ports:[1-9]",
-                                         "cpus:2;cpus(a):2;mem(b):50", "cpus(a/x):3;disk:7"};
+                                         "cpus:2;cpus(a):2;mem(b):50", "cpus(a/x):3;disk:7",
+                                         "cpus(a):1;cpus(a/x):2;cpus(b):3;mem(a/x):9;mem(a):9"};
     size_t n = 0;
 
     if (m->agent[g] && rv_prng_below(&m->p, 3)) {
