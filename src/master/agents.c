@@ -154,10 +154,52 @@ static void dispatch(struct rv_master *m, struct rv_master_agent *a,
     }
 }
 
+/* What the call lacks or has wrong; NULL: nothing. */
+static const char *problem_of(const struct rv_agent_call *call) {
+    const struct rv_task_status *status;
+
+    switch (call->type) {
+    case RV_AGENT_CALL_STATUS_UPDATE:
+        status = call->update.status;
+        if (!call->update.framework_id.v || !status || !status->task_id.v)
+            return "the update lacks its framework, task or status";
+        if (!rv_master_is_state(status->state) || !rv_master_is_state(call->update.latest_state))
+            return "the update's state is not known";
+        return NULL;
+    case RV_AGENT_CALL_EXECUTOR_EXITED:
+        return call->exited.framework_id.v && call->exited.executor_id.v
+                   ? NULL
+                   : "the executor or its framework is missing";
+    case RV_AGENT_CALL_FRAMEWORK_MESSAGE:
+        return call->message.framework_id.v && call->message.executor_id.v
+                   ? NULL
+                   : "the executor or its framework is missing";
+    case RV_AGENT_CALL_UPDATE_AGENT:
+        return call->total ? NULL : "the total resources are missing";
+    case RV_AGENT_CALL_OPERATION_STATUS:
+        return call->operation.status && call->operation.status->operation_id.v
+                   ? NULL
+                   : "the operation or its status is missing";
+    case RV_AGENT_CALL_PONG:
+    case RV_AGENT_CALL_UNREGISTER:
+    case RV_AGENT_CALL_REGISTER:
+    case RV_AGENT_CALL_REREGISTER:
+        return NULL;
+    case RV_AGENT_CALL_MAX:
+        break;
+    }
+    return "there is no such call";
+}
+
 void rv_master_agent_call(struct rv_master *m, const struct rv_master_event *e) {
     const struct rv_agent_call *call = e->agent;
+    const char *problem = problem_of(call);
     struct rv_master_agent *a;
 
+    if (problem) {
+        rv_master_reply_text(m, e->request, 400, problem);
+        return;
+    }
     if (call->type == RV_AGENT_CALL_REGISTER) {
         rv_master_register(m, e);
         return;
@@ -173,8 +215,6 @@ void rv_master_agent_call(struct rv_master *m, const struct rv_master_event *e) 
         RV_MASTER_REPLY(m, e->request, 403, "the agent is not registered: register again");
     else if (e->stream_id && !rv_streq(e->stream_id, a->stream_id))
         RV_MASTER_REPLY(m, e->request, 403, "the agent has registered anew on another stream");
-    else if (call->type == RV_AGENT_CALL_UPDATE_AGENT && !call->total)
-        RV_MASTER_REPLY(m, e->request, 400, "the total resources are missing");
     else {
         rv_master_reply_text(m, e->request, 202, NULL);
         dispatch(m, a, call);

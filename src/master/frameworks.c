@@ -209,6 +209,8 @@ static bool subscribe_well_formed(struct rv_master *m, const struct rv_master_ev
                         "'framework_id' and 'subscribe.framework_info.id' differ");
     else if (info->id.v && (problem = rv_id_problem(info->id.v)))
         RV_MASTER_REPLY(m, e->request, 400, "'framework_id' is not valid: %s", problem);
+    else if (rv_master_id_ahead(m, info->id.v, "-", m->next_framework))
+        RV_MASTER_REPLY(m, e->request, 400, "'framework_id' was not given to anybody yet");
     else if (e->principal && info->principal && !rv_streq(e->principal, info->principal))
         RV_MASTER_REPLY(m, e->request, 400,
                         "'FrameworkInfo.principal' is not the principal that was authenticated");

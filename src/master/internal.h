@@ -109,6 +109,10 @@ void rv_master_pending_free(struct rv_master_pending *p);
 void rv_master_stream_put(struct rv_master *m, uint64_t stream, enum rv_master_stream_kind kind,
                           void *owner);
 void rv_master_stream_drop(struct rv_master *m, uint64_t stream);
+/* Whether this is an id that this master has yet to give ("<its id><infix><number>"): nobody can
+ * come with it, and who did would meet the one it is given to. */
+bool rv_master_id_ahead(const struct rv_master *m, const char *id, const char *infix,
+                        uint64_t next);
 /* A stream that waits for the registry: known, so that its end is noticed. */
 void rv_master_stream_pend(struct rv_master *m, struct rv_master_pending *p);
 static inline struct rv_str rv_master_key(const uint64_t *number) {
@@ -238,6 +242,10 @@ void rv_master_kill(struct rv_master *m, struct rv_master_framework *f,
                     const struct rv_scheduler_call *call);
 void rv_master_kill_send(struct rv_master *m, struct rv_master_task *t);
 void rv_master_task_added(struct rv_master *m, struct rv_master_task *t);
+/* A number from the wire that is one of the states. */
+static inline bool rv_master_is_state(enum rv_task_state s) {
+    return (unsigned)s < RV_TASK_STATE_MAX;
+}
 /* What a framework without PARTITION_AWARE is told instead: INV-38, INV-40. */
 enum rv_task_state rv_master_visible_state(const struct rv_master_framework *f,
                                            enum rv_task_state state);

@@ -73,6 +73,18 @@ static void registry_done(struct rv_master *m, uint64_t seq, bool ok) {
     rv_master_bury(m, pending_bury, p);
 }
 
+bool rv_master_id_ahead(const struct rv_master *m, const char *id, const char *infix,
+                        uint64_t next) {
+    uint64_t n;
+
+    if (!id || !rv_starts_with(id, m->config.id))
+        return false;
+    id += strlen(m->config.id);
+    if (!rv_starts_with(id, infix))
+        return false;
+    return rv_parse_u64(id + strlen(infix), UINT64_MAX, &n) == 0 && n >= next;
+}
+
 /* --- streams --- */
 
 void rv_master_stream_put(struct rv_master *m, uint64_t stream, enum rv_master_stream_kind kind,

@@ -101,6 +101,44 @@ static bool framework_told(const struct rv_master *m, const struct rv_agent_call
     return false;
 }
 
+/* Roles of frameworks and allocations go into the allocator: they must be roles. */
+static const char *roles_problem(struct rv_master *m, const struct rv_resources *r) {
+    struct rv_error err;
+
+    if (rv_resources_validate(r, &err) < 0)
+        return rv_master_keep(m, err.message);
+    for (size_t i = 0; i < r->n; i++)
+        if (r->v[i].kind->allocation_role && rv_role_problem(r->v[i].kind->allocation_role))
+            return "its resources are allocated to something that is no role";
+    return NULL;
+}
+
+static const char *framework_problem(const struct rv_framework_info *f) {
+    if (!f->id.v || rv_id_problem(f->id.v))
+        return "a framework has no valid id";
+    for (size_t i = 0; i < f->n_roles; i++) {
+        if (rv_role_problem(f->roles[i]))
+            return "a framework has a role that is not valid";
+        for (size_t j = 0; j < i; j++)
+            if (rv_streq(f->roles[i], f->roles[j]))
+                return "a framework has a role twice";
+    }
+    return NULL;
+}
+
+static const char *frameworks_problem(const struct rv_master *m, const struct rv_agent_call *call) {
+    size_t n = rv_map_count(&m->frameworks);
+    const char *problem = NULL;
+
+    for (size_t i = 0; i < call->registration.n_frameworks && !problem; i++) {
+        problem = framework_problem(&call->registration.frameworks[i]);
+        if (!problem && !rv_map_gets(&m->frameworks, call->registration.frameworks[i].id.v) &&
+            ++n > m->config.max_frameworks)
+            problem = "it brings more frameworks than this master takes";
+    }
+    return problem;
+}
+
 /* Takes r, in whatever role, off what is left. */
 static bool take(struct rv_resources *left, const struct rv_resources *r) {
     struct rv_resources plain = {0};
@@ -117,15 +155,19 @@ static bool take(struct rv_resources *left, const struct rv_resources *r) {
 
 static const char *task_problem(struct rv_master *m, const struct rv_agent_call *call,
                                 const struct rv_task_view *v, struct rv_resources *left) {
-    struct rv_error err;
+    const char *problem;
 
     if (!v->info || !v->info->id.v || !v->framework_id.v)
         return "a task has no id, framework or info";
+    if (!rv_master_is_state(v->state) || !rv_master_is_state(v->update_state))
+        return "a task is in a state that is not known";
+    if (!v->command && !v->executor_id.v)
+        return "a task has no executor";
     if (!framework_told(m, call, v->framework_id))
         return RV_MASTER_TEXT(m, "task %s is of framework %s, which is not told of", v->info->id.v,
                               v->framework_id.v);
-    if (rv_resources_validate(&v->info->resources, &err) < 0)
-        return RV_MASTER_TEXT(m, "task %s: %s", v->info->id.v, err.message);
+    if ((problem = roles_problem(m, &v->info->resources)))
+        return RV_MASTER_TEXT(m, "task %s: %s", v->info->id.v, problem);
     if (uses(v->state) && !take(left, &v->info->resources))
         return "its tasks and executors use more than the agent has";
     return NULL;
@@ -133,15 +175,15 @@ static const char *task_problem(struct rv_master *m, const struct rv_agent_call 
 
 static const char *executor_problem(struct rv_master *m, const struct rv_agent_call *call,
                                     const struct rv_executor_view *v, struct rv_resources *left) {
-    struct rv_error err;
+    const char *problem;
 
     if (!v->info || !v->info->id.v || !v->framework_id.v)
         return "an executor has no id, framework or info";
     if (!framework_told(m, call, v->framework_id))
         return RV_MASTER_TEXT(m, "executor %s is of framework %s, which is not told of",
                               v->info->id.v, v->framework_id.v);
-    if (rv_resources_validate(&v->info->resources, &err) < 0)
-        return RV_MASTER_TEXT(m, "executor %s: %s", v->info->id.v, err.message);
+    if ((problem = roles_problem(m, &v->info->resources)))
+        return RV_MASTER_TEXT(m, "executor %s: %s", v->info->id.v, problem);
     return take(left, &v->info->resources) ? NULL
                                            : "its tasks and executors use more than the agent has";
 }
@@ -162,6 +204,7 @@ static const char *tasks_problem(struct rv_master *m, const struct rv_agent_call
 /* NULL: fine. */
 static const char *call_problem(struct rv_master *m, const struct rv_agent_call *call) {
     const struct rv_agent_info *info = call->registration.info;
+    const char *problem;
     struct rv_error err;
 
     if (!info || !info->hostname)
@@ -171,12 +214,10 @@ static const char *call_problem(struct rv_master *m, const struct rv_agent_call 
     for (size_t i = 0; i < info->resources.n; i++)
         if (info->resources.v[i].kind->allocation_role)
             return "the agent's resources are allocated to a role";
-    for (size_t i = 0; i < call->registration.n_frameworks; i++)
-        if (!call->registration.frameworks[i].id.v)
-            return "a framework has no id";
     if (call->type == RV_AGENT_CALL_REGISTER)
         return NULL;
-    return tasks_problem(m, call);
+    problem = frameworks_problem(m, call);
+    return problem ? problem : tasks_problem(m, call);
 }
 
 static bool full(const struct rv_master *m) {
@@ -695,6 +736,8 @@ void rv_master_reregister(struct rv_master *m, const struct rv_master_event *e) 
     m->counters.messages_reregister_agent++;
     if (!problem)
         problem = id ? rv_id_problem(id) : "'agent_id' is missing";
+    if (!problem && rv_master_id_ahead(m, id, "-S", m->next_agent))
+        problem = "'agent_id' was not given to anybody yet";
     if (problem) {
         rv_master_reply_text(m, e->request, 400, problem);
     } else if (rv_map_gets(&m->gone, id)) {

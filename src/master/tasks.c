@@ -362,7 +362,7 @@ static void update_task(struct rv_master *m, struct rv_master_task *t,
     if (status->has_uuid)
         memcpy(t->update_uuid, status->uuid, 16);
     rv_master_task_record(m, t, status);
-    if (news)
+    if (news && rv_map_count(&m->subscribers))
         tell_updated(m, t, keep_status(m, status));
 }
 

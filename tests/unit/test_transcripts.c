@@ -74,7 +74,7 @@ static void test_transcripts(void **state) {
     int n;
 
     (void)state;
-    dir = dir ? dir : RV_TRANSCRIPTS_DIR;
+    dir = dir ? dir : RV_TESTS_DIR "/transcripts";
     n = scandir(dir, &names, is_transcript, alphasort);
     assert_true(n > 0);
     for (int i = 0; i < n; i++) {
