@@ -11,7 +11,7 @@
  * nothing: it is not kept. At most FILTERS_MAX a client and agent; then the one that expires first
  * goes, so a client cannot grow the table without end.
  *
- * Cost: O(log n) to add and drop, about 110 bytes each.
+ * Cost: O(log n) to add and drop, about 130 bytes each.
  */
 #include "allocator/internal.h"
 
