@@ -39,6 +39,7 @@
 extern "C" {
 #endif
 
+#define REEVE_VERSION "0.1.0"
 #define REEVE_API __attribute__((visibility("default")))
 
 struct uv_loop_s; /* libuv's uv_loop_t */
@@ -58,7 +59,7 @@ struct reeve_error {
     char message[512];
 };
 
-/* The library's version, "0.1.0". */
+/* REEVE_VERSION of the library that runs. */
 REEVE_API const char *reeve_version(void);
 /* A code as words. Never NULL. */
 REEVE_API const char *reeve_code_text(int code);
