@@ -18,7 +18,7 @@
 /* A batch larger than this waits for the next request: well below any body limit. */
 #define BATCH_BYTES (1u << 20)
 /* Short, so that the answers to pings of many agents do not add up to many connections. */
-#define IDLE_CLOSE_MS 200
+#define IDLE_CLOSE_MS 20
 
 struct rv_agent_link_io {
     const struct rv_agent_link_handler *handler;

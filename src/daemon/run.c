@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -79,9 +80,21 @@ static void on_signal(uv_signal_t *signal, int number) {
         rv_agent_daemon_shutdown(r->agents[i]);
 }
 
+/* A connection is a descriptor: as many as the hard limit allows. */
+static void raise_file_limit(void) {
+    struct rlimit limit;
+
+    if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit))
+            RV_WARN("reeve", "the open-file limit stays as it is");
+    }
+}
+
 static void runner_init(struct runner *r) {
     static const int numbers[] = {SIGTERM, SIGINT};
 
+    raise_file_limit();
     signal(SIGPIPE, SIG_IGN);
     uv_loop_init(&r->loop);
     for (size_t i = 0; i < RV_COUNT(numbers); i++) {
