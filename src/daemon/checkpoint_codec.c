@@ -18,6 +18,8 @@ static Reeve__V1__Checkpoint__Launch *launch_to(const struct rv_launch *l, struc
     m->user = (char *)(uintptr_t)l->user;
     m->has_shutdown_grace_milliseconds = 1;
     m->shutdown_grace_milliseconds = l->shutdown_grace_ms;
+    rv_wire_resources_to(&l->executor->resources, RV_SHAPE_REFINED, true, arena,
+                         &m->executor_resources, &m->n_executor_resources);
     return m;
 }
 
@@ -39,8 +41,11 @@ void rv_checkpoint_encode(const struct rv_checkpoint *c, struct rv_arena *scratc
     m.framework_id = (char *)(uintptr_t)c->framework_id.v;
     m.executor_id = (char *)(uintptr_t)c->executor_id.v;
     m.container_id = (char *)(uintptr_t)c->container_id.v;
-    if (c->task)
+    if (c->task) {
         m.task = rv_wire_task_info_to(c->task, scratch);
+        rv_wire_resources_to(&c->task->resources, RV_SHAPE_REFINED, true, scratch,
+                             &m.task_resources, &m.n_task_resources);
+    }
     if (c->status)
         m.status = rv_wire_task_status_to(c->status, scratch);
     m.task_id = (char *)(uintptr_t)c->task_id.v;
@@ -51,9 +56,20 @@ void rv_checkpoint_encode(const struct rv_checkpoint *c, struct rv_arena *scratc
     rv_wire_encode(&m.base, RV_ENC_PROTOBUF, out);
 }
 
+/* Takes the place of the resources as they were sent. */
+static int allocated_from(Reeve__V1__Resource *const *v, size_t n, const char *path,
+                          struct rv_resources *out, struct rv_error *err) {
+    struct rv_resources allocated = {0};
+    int r = rv_wire_resources_from(v, n, path, &allocated, err);
+
+    if (!r)
+        rv_resources_move(out, &allocated);
+    return r;
+}
+
 /* The launch's framework is looked up by the core: records say which by framework_id. */
-static void launch_from(const Reeve__V1__Checkpoint__Launch *m, struct rv_arena *arena,
-                        struct rv_checkpoint *out) {
+static int launch_from(const Reeve__V1__Checkpoint__Launch *m, struct rv_arena *arena,
+                       struct rv_checkpoint *out, struct rv_error *err) {
     struct rv_executor_info *executor = RV_ARENA_NEW(arena, struct rv_executor_info);
     struct rv_launch *l = RV_ARENA_NEW(arena, struct rv_launch);
 
@@ -66,6 +82,8 @@ static void launch_from(const Reeve__V1__Checkpoint__Launch *m, struct rv_arena 
     l->shutdown_grace_ms = m->has_shutdown_grace_milliseconds ? m->shutdown_grace_milliseconds : -1;
     l->checkpoint = true;
     out->launch = l;
+    return allocated_from(m->executor_resources, m->n_executor_resources, "executor_resources",
+                          &executor->resources, err);
 }
 
 int rv_checkpoint_decode(struct rv_str bytes, struct rv_arena *arena, struct rv_checkpoint *out,
@@ -101,11 +119,13 @@ int rv_checkpoint_decode(struct rv_str bytes, struct rv_arena *arena, struct rv_
         c.framework = info;
     }
     if (!r && m->launch)
-        launch_from(m->launch, arena, &c);
+        r = launch_from(m->launch, arena, &c, err);
     if (!r && m->task) {
         struct rv_task_info *info = RV_ARENA_NEW(arena, struct rv_task_info);
         rv_wire_task_info_from(m->task, false, false, arena, info);
         c.task = info;
+        r = allocated_from(m->task_resources, m->n_task_resources, "task_resources",
+                           &info->resources, err);
     }
     if (!r && m->status) {
         struct rv_task_status *status = RV_ARENA_NEW(arena, struct rv_task_status);
