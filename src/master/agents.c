@@ -19,6 +19,7 @@ void rv_master_agent_free(void *record) {
     rv_resources_free(&a->total);
     rv_resources_free(&a->used);
     rv_resources_free(&a->offered);
+    rv_map_free(&a->executor_index);
     free((char *)(uintptr_t)a->id.v);
     free(a->boot_id);
     free(a);

@@ -8,16 +8,35 @@
 
 #include "master/internal.h"
 
+/* Ids of both are at most this long: rv_id_problem. */
+#define ID_MAX 255
+
+struct executor_key {
+    char text[2 * ID_MAX + 1];
+    size_t n;
+};
+
+/* False: one of the ids is longer than any that is known. */
+static bool make_key(struct executor_key *key, const char *framework_id, const char *id) {
+    size_t n = strlen(framework_id), m = id ? strlen(id) : 0;
+
+    if (n > ID_MAX || m == 0 || m > ID_MAX)
+        return false;
+    memcpy(key->text, framework_id, n);
+    key->text[n] = '/';
+    memcpy(key->text + n + 1, id, m);
+    key->n = n + 1 + m;
+    return true;
+}
+
 struct rv_master_executor *rv_master_executor_find(const struct rv_master_agent *a,
                                                    const struct rv_master_framework *f,
                                                    const char *id) {
-    RV_LIST_EACH (&a->executors, node, tmp) {
-        struct rv_master_executor *x = RV_LIST_ENTRY(node, struct rv_master_executor, on_agent);
+    struct executor_key key;
 
-        if (x->framework == f && rv_streq(x->info.id.v, id))
-            return x;
-    }
-    return NULL;
+    if (!make_key(&key, f->id.v, id))
+        return NULL;
+    return rv_map_get(&a->executor_index, rv_strn(key.text, key.n));
 }
 
 void rv_master_add_scalars(struct rv_resources *to, const struct rv_resources *r) {
@@ -55,8 +74,13 @@ struct rv_master_executor *rv_master_executor_add(struct rv_master *m,
                                                   const struct rv_executor_info *info,
                                                   const struct rv_resources *resources) {
     struct rv_master_executor *x = rv_calloc(1, sizeof *x);
+    struct executor_key key;
+    void *old;
 
     (void)m;
+    RV_ASSERT(make_key(&key, f->id.v, info->id.v));
+    old = rv_map_put(&a->executor_index, rv_strn(key.text, key.n), x);
+    RV_ASSERT(!old);
     rv_executor_info_copy(&x->info, info);
     if (!x->info.framework_id.v)
         x->info.framework_id.v = rv_strdup(f->id.v);
@@ -77,6 +101,10 @@ void rv_master_executor_free(void *record) {
 }
 
 void rv_master_executor_remove(struct rv_master *m, struct rv_master_executor *x) {
+    struct executor_key key;
+
+    if (make_key(&key, x->framework->id.v, x->info.id.v))
+        rv_map_remove(&x->agent->executor_index, rv_strn(key.text, key.n));
     rv_master_unbook(m, x->framework, x->agent, &x->info.resources);
     rv_list_remove(&x->on_framework);
     rv_list_remove(&x->on_agent);

@@ -114,6 +114,12 @@ static const char *info_problem(struct rv_master *m, const struct rv_framework_i
     if (info->role_fields_wrong)
         return "'FrameworkInfo.roles' needs the MULTI_ROLE capability, and 'FrameworkInfo.role' "
                "must not be set with it";
+    if (info->n_roles > RV_MASTER_MAX_ROLES)
+        return RV_MASTER_TEXT(m, "more than %d roles", RV_MASTER_MAX_ROLES);
+    if (n_suppressed > RV_MASTER_MAX_ROLES)
+        return RV_MASTER_TEXT(m, "more than %d suppressed roles", RV_MASTER_MAX_ROLES);
+    if ((constraints && constraints->n > info->n_roles) || info->n_min_allocatable > info->n_roles)
+        return "offer constraints or filters for more roles than the framework has";
     for (size_t i = 0; i < info->n_roles; i++) {
         const char *role = info->roles[i], *problem = rv_role_problem(role);
 
@@ -539,6 +545,11 @@ void rv_master_remove_framework_done(struct rv_master *m, struct rv_master_pendi
 
 static bool own_roles(struct rv_master *m, const struct rv_master_framework *f,
                       const struct rv_scheduler_call *call) {
+    if (call->roles.n_roles > RV_MASTER_MAX_ROLES) {
+        m->counters.dropped_messages++;
+        RV_MASTER_WARN(m, "framework %s: SUPPRESS or REVIVE of too many roles", f->id.v);
+        return false;
+    }
     for (size_t i = 0; i < call->roles.n_roles; i++)
         if (!in_strings(f->info.roles, f->info.n_roles, call->roles.roles[i])) {
             m->counters.dropped_messages++;

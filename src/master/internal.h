@@ -13,6 +13,9 @@
 #include "base/log.h"
 #include "master/records.h"
 
+/* Roles of one framework: what is compared pairwise stays small. */
+#define RV_MASTER_MAX_ROLES 1000
+
 /* Which timer of its owner a timer is. */
 enum rv_master_timer {
     RV_TIMER_ALLOCATION,

@@ -187,6 +187,7 @@ static const char *group_problem(struct rv_master *m, const struct rv_master_acc
                                  const struct rv_operation *op, struct need *needs,
                                  struct need *executor) {
     struct rv_resources sum = {0};
+    struct rv_map ids = {0};
     const char *problem;
 
     if (op->problem)
@@ -202,9 +203,8 @@ static const char *group_problem(struct rv_master *m, const struct rv_master_acc
         problem = info->executor ? "has an executor of its own" : NULL;
         if (!problem)
             problem = task_problem(m, a, info, &needs[i]);
-        for (size_t j = 0; j < i && !problem; j++)
-            if (rv_task_id_eq(op->tasks[j].id, info->id))
-                problem = "is twice in it";
+        if (!problem && rv_map_put(&ids, rv_str(info->id.v), &needs[i]))
+            problem = "is twice in it";
         rv_resources_add(&sum, &needs[i].task);
         if (problem)
             problem =
@@ -213,6 +213,7 @@ static const char *group_problem(struct rv_master *m, const struct rv_master_acc
     if (!problem && (problem = amount_problem(m, a, &sum)))
         problem = RV_MASTER_TEXT(m, "Task group %s", problem);
     rv_resources_free(&sum);
+    rv_map_free(&ids);
     return problem;
 }
 

@@ -117,8 +117,8 @@ void rv_master_weights_done(struct rv_master *m, struct rv_master_pending *p, bo
         return;
     }
     for (size_t i = 0; i < p->n_weights; i++) {
-        if (rv_master_role_weight(m, p->weights[i].role) != p->weights[i].weight)
-            matters |= has_frameworks(m, p->weights[i].role);
+        if (!matters && rv_master_role_weight(m, p->weights[i].role) != p->weights[i].weight)
+            matters = has_frameworks(m, p->weights[i].role);
         rv_master_weight_put(m, p->weights[i].role, p->weights[i].weight);
     }
     rv_master_reply_text(m, p->request, 200, NULL);

@@ -116,6 +116,8 @@ static const char *roles_problem(struct rv_master *m, const struct rv_resources 
 static const char *framework_problem(const struct rv_framework_info *f) {
     if (!f->id.v || rv_id_problem(f->id.v))
         return "a framework has no valid id";
+    if (f->n_roles > RV_MASTER_MAX_ROLES)
+        return "a framework has too many roles";
     for (size_t i = 0; i < f->n_roles; i++) {
         if (rv_role_problem(f->roles[i]))
             return "a framework has a role that is not valid";
@@ -177,8 +179,8 @@ static const char *executor_problem(struct rv_master *m, const struct rv_agent_c
                                     const struct rv_executor_view *v, struct rv_resources *left) {
     const char *problem;
 
-    if (!v->info || !v->info->id.v || !v->framework_id.v)
-        return "an executor has no id, framework or info";
+    if (!v->info || !v->framework_id.v || rv_id_problem(v->info->id.v))
+        return "an executor has no valid id, framework or info";
     if (!framework_told(m, call, v->framework_id))
         return RV_MASTER_TEXT(m, "executor %s is of framework %s, which is not told of",
                               v->info->id.v, v->framework_id.v);
