@@ -110,7 +110,7 @@ static double cycle(struct bench *b, int64_t now, size_t offers) {
 }
 
 static double bench_full(size_t n_agents, size_t n_frameworks) {
-    size_t cycles = n_agents >= 20000 ? 9 : 15;
+    size_t cycles = n_agents > 20000 ? 9 : 31;
     double times[CYCLES_MAX];
     struct bench b;
 

@@ -211,6 +211,11 @@ static void set_total(struct rv_allocator *a, struct agent *agent,
 
 static void set_info(struct rv_allocator *a, struct agent *agent,
                      const struct rv_agent_info *info) {
+    if (rv_attributes_eq(&agent->attributes, &info->attributes) &&
+        rv_streq(agent->hostname, info->hostname) && rv_streq(agent->region, info->region) &&
+        rv_streq(agent->zone, info->zone))
+        return;
+    rv_frameworks_forget_agent(a, agent);
     rv_attributes_free(&agent->attributes);
     rv_attributes_copy(&agent->attributes, &info->attributes);
     free(agent->hostname);
@@ -289,6 +294,7 @@ void rv_allocator_remove_agent(struct rv_allocator *a, void *handle) {
     rv_agents_place(a, agent);
     count_total(a, agent, -1);
     rv_map_remove(&a->by_agent, rv_handle_key(&handle));
+    rv_frameworks_forget_agent(a, agent); /* its index goes to another */
     a->agents.v[agent->index] = NULL;
     rv_vec_push(&a->holes, agent->index);
     rv_agents_free_one(agent);

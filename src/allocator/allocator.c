@@ -27,6 +27,7 @@ struct rv_allocator *rv_allocator_new(const struct rv_allocator_config *config) 
     a->region = rv_strdup(config->region);
     rv_prng_seed(&a->prng, config->seed);
     a->kinds.sweep_at = 256;
+    rv_list_init(&a->fitted);
     a->n_exclude = config->n_fair_exclude;
     a->exclude = rv_calloc(RV_MAX(a->n_exclude, (size_t)1), sizeof *a->exclude);
     for (size_t i = 0; i < a->n_exclude; i++)

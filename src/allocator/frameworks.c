@@ -44,6 +44,52 @@ static void drop_minima(struct rv_allocator *a, struct client *c) {
     }
 }
 
+/* --- offer constraints --- */
+
+enum fit { FIT_YES = 1, FIT_NO = 2, FIT_MASK = 3 };
+
+static void forget_fits(struct client *c) {
+    rv_list_remove(&c->fitted);
+    free(c->fits);
+    c->fits = NULL;
+    c->n_fits = 0;
+}
+
+bool rv_frameworks_fits(struct rv_allocator *a, struct client *c, const struct agent *agent) {
+    size_t at = agent->index / 4, n = a->agents.n / 4 + 1;
+    unsigned shift = agent->index % 4 * 2, fit;
+
+    if (!c->framework->constraints)
+        return true;
+    if (at >= c->n_fits) {
+        c->fits = rv_realloc(c->fits, n);
+        memset(c->fits + c->n_fits, 0, n - c->n_fits);
+        c->n_fits = n;
+        if (!rv_list_linked(&c->fitted))
+            rv_list_append(&a->fitted, &c->fitted);
+    }
+    fit = c->fits[at] >> shift & FIT_MASK;
+    if (!fit) {
+        fit =
+            rv_offer_constraints_match(c->framework->constraints, c->role->name, &agent->attributes,
+                                       agent->hostname, agent->region, agent->zone)
+                ? FIT_YES
+                : FIT_NO;
+        c->fits[at] = (uint8_t)(c->fits[at] | fit << shift);
+    }
+    return fit == FIT_YES;
+}
+
+/* What it says about itself changed, or its index is another's now. */
+void rv_frameworks_forget_agent(struct rv_allocator *a, const struct agent *agent) {
+    RV_LIST_EACH (&a->fitted, node, tmp) {
+        struct client *c = RV_LIST_ENTRY(node, struct client, fitted);
+
+        if (agent->index / 4 < c->n_fits)
+            c->fits[agent->index / 4] &= (uint8_t) ~(FIT_MASK << agent->index % 4 * 2);
+    }
+}
+
 /* --- clients --- */
 
 struct framework *rv_frameworks_find(const struct rv_allocator *a, const void *handle) {
@@ -89,6 +135,7 @@ static void free_client(struct rv_allocator *a, struct client *c) {
     }
     rv_filters_drop_client(a, c);
     drop_minima(a, c);
+    forget_fits(c);
     rv_usage_free(&c->usage);
     rv_roles_unpin(a, c->role);
     free(c);
@@ -110,6 +157,8 @@ static void set_constraints(struct framework *f, struct rv_offer_constraints *co
 
     f->constraints = constraints ? rv_offer_constraints_ref(constraints) : NULL;
     rv_offer_constraints_unref(old);
+    for (size_t i = 0; i < f->clients.n; i++)
+        forget_fits(f->clients.v[i]);
 }
 
 static bool has_role(const struct rv_framework_info *info, const char *role) {

@@ -110,6 +110,11 @@ struct client {
     uint32_t n_uses;        /* agents where it uses something */
     struct filter *filters; /* list by next, prev */
     struct minima *minima;  /* NULL: the global ones */
+    /* Whether agents satisfy the constraints, found once: two bits an agent by index; 0: not yet
+     * known, else enum fit. Matching is dear, and unlike a filter a mismatch does not go away. */
+    uint8_t *fits;
+    size_t n_fits;         /* bytes */
+    struct rv_list fitted; /* in allocator->fitted while fits is not NULL */
 };
 
 struct framework {
@@ -241,6 +246,7 @@ struct rv_allocator {
     struct rv_map frameworks, by_agent; /* handle -> */
     RV_VEC(struct agent *) agents;      /* by index, with holes */
     RV_VEC(uint32_t) holes;
+    struct rv_list fitted; /* clients with constraints that were matched */
     /* Active agents with something free, the marked ones first; and where each agent stands. */
     uint32_t *available, *position;
     size_t n_available, n_marked;
@@ -317,6 +323,9 @@ void rv_booking_orphan(struct rv_allocator *a, struct client *c);
 struct framework *rv_frameworks_find(const struct rv_allocator *a, const void *handle);
 struct client *rv_frameworks_client(struct rv_allocator *a, struct framework *f, struct role *role);
 void rv_frameworks_collect(struct rv_allocator *a, struct client *c); /* frees it if of no use */
+/* Whether the agent satisfies the framework's constraints for the role. */
+bool rv_frameworks_fits(struct rv_allocator *a, struct client *c, const struct agent *agent);
+void rv_frameworks_forget_agent(struct rv_allocator *a, const struct agent *agent);
 void rv_frameworks_free_all(struct rv_allocator *a);
 void rv_minima_free(struct rv_allocator *a, struct minima *m);
 void rv_minima_init(struct rv_allocator *a, struct minima *m, const struct rv_quantities *any,

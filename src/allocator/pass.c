@@ -158,7 +158,7 @@ static bool is_filtered(const struct visit *v, const struct client *client, stru
 }
 
 /* Cheapest first. */
-static bool is_eligible(const struct visit *v, const struct client *client, struct candidate *c) {
+static bool is_eligible(const struct visit *v, struct client *client, struct candidate *c) {
     const struct framework *f = client->framework;
     const struct agent *agent = v->agent;
 
@@ -169,9 +169,7 @@ static bool is_eligible(const struct visit *v, const struct client *client, stru
         return false;
     if (is_filtered(v, client, c))
         return false;
-    return !f->constraints ||
-           rv_offer_constraints_match(f->constraints, client->role->name, &agent->attributes,
-                                      agent->hostname, agent->region, agent->zone);
+    return rv_frameworks_fits(v->a, client, agent);
 }
 
 /* --- allocating --- */

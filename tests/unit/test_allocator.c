@@ -576,7 +576,13 @@ static void test_constraints(void **state) {
     rv_allocator_update_agent(w->a, &w->g[0], &agent, &r);
     assert_int_equal(pass(w), 2);
     give_all_back(w);
+    rv_allocator_remove_agent(w->a, &w->g[0]);
+    add_agent(w, 0, "cpus:1"); /* where another was: what was known of that one is forgotten */
+    assert_int_equal(pass(w), 1);
+    expect(w, 0, 0, "*", 1, "cpus:1");
+    give_all_back(w);
     role.n = 0; /* no group: no agent */
+    rv_allocator_update_framework(w->a, &w->f[0], &info, &constraints);
     assert_int_equal(pass(w), 0);
     rv_allocator_update_framework(w->a, &w->f[0], &info, NULL);
     assert_int_equal(pass(w), 2);
