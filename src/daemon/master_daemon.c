@@ -14,6 +14,7 @@
 #include "base/prng.h"
 #include "daemon/folders.h"
 #include "daemon/registry_codec.h"
+#include "daemon/snapshot.h"
 #include "daemon/version.h"
 #include "wire/channel_codec.h"
 #include "wire/convert.h"
@@ -259,8 +260,8 @@ static void on_stream_closed(void *ctx, uint64_t stream) {
 
 /* --- requests --- */
 
-static uint64_t park(struct rv_master_daemon *d, struct rv_http_request *req,
-                     enum rv_encoding encoding, bool operator_) {
+uint64_t rv_master_daemon_park(struct rv_master_daemon *d, struct rv_http_request *req,
+                               enum rv_encoding encoding, bool operator_) {
     struct rv_master_pending *p = rv_calloc(1, sizeof *p);
     uint64_t number = rv_shell_park(&d->shell, req);
 
@@ -285,7 +286,7 @@ static void scheduler_endpoint(struct rv_master_daemon *d, struct rv_http_reques
     if (!subscribe || rv_shell_accept_encoding(&d->shell, req, &out)) {
         struct rv_master_event event = {
             .kind = RV_MASTER_SCHEDULER_CALL,
-            .request = park(d, req, out, false),
+            .request = rv_master_daemon_park(d, req, out, false),
             .stream = subscribe ? rv_shell_number(&d->shell) : 0,
             .stream_id = rv_http_header(req, "Mesos-Stream-Id"),
             .scheduler = &call,
@@ -353,7 +354,7 @@ static void agent_endpoint(struct rv_master_daemon *d, struct rv_http_request *r
     }
     if (!rv_shell_body_encoding(&d->shell, req, &encoding))
         return;
-    uint64_t request = park(d, req, encoding, false);
+    uint64_t request = rv_master_daemon_park(d, req, encoding, false);
     if (!agent_call(d, encoding, rv_http_body(req), request, &err))
         return;
     free(rv_map_remove(&d->pending, key_of(&request)));
@@ -552,6 +553,7 @@ int rv_master_daemon_start(uv_loop_t *loop, const struct rv_master_flags *flags,
     rv_arena_init(&d->arena);
     rv_arena_init(&d->scratch);
     rv_shell_init(&d->shell, loop, &limits, on_stream_closed, d);
+    d->snapshots = rv_snapshots_new(&d->shell);
     d->timer = (uv_timer_t *)new_handle(sizeof *d->timer, d);
     uv_timer_init(loop, d->timer);
     d->flush = (uv_prepare_t *)new_handle(sizeof *d->flush, d);
@@ -603,6 +605,7 @@ struct rv_master_daemon *rv_master_daemon_stop(struct rv_master_daemon *d) {
     if (d->core)
         RV_INFO(MODULE, "master %s ends", d->id);
     d->stepping = true; /* nothing reaches the core any more */
+    rv_snapshots_free(d->snapshots);
     rv_shell_close(&d->shell);
     if (d->shell.server)
         rv_http_server_stop(d->shell.server);

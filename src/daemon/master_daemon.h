@@ -27,8 +27,9 @@ struct rv_master_daemon {
     struct rv_map pending;   /* 8-byte request number -> struct rv_master_pending */
     RV_VEC(uint64_t)
     registry_done; /* answers of the registry that the core has not seen; bit 63: failed */
-    RV_VEC(uint64_t) closed;       /* streams that were closed within a step */
-    struct rv_master_batch *batch; /* of agent calls, under way */
+    RV_VEC(uint64_t) closed;        /* streams that were closed within a step */
+    struct rv_master_batch *batch;  /* of agent calls, under way */
+    struct rv_snapshots *snapshots; /* large answers being made */
     char *hostname, *ip, id[37];
     uint16_t port;
     int64_t started_ns; /* wall clock */
@@ -46,6 +47,10 @@ struct rv_master_daemon *rv_master_daemon_stop(struct rv_master_daemon *d);
 /* --- used by the endpoints of the operator API and the legacy ones --- */
 /* Runs one event through the core and executes what comes out. */
 void rv_master_daemon_step(struct rv_master_daemon *d, struct rv_master_event *event);
+/* Keeps a request for the core to answer by this number; `operator_`: it is to become an operator's
+ * event stream, with events in `encoding`. */
+uint64_t rv_master_daemon_park(struct rv_master_daemon *d, struct rv_http_request *req,
+                               enum rv_encoding encoding, bool operator_);
 /* POST /api/v1 (master_operator.c). */
 void rv_master_operator_handle(struct rv_master_daemon *d, struct rv_http_request *req);
 /* GET endpoints: /state and the like, /metrics, /files (master_legacy.c). false: no such path. */

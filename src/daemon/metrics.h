@@ -18,8 +18,8 @@ struct rv_metric {
     double value;
     bool counter; /* else a gauge */
     /* For Prometheus, where one of many things is measured: the family it belongs to, and which
-     * one it is. "frameworks/F/tasks/active/task_running" is the family
-     * "framework/tasks/active/task_running" with framework="F". NULL: the name says it all. */
+     * one it is. "master/frameworks/NAME/F/subscribed" is the family "master/framework/subscribed"
+     * with framework="F". NULL: the name says it all. */
     const char *family, *label, *label_value;
 };
 
@@ -34,9 +34,12 @@ void rv_metrics_free(struct rv_metrics *m); /* for _cleanup_ too */
 /* name and help must outlive the list (literals, or of its arena). */
 void rv_metrics_counter(struct rv_metrics *m, const char *name, const char *help, double value);
 void rv_metrics_gauge(struct rv_metrics *m, const char *name, const char *help, double value);
-/* "PLURAL/VALUE/WHAT" with the value percent-encoded, family "LABEL/WHAT". */
-void rv_metrics_of(struct rv_metrics *m, const char *plural, const char *label, const char *value,
-                   const char *what, bool counter, double number);
+/* One of many things: the name is "base/what", the family "family/what" with label="value".
+ * Everything but `label` is copied. */
+void rv_metrics_of(struct rv_metrics *m, const char *base, const char *family, const char *label,
+                   const char *value, const char *what, bool counter, double number);
+/* Percent-encoded, as it may stand in a name; in the arena. */
+const char *rv_metrics_encoded(struct rv_metrics *m, const char *s);
 /* system/cpus_total, system/mem_total_bytes, system/mem_free_bytes, system/load_1min, _5min,
  * _15min. What cannot be found out is left out. */
 void rv_metrics_system(struct rv_metrics *m);

@@ -1,0 +1,361 @@
+/*
+ * POST /api/v1 of the master: one table from the type of a call to what answers it. Reading is
+ * answered here from the records; what changes something goes through the core as an event.
+ */
+#include "daemon/common.h"
+#include "daemon/master_endpoints.h"
+#include "daemon/master_metrics.h"
+#include "daemon/master_views.h"
+#include "reeve/v1/master.pb-c.h"
+#include "wire/convert.h"
+
+/* A call under way. Its tree is in the daemon's arena, as is the answer's. */
+struct call {
+    struct rv_master_daemon *d;
+    struct rv_http_request *req;
+    const Reeve__V1__Master__Call *m;
+    const char *name;
+    enum rv_encoding encoding; /* of the answer */
+    Reeve__V1__Master__Response *response;
+};
+
+struct rv_common rv_master_common(struct rv_master_daemon *d) {
+    return (struct rv_common){
+        .shell = &d->shell,
+        .table = &rv_master_flag_table,
+        .flags = d->flags,
+        .measure = rv_master_measure,
+        .ctx = d,
+    };
+}
+
+/* A part of the answer in the arena: RESPOND(c, GetHealth, get_health) sets
+ * c->response->get_health.
+ */
+#define RESPOND(c, Type, name)                                                                     \
+    ((c)->response->name =                                                                         \
+         RV_WIRE_MAKE(&(c)->d->arena, Master__Response__##Type, master__response__##name))
+
+static void send_response(struct call *c) {
+    rv_shell_reply_message(c->req, c->encoding, &c->response->base);
+}
+
+/* Parts that a call cannot be without. */
+static bool has_part(struct call *c, const void *part, const char *name) {
+    if (part)
+        return true;
+    c->d->shell.bad_requests++;
+    rv_http_reply_text(c->req, 400, "Expecting '%s' to be present.\n", name);
+    return false;
+}
+
+/* --- about the master --- */
+
+static void get_health(struct call *c) {
+    RESPOND(c, GetHealth, get_health)->healthy = true;
+    send_response(c);
+}
+
+static void get_flags(struct call *c) {
+    struct rv_common common = rv_master_common(c->d);
+
+    RESPOND(c, GetFlags, get_flags);
+    rv_common_flags(&common, &c->d->arena, &c->response->get_flags->flags,
+                    &c->response->get_flags->n_flags);
+    send_response(c);
+}
+
+static void get_version(struct call *c) {
+    RESPOND(c, GetVersion, get_version)->version_info = rv_common_version(&c->d->arena);
+    send_response(c);
+}
+
+static void get_metrics(struct call *c) {
+    struct rv_common common = rv_master_common(c->d);
+
+    if (!has_part(c, c->m->get_metrics, "get_metrics"))
+        return;
+    RESPOND(c, GetMetrics, get_metrics);
+    rv_common_metrics(&common, &c->d->arena, &c->response->get_metrics->metrics,
+                      &c->response->get_metrics->n_metrics);
+    send_response(c);
+}
+
+static void get_logging_level(struct call *c) {
+    RESPOND(c, GetLoggingLevel, get_logging_level)->level = rv_common_logging_level();
+    send_response(c);
+}
+
+static void set_logging_level(struct call *c) {
+    struct rv_common common = rv_master_common(c->d);
+    struct rv_error err;
+
+    if (!has_part(c, c->m->set_logging_level, "set_logging_level"))
+        return;
+    if (rv_common_set_logging_level(&common, c->m->set_logging_level->level,
+                                    c->m->set_logging_level->duration->nanoseconds, &err))
+        rv_common_refuse(&c->d->shell, c->req, &err);
+    else
+        rv_http_reply(c->req, 200, NULL, rv_strn(NULL, 0), NULL);
+}
+
+static void list_files(struct call *c) {
+    struct rv_common common = rv_master_common(c->d);
+    struct rv_error err;
+
+    if (!has_part(c, c->m->list_files, "list_files"))
+        return;
+    RESPOND(c, ListFiles, list_files);
+    if (rv_common_list_files(&common, c->m->list_files->path, &c->d->arena,
+                             &c->response->list_files->file_infos,
+                             &c->response->list_files->n_file_infos, &err))
+        rv_common_refuse(&c->d->shell, c->req, &err);
+    else
+        send_response(c);
+}
+
+static void read_file(struct call *c) {
+    struct rv_common common = rv_master_common(c->d);
+    const Reeve__V1__Master__Call__ReadFile *asked = c->m->read_file;
+    struct rv_error err;
+
+    if (!has_part(c, asked, "read_file"))
+        return;
+    RESPOND(c, ReadFile, read_file);
+    if (rv_common_read_file(&common, asked->path, asked->offset, asked->has_length, asked->length,
+                            &c->d->arena, &c->response->read_file->size,
+                            &c->response->read_file->data, &err))
+        rv_common_refuse(&c->d->shell, c->req, &err);
+    else
+        send_response(c);
+}
+
+static void get_master(struct call *c) {
+    c->response->get_master = rv_master_view_master(c->d->core, &c->d->arena);
+    send_response(c);
+}
+
+/* --- the cluster --- */
+
+struct view_asked {
+    const struct rv_master *m;
+    enum rv_master_view view;
+    enum rv_encoding encoding;
+};
+
+static void write_view(const void *what, struct rv_sink *sink) {
+    const struct view_asked *asked = what;
+
+    rv_master_view_write(asked->m, asked->view, asked->encoding, sink);
+}
+
+static void view(struct call *c, enum rv_master_view which) {
+    struct view_asked asked = {.m = c->d->core, .view = which, .encoding = c->encoding};
+
+    rv_snapshots_reply(c->d->snapshots, c->req, rv_master_is_large(c->d->core),
+                       rv_encoding_media_type(c->encoding), write_view, &asked, sizeof asked);
+}
+
+static void get_state(struct call *c) {
+    view(c, RV_VIEW_STATE);
+}
+
+static void get_agents(struct call *c) {
+    view(c, RV_VIEW_AGENTS);
+}
+
+static void get_frameworks(struct call *c) {
+    view(c, RV_VIEW_FRAMEWORKS);
+}
+
+static void get_executors(struct call *c) {
+    view(c, RV_VIEW_EXECUTORS);
+}
+
+static void get_tasks(struct call *c) {
+    view(c, RV_VIEW_TASKS);
+}
+
+static void get_roles(struct call *c) {
+    view(c, RV_VIEW_ROLES);
+}
+
+/* Operations other than launches do not outlive their call yet: there are none to show. */
+static void get_operations(struct call *c) {
+    RESPOND(c, GetOperations, get_operations);
+    send_response(c);
+}
+
+static void get_weights(struct call *c) {
+    c->response->get_weights = rv_master_view_weights(c->d->core, &c->d->arena);
+    send_response(c);
+}
+
+/* Nothing can be set of these yet, so nothing is. */
+
+static void get_quota(struct call *c) {
+    RESPOND(c, GetQuota, get_quota)->status =
+        RV_WIRE_MAKE(&c->d->arena, Quota__QuotaStatus, quota__quota_status);
+    send_response(c);
+}
+
+static void get_maintenance_status(struct call *c) {
+    RESPOND(c, GetMaintenanceStatus, get_maintenance_status)->status =
+        RV_WIRE_MAKE(&c->d->arena, Maintenance__ClusterStatus, maintenance__cluster_status);
+    send_response(c);
+}
+
+static void get_maintenance_schedule(struct call *c) {
+    RESPOND(c, GetMaintenanceSchedule, get_maintenance_schedule)->schedule =
+        RV_WIRE_MAKE(&c->d->arena, Maintenance__Schedule, maintenance__schedule);
+    send_response(c);
+}
+
+/* --- changes --- */
+
+static void step(struct call *c, const struct rv_operator_call *call, bool stream) {
+    struct rv_master_event event = {
+        .kind = RV_MASTER_OPERATOR_CALL,
+        .request = rv_master_daemon_park(c->d, c->req, c->encoding, stream),
+        .stream = stream ? rv_shell_number(&c->d->shell) : 0,
+        .operator_ = call,
+    };
+
+    rv_master_daemon_step(c->d, &event);
+}
+
+static void subscribe(struct call *c) {
+    step(c, &(struct rv_operator_call){.type = RV_OPERATOR_SUBSCRIBE, .name = c->name}, true);
+}
+
+static void teardown(struct call *c) {
+    struct rv_operator_call call = {.type = RV_OPERATOR_TEARDOWN, .name = c->name};
+
+    if (!has_part(c, c->m->teardown, "teardown"))
+        return;
+    call.framework_id.v = c->m->teardown->framework_id->value;
+    step(c, &call, false);
+}
+
+static void update_weights(struct call *c) {
+    const Reeve__V1__Master__Call__UpdateWeights *asked = c->m->update_weights;
+
+    if (!has_part(c, asked, "update_weights"))
+        return;
+    rv_master_update_weights(c->d, c->req, c->encoding, asked->weight_infos, asked->n_weight_infos);
+}
+
+void rv_master_update_weights(struct rv_master_daemon *d, struct rv_http_request *req,
+                              enum rv_encoding encoding, Reeve__V1__WeightInfo *const *v,
+                              size_t n) {
+    struct rv_weight *weights = RV_ARENA_ARRAY(&d->arena, struct rv_weight, n);
+    struct rv_operator_call call = {.type = RV_OPERATOR_UPDATE_WEIGHTS,
+                                    .weights = weights,
+                                    .n_weights = n,
+                                    .name = "UPDATE_WEIGHTS"};
+    struct call c = {.d = d, .req = req, .encoding = encoding};
+
+    for (size_t i = 0; i < n; i++) {
+        if (!v[i]->role) {
+            rv_common_bad_request(&d->shell, req, "weight_infos: every weight needs its role");
+            return;
+        }
+        weights[i] = (struct rv_weight){.role = v[i]->role, .weight = v[i]->weight};
+    }
+    step(&c, &call, false);
+}
+
+/* Of a later version: the core says so, as it does of operations that it does not know. */
+static void unsupported(struct call *c) {
+    step(c, &(struct rv_operator_call){.type = RV_OPERATOR_UNSUPPORTED, .name = c->name}, false);
+}
+
+/* --- the table --- */
+
+/* Type, the response's type (UNKNOWN: none, or written by a view), what answers it */
+#define CALLS(X)                                                                                   \
+    X(GET_HEALTH, GET_HEALTH, get_health)                                                          \
+    X(GET_FLAGS, GET_FLAGS, get_flags)                                                             \
+    X(GET_VERSION, GET_VERSION, get_version)                                                       \
+    X(GET_METRICS, GET_METRICS, get_metrics)                                                       \
+    X(GET_LOGGING_LEVEL, GET_LOGGING_LEVEL, get_logging_level)                                     \
+    X(SET_LOGGING_LEVEL, UNKNOWN, set_logging_level)                                               \
+    X(LIST_FILES, LIST_FILES, list_files)                                                          \
+    X(READ_FILE, READ_FILE, read_file)                                                             \
+    X(GET_STATE, UNKNOWN, get_state)                                                               \
+    X(GET_AGENTS, UNKNOWN, get_agents)                                                             \
+    X(GET_FRAMEWORKS, UNKNOWN, get_frameworks)                                                     \
+    X(GET_EXECUTORS, UNKNOWN, get_executors)                                                       \
+    X(GET_OPERATIONS, GET_OPERATIONS, get_operations)                                              \
+    X(GET_TASKS, UNKNOWN, get_tasks)                                                               \
+    X(GET_ROLES, UNKNOWN, get_roles)                                                               \
+    X(GET_WEIGHTS, GET_WEIGHTS, get_weights)                                                       \
+    X(UPDATE_WEIGHTS, UNKNOWN, update_weights)                                                     \
+    X(GET_MASTER, GET_MASTER, get_master)                                                          \
+    X(SUBSCRIBE, UNKNOWN, subscribe)                                                               \
+    X(RESERVE_RESOURCES, UNKNOWN, unsupported)                                                     \
+    X(UNRESERVE_RESOURCES, UNKNOWN, unsupported)                                                   \
+    X(CREATE_VOLUMES, UNKNOWN, unsupported)                                                        \
+    X(DESTROY_VOLUMES, UNKNOWN, unsupported)                                                       \
+    X(GROW_VOLUME, UNKNOWN, unsupported)                                                           \
+    X(SHRINK_VOLUME, UNKNOWN, unsupported)                                                         \
+    X(GET_MAINTENANCE_STATUS, GET_MAINTENANCE_STATUS, get_maintenance_status)                      \
+    X(GET_MAINTENANCE_SCHEDULE, GET_MAINTENANCE_SCHEDULE, get_maintenance_schedule)                \
+    X(UPDATE_MAINTENANCE_SCHEDULE, UNKNOWN, unsupported)                                           \
+    X(START_MAINTENANCE, UNKNOWN, unsupported)                                                     \
+    X(STOP_MAINTENANCE, UNKNOWN, unsupported)                                                      \
+    X(DRAIN_AGENT, UNKNOWN, unsupported)                                                           \
+    X(DEACTIVATE_AGENT, UNKNOWN, unsupported)                                                      \
+    X(REACTIVATE_AGENT, UNKNOWN, unsupported)                                                      \
+    X(GET_QUOTA, GET_QUOTA, get_quota)                                                             \
+    X(UPDATE_QUOTA, UNKNOWN, unsupported)                                                          \
+    X(SET_QUOTA, UNKNOWN, unsupported)                                                             \
+    X(REMOVE_QUOTA, UNKNOWN, unsupported)                                                          \
+    X(TEARDOWN, UNKNOWN, teardown)                                                                 \
+    X(MARK_AGENT_GONE, UNKNOWN, unsupported)
+
+struct handler {
+    const char *name;
+    Reeve__V1__Master__Response__Type response;
+    void (*answer)(struct call *c);
+};
+
+static const struct handler *handler_of(const Reeve__V1__Master__Call *m) {
+    static const struct handler handlers[] = {
+#define X(call, response_, answer_)                                                                \
+    [REEVE__V1__MASTER__CALL__TYPE__##                                                             \
+        call] = {.name = #call,                                                                    \
+                 .response = REEVE__V1__MASTER__RESPONSE__TYPE__##response_,                       \
+                 .answer = answer_},
+        CALLS(X)
+#undef X
+    };
+
+    if (!m->has_type || (size_t)m->type >= RV_COUNT(handlers) || !handlers[m->type].answer)
+        return NULL;
+    return &handlers[m->type];
+}
+
+void rv_master_operator_handle(struct rv_master_daemon *d, struct rv_http_request *req) {
+    struct call c = {.d = d, .req = req};
+    ProtobufCMessage *tree;
+
+    if (!rv_shell_is_post(&d->shell, req) ||
+        !rv_shell_decode(&d->shell, req, &reeve__v1__master__call__descriptor, &d->arena, &tree))
+        return;
+    c.m = (const Reeve__V1__Master__Call *)tree;
+    const struct handler *handler = handler_of(c.m);
+    if (!handler) {
+        rv_common_bad_request(&d->shell, req,
+                              c.m->has_type ? "type: there is no such call"
+                                            : "Expecting 'type' to be present.");
+        return;
+    }
+    if (!rv_shell_accept_encoding(&d->shell, req, &c.encoding))
+        return;
+    c.name = handler->name;
+    c.response = RV_WIRE_MAKE(&d->arena, Master__Response, master__response);
+    c.response->has_type = true;
+    c.response->type = handler->response;
+    handler->answer(&c);
+}
