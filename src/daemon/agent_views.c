@@ -413,20 +413,20 @@ static void measure_executors(const struct rv_agent *a, struct rv_metrics *m) {
         for (size_t k = 0; rv_map_next(&f->tasks, &k, NULL, &item);)
             tasks[((const struct rv_agent_task *)item)->state]++;
     }
-    rv_metrics_gauge(m, "slave/frameworks_active", "Frameworks with something on the agent.",
+    rv_metrics_gauge(m, "slave/frameworks_active", "Frameworks with something on the agent",
                      (double)rv_map_count(&a->frameworks));
-    rv_metrics_gauge(m, "slave/executors_registering", "Executors that have not subscribed yet.",
+    rv_metrics_gauge(m, "slave/executors_registering", "Executors that have not subscribed yet",
                      (double)states[RV_EXECUTOR_REGISTERING]);
-    rv_metrics_gauge(m, "slave/executors_running", "Executors that run.",
+    rv_metrics_gauge(m, "slave/executors_running", "Executors that run",
                      (double)states[RV_EXECUTOR_RUNNING]);
-    rv_metrics_gauge(m, "slave/executors_terminating", "Executors that are being ended.",
+    rv_metrics_gauge(m, "slave/executors_terminating", "Executors that are being ended",
                      (double)states[RV_EXECUTOR_TERMINATING]);
-    rv_metrics_gauge(m, "slave/tasks_staging", "Tasks that are staging.",
+    rv_metrics_gauge(m, "slave/tasks_staging", "Tasks that are staging",
                      (double)tasks[RV_TASK_STAGING]);
-    rv_metrics_gauge(m, "slave/tasks_starting", "Tasks that are starting.",
+    rv_metrics_gauge(m, "slave/tasks_starting", "Tasks that are starting",
                      (double)tasks[RV_TASK_STARTING]);
-    rv_metrics_gauge(m, "slave/tasks_running", "Tasks that run.", (double)tasks[RV_TASK_RUNNING]);
-    rv_metrics_gauge(m, "slave/tasks_killing", "Tasks that are being killed.",
+    rv_metrics_gauge(m, "slave/tasks_running", "Tasks that run", (double)tasks[RV_TASK_RUNNING]);
+    rv_metrics_gauge(m, "slave/tasks_killing", "Tasks that are being killed",
                      (double)tasks[RV_TASK_KILLING]);
 }
 
@@ -434,46 +434,57 @@ static void measure_counters(const struct rv_agent *a, struct rv_metrics *m) {
     const struct rv_agent_counters *c = &a->counters;
 
     /* monitoring.md calls it a gauge; like the others it only grows. */
-    rv_metrics_counter(m, "slave/recovery_errors", "What could not be recovered.",
+    rv_metrics_counter(m, "slave/recovery_errors", "What could not be recovered",
                        (double)c->recovery_errors);
 #define COUNT(name, help) rv_metrics_counter(m, "slave/" #name, help, (double)c->name)
-    COUNT(executors_terminated, "Executors that have ended.");
-    COUNT(executors_preempted, "Executors ended to give their resources to others.");
-    COUNT(container_launch_errors, "Containers that could not be launched.");
-    COUNT(valid_status_updates, "Status updates taken.");
-    COUNT(invalid_status_updates, "Status updates refused.");
-    COUNT(valid_framework_messages, "Framework messages passed on.");
-    COUNT(invalid_framework_messages, "Framework messages dropped.");
-    COUNT(tasks_finished, "Tasks that finished.");
-    COUNT(tasks_failed, "Tasks that failed.");
-    COUNT(tasks_killed, "Tasks that were killed.");
-    COUNT(tasks_lost, "Tasks that were lost.");
-    COUNT(tasks_gone, "Tasks that are gone.");
-    COUNT(registrations, "Times that the agent got a new id.");
-    COUNT(reregistrations, "Times that the agent came back to a master.");
-    COUNT(updates_resent, "Status updates sent again for want of an acknowledgement.");
+    COUNT(executors_terminated, "Executors that have ended");
+    COUNT(executors_preempted, "Executors ended to give their resources to others");
+    COUNT(container_launch_errors, "Containers that could not be launched");
+    COUNT(valid_status_updates, "Status updates taken");
+    COUNT(invalid_status_updates, "Status updates refused");
+    COUNT(valid_framework_messages, "Framework messages passed on");
+    COUNT(invalid_framework_messages, "Framework messages dropped");
+    COUNT(tasks_finished, "Tasks that finished");
+    COUNT(tasks_failed, "Tasks that failed");
+    COUNT(tasks_killed, "Tasks that were killed");
+    COUNT(tasks_lost, "Tasks that were lost");
+    COUNT(tasks_gone, "Tasks that are gone");
+    COUNT(registrations, "Times that the agent got a new id");
+    COUNT(reregistrations, "Times that the agent came back to a master");
+    COUNT(updates_resent, "Status updates sent again for want of an acknowledgement");
 #undef COUNT
+}
+
+static void measure_http(const struct rv_agent_daemon *d, struct rv_metrics *m) {
+    struct rv_http_counters http = rv_http_server_counters(d->shell.server);
+
+    rv_metrics_counter(m, "http/requests", "Requests so far", (double)http.requests);
+    rv_metrics_counter(m, "http/bad_requests", "Requests that were refused",
+                       (double)(http.rejected + d->shell.bad_requests));
+    rv_metrics_counter(m, "http/streams_cut", "Streams cut off because their reader is slow",
+                       (double)http.streams_cut);
+    rv_metrics_gauge(m, "http/connections", "Connections that are open", (double)http.connections);
 }
 
 void rv_agent_view_measure(void *ctx, struct rv_metrics *m) {
     const struct rv_agent_daemon *d = ctx;
     const struct rv_agent *a = d->core;
 
-    rv_metrics_gauge(m, "slave/uptime_secs", "Seconds since the start.",
+    rv_metrics_gauge(m, "slave/uptime_secs", "Seconds since the start",
                      (double)(rv_wall_ns() - d->started_ns) / 1e9);
-    rv_metrics_gauge(m, "slave/registered", "1 if registered with a master.",
+    rv_metrics_gauge(m, "slave/registered", "1 if registered with a master",
                      a->link == RV_LINK_REGISTERED);
     rv_metrics_gauge(m, "slave/executor_directory_max_allowed_age_secs",
-                     "Seconds for which a sandbox is kept after its end.",
+                     "Seconds for which a sandbox is kept after its end",
                      (double)d->flags->gc_delay / 1e9);
-    rv_metrics_gauge(m, "gc/path_removals_pending", "Sandboxes that wait for their removal.",
+    rv_metrics_gauge(m, "gc/path_removals_pending", "Sandboxes that wait for their removal",
                      (double)a->garbage.n);
     measure_resources(a, m);
     measure_executors(a, m);
     measure_counters(a, m);
     rv_metrics_gauge(
         m, rv_arena_printf(&m->arena, "containerizer/%s/containers", d->containerizer->ops->name),
-        "Containers that run or are about to.", (double)rv_map_count(&a->containers));
+        "Containers that run or are about to", (double)rv_map_count(&a->containers));
 }
 
 /* --- files --- */
