@@ -485,6 +485,7 @@ void rv_agent_view_measure(void *ctx, struct rv_metrics *m) {
     rv_metrics_gauge(
         m, rv_arena_printf(&m->arena, "containerizer/%s/containers", d->containerizer->ops->name),
         "Containers that run or are about to", (double)rv_map_count(&a->containers));
+    measure_http(d, m);
 }
 
 /* --- files --- */
