@@ -316,11 +316,10 @@ void rv_agents_free_one(struct agent *agent) {
     if (agent->slots != agent->in_place)
         free(agent->slots);
     for (uint32_t i = 0; i < agent->n_uses; i++)
-        rv_resources_free(&agent->uses[i].resources);
+        rv_booking_free(agent, &agent->uses[i].resources);
     if (agent->uses != &agent->first)
         free(agent->uses);
     rv_resources_free(&agent->total);
-    rv_resources_free(&agent->spare);
     rv_resources_free(&agent->sum);
     rv_attributes_free(&agent->attributes);
     free(agent->hostname);

@@ -17,6 +17,26 @@ static struct use *find_use(struct agent *agent, const struct client *c) {
     return NULL;
 }
 
+void rv_booking_free(struct agent *agent, struct rv_resources *r) {
+    if (r->v != agent->memory) {
+        rv_resources_free(r);
+        return;
+    }
+    for (size_t i = 0; i < r->n; i++)
+        rv_resource_clear(&r->v[i]);
+    *r = (struct rv_resources){0};
+    agent->memory_taken = false;
+}
+
+/* Before something is added: the algebra may have to make room. */
+static struct rv_resources *growable(struct agent *agent, struct rv_resources *r) {
+    if (r->v == agent->memory) {
+        r->v = rv_memdup(r->v, r->cap * sizeof *r->v);
+        agent->memory_taken = false;
+    }
+    return r;
+}
+
 static struct use *add_use(struct agent *agent, struct client *c) {
     struct use *u;
 
@@ -39,12 +59,7 @@ static struct use *add_use(struct agent *agent, struct client *c) {
 static void remove_use(struct agent *agent, struct use *u) {
     if (u->client)
         u->client->n_uses--;
-    for (size_t i = 0; i < u->resources.n; i++)
-        rv_resource_clear(&u->resources.v[i]);
-    u->resources.n = 0;
-    if (u->resources.cap > agent->spare.cap)
-        rv_resources_move(&agent->spare, &u->resources);
-    rv_resources_free(&u->resources);
+    rv_booking_free(agent, &u->resources);
     *u = agent->uses[--agent->n_uses];
 }
 
@@ -72,7 +87,7 @@ const struct rv_resources *rv_booking_add(struct rv_allocator *a, struct agent *
     }
     rv_roles_settle(a, c, c->role, true);
     if (u) {
-        rv_resources_add(&u->resources, r);
+        rv_resources_add(growable(agent, &u->resources), r);
         return r;
     }
     u = add_use(agent, c);
@@ -107,7 +122,7 @@ void rv_allocator_use(struct rv_allocator *a, void *agent_handle, void *framewor
             u = add_use(agent, c);
         if (!one.kind->shared || !has_kind(&u->resources, one.kind))
             charge(a, c, role, base, one.scalar);
-        rv_resources_add_one(&u->resources, &one);
+        rv_resources_add_one(growable(agent, &u->resources), &one);
         if (!one.kind->shared && !rv_agents_take(agent, base, &one))
             agent->overused = true;
         if (i + 1 == r->n || !rv_streq(r->v[i + 1].kind->allocation_role, role->name))
@@ -253,7 +268,7 @@ void rv_booking_orphan(struct rv_allocator *a, struct client *c) {
             /* A shared one was charged to each of them; to the unknown together it is once. */
             if (one->kind->shared && has_kind(&unknown->resources, one->kind))
                 charge(a, NULL, c->role, rv_kinds_base(a, one->kind), -one->scalar);
-            rv_resources_add_one(&unknown->resources, one);
+            rv_resources_add_one(growable(agent, &unknown->resources), one);
         }
         remove_use(agent, u);
     }

@@ -193,13 +193,14 @@ struct agent {
     uint32_t n_slots, n_free; /* n_free: slots with something free */
     uint32_t index;           /* in allocator->agents */
     bool active, gpus, remote;
+    bool memory_taken;
     bool overused; /* more in use than there is: free is computed anew on each release */
     uint32_t n_uses, cap_uses;
     uint32_t n_filters, cap_filters; /* a power of two */
     struct use *uses;                /* &first, or of its own */
-    struct rv_resources spare;       /* empty: memory for the next booking */
     struct use first;
     struct slot in_place[SLOTS_INLINE];
+    struct rv_resource memory[SLOTS_INLINE]; /* of one of the uses, if memory_taken */
     struct filter_entry *filters;
     struct refused *refused;   /* the last that was made */
     struct rv_resources total; /* interned kinds */
@@ -316,6 +317,8 @@ struct agent *rv_agents_find(const struct rv_allocator *a, const void *handle);
  * client uses something there already: then it is added to that, and r is returned. */
 const struct rv_resources *rv_booking_add(struct rv_allocator *a, struct agent *agent,
                                           struct client *c, struct rv_resources *r);
+/* Resources whose elements may lie in the agent: to be freed so, and moved before they grow. */
+void rv_booking_free(struct agent *agent, struct rv_resources *r);
 void rv_booking_drop_agent(struct rv_allocator *a, struct agent *agent);
 void rv_booking_orphan(struct rv_allocator *a, struct client *c);
 

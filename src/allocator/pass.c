@@ -191,14 +191,13 @@ static void put_last_in_order(struct rv_resources *r) {
 static void allocate(struct visit *v, struct client *client, const struct candidate *c) {
     struct rv_allocator *a = v->a;
     struct agent *agent = v->agent;
-    struct rv_resources offer = agent->spare;
+    struct rv_resources offer = {.v = agent->memory, .cap = SLOTS_INLINE};
     const struct rv_resources *booked;
 
-    if (offer.cap >= c->n)
-        agent->spare = (struct rv_resources){0};
-    else
+    if (agent->memory_taken || c->n > SLOTS_INLINE)
         offer = (struct rv_resources){.v = rv_malloc(c->n * sizeof *offer.v), .cap = c->n};
-
+    else
+        agent->memory_taken = true;
     for (size_t i = 0; i < c->n; i++) {
         struct slot *s = &agent->slots[c->slots[i]];
         struct rv_resource *to = &offer.v[offer.n++];
@@ -219,7 +218,7 @@ static void allocate(struct visit *v, struct client *client, const struct candid
     }
     booked = rv_booking_add(a, agent, client, &offer);
     v->cb(v->ctx, client->framework->handle, client->role->name, agent->handle, booked);
-    rv_resources_free(&offer);
+    rv_booking_free(agent, &offer);
 }
 
 /* --- the walk --- */
@@ -318,8 +317,6 @@ static void fetch(const struct agent *agent) {
 /* What the agent points to; itself is there already. */
 static void fetch_more(const struct agent *agent) {
     __builtin_prefetch(agent->handle);
-    if (agent->spare.v)
-        __builtin_prefetch(agent->spare.v, 1);
     for (uint32_t i = 0; i < agent->n_slots && i < SLOTS_INLINE; i++) {
         if (agent->slots[i].cell->kind->type == RV_RANGES)
             __builtin_prefetch(agent->slots[i].free.ranges.v);
