@@ -74,6 +74,7 @@ struct processes {
     struct rv_containerizer_callbacks cb;
     void *ctx;
     char *state_dir;
+    char boot_id[64];
     struct rv_map containers; /* by id */
     struct rv_map doomed;     /* of an earlier agent, silently killed; by id */
     RV_VEC(struct notice) notices;
@@ -434,19 +435,32 @@ static int find_user(const char *name, struct user *out, struct rv_error *err) {
     return 0;
 }
 
-static int make_sandbox(const char *directory, const struct user *user, struct rv_error *err) {
-    _cleanup_free_ char *path = rv_strdup(directory);
-
+static int make_parents(char *path, struct rv_error *err) {
     for (char *p = path + 1; *p; p++) {
+        int rc;
         if (*p != '/')
             continue;
         *p = '\0';
-        if (mkdir(path, 0755) != 0 && errno != EEXIST)
-            return rv_error_set(err, RV_ERR_IO, "mkdir %s: %s", path, strerror(errno));
+        rc = mkdir(path, 0755) != 0 && errno != EEXIST
+                 ? rv_error_set(err, RV_ERR_IO, "mkdir %s: %s", path, strerror(errno))
+                 : 0;
         *p = '/';
+        if (rc)
+            return rc;
     }
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return rv_error_set(err, RV_ERR_IO, "mkdir %s: %s", path, strerror(errno));
+    return 0;
+}
+
+static int make_sandbox(const char *directory, const struct user *user, struct rv_error *err) {
+    _cleanup_free_ char *path = rv_strdup(directory);
+
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+        int rc = make_parents(path, err);
+        if (rc)
+            return rc;
+        if (mkdir(path, 0700) != 0 && errno != EEXIST)
+            return rv_error_set(err, RV_ERR_IO, "mkdir %s: %s", path, strerror(errno));
+    }
     if (user->differs && chown(path, user->uid, user->gid) != 0)
         return rv_error_set(err, RV_ERR_IO, "chown %s: %s", path, strerror(errno));
     return 0;
@@ -497,7 +511,7 @@ static int start(struct container *k, const struct rv_container_config *config,
         rc = make_sandbox(config->directory, &user, err);
     /* Before it runs, so that an agent that dies in between still finds it, by its sandbox. */
     if (!rc)
-        rc = rv_container_state_write(k->c->state_dir, k->id, &k->state, err);
+        rc = rv_container_state_write(k->c->state_dir, k->c->boot_id, k->id, &k->state, err);
     if (!rc)
         rc = open_files(config->directory, &user, fds, err);
     if (!rc) {
@@ -523,7 +537,7 @@ static int start(struct container *k, const struct rv_container_config *config,
     /* It is there, if only as a zombie: nobody has waited for it. */
     if (rv_proc_read(k->state.pid, &first))
         k->state.start_ticks = first.start_ticks;
-    rc = rv_container_state_write(k->c->state_dir, k->id, &k->state, err);
+    rc = rv_container_state_write(k->c->state_dir, k->c->boot_id, k->id, &k->state, err);
     if (!rc)
         rc = watch(k, err);
     if (rc) {
@@ -731,7 +745,7 @@ static bool recover_one(struct processes *c, const char *id, bool expected) {
     k->c = c;
     k->pidfd = -1;
     k->owner = -1;
-    if (rv_container_state_read(c->state_dir, id, &k->state, NULL)) {
+    if (rv_container_state_read(c->state_dir, c->boot_id, id, &k->state, NULL)) {
         rv_container_state_remove(c->state_dir, id);
         free(k);
         return false;
@@ -817,6 +831,7 @@ static int process_create(uv_loop_t *loop, const char *state_dir,
     c->cb = *cb;
     c->ctx = ctx;
     c->state_dir = rv_strdup(state_dir);
+    rv_container_boot_id(c->boot_id);
     uv_timer_init(loop, &c->notify);
     uv_timer_init(loop, &c->sweep);
     uv_timer_init(loop, &c->logs);

@@ -1,7 +1,7 @@
 /*
  * What the process containerizer remembers of a container across the agent's death: a small text
- * file each, state_dir/ID, replaced as a whole. Not synced: it need not survive the machine, whose
- * processes do not either; the machine's boot id tells.
+ * file each, state_dir/ID, written before the launch and again, in place, after it. Not synced: it
+ * need not survive the machine, whose processes do not either; the machine's boot id tells.
  */
 #ifndef RV_CONTAINERIZER_STATE_H
 #define RV_CONTAINERIZER_STATE_H
@@ -21,14 +21,17 @@ struct rv_container_state {
     char *directory; /* malloc'ed */
 };
 
+/* The machine's boot id; empty if it has none. */
+void rv_container_boot_id(char out[64]);
+
 /* The id is a plain file name: not empty, no '/', no leading '.', at most 200 bytes. */
 bool rv_container_id_fits(const char *id);
 
-RV_MUST_USE int rv_container_state_write(const char *state_dir, const char *id,
+RV_MUST_USE int rv_container_state_write(const char *state_dir, const char *boot_id, const char *id,
                                          const struct rv_container_state *state,
                                          struct rv_error *err);
 /* -RV_ERR_NOT_FOUND if it is of an earlier boot, -RV_ERR_CORRUPT if it is no such file. */
-RV_MUST_USE int rv_container_state_read(const char *state_dir, const char *id,
+RV_MUST_USE int rv_container_state_read(const char *state_dir, const char *boot_id, const char *id,
                                         struct rv_container_state *out, struct rv_error *err);
 void rv_container_state_remove(const char *state_dir, const char *id);
 
