@@ -51,6 +51,7 @@ struct rv_allocator *rv_allocator_free(struct rv_allocator *a) {
     for (size_t i = 0; i < CELL_CLASSES; i++)
         free(a->candidates[i].slots);
     rv_vec_free(&a->frames);
+    rv_vec_free(&a->offered);
     free(a->breach);
     free(a);
     return NULL;

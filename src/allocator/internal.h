@@ -168,7 +168,6 @@ struct slot {
         struct rv_ranges ranges;
         struct rv_set set;
     } free;
-    uint64_t offered; /* shared: the visit that offered it */
 };
 _Static_assert(offsetof(struct rv_ranges, n) == offsetof(struct rv_set, n), "one look for both");
 
@@ -255,7 +254,8 @@ struct rv_allocator {
     struct filters filters;
 
     struct candidate candidates[CELL_CLASSES];
-    RV_VEC(struct frame) frames; /* of the walk through the roles */
+    RV_VEC(struct frame) frames;         /* of the walk through the roles */
+    RV_VEC(const struct slot *) offered; /* shared ones, in this visit */
     uint64_t stamp, visit;
     char *breach;
 };

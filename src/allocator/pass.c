@@ -28,7 +28,13 @@ struct visit {
 };
 
 static bool is_taken(const struct visit *v, const struct slot *s) {
-    return s->cell->kind->shared ? s->offered == v->number : rv_slot_empty(s);
+    if (!s->cell->kind->shared)
+        return rv_slot_empty(s);
+    for (size_t i = 0; i < v->a->offered.n; i++) {
+        if (v->a->offered.v[i] == s)
+            return true;
+    }
+    return false;
 }
 
 static bool is_within(const struct role *role, const struct role *above) {
@@ -206,7 +212,7 @@ static void allocate(struct visit *v, struct client *client, const struct candid
         to->ranges = s->free.ranges; /* or whatever it is */
         to->copies = 1;
         if (s->cell->kind->shared) {
-            s->offered = v->number;
+            rv_vec_push(&a->offered, s);
         } else {
             if (s->cell->counts)
                 rv_roles_charge(a, client, client->role, s->cell->name, s->free.scalar);
@@ -278,6 +284,7 @@ static void walk(struct visit *v) {
 static void visit(struct rv_allocator *a, struct agent *agent, rv_allocation_cb cb, void *ctx) {
     struct visit v = {.a = a, .agent = agent, .number = ++a->visit, .cb = cb, .ctx = ctx};
 
+    a->offered.n = 0;
     survey(&v);
     while (v.start) {
         struct role *start = v.start;
