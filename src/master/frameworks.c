@@ -118,8 +118,10 @@ static const char *info_problem(struct rv_master *m, const struct rv_framework_i
         return RV_MASTER_TEXT(m, "more than %d roles", RV_MASTER_MAX_ROLES);
     if (n_suppressed > RV_MASTER_MAX_ROLES)
         return RV_MASTER_TEXT(m, "more than %d suppressed roles", RV_MASTER_MAX_ROLES);
-    if ((constraints && constraints->n > info->n_roles) || info->n_min_allocatable > info->n_roles)
-        return "offer constraints or filters for more roles than the framework has";
+    if (constraints && constraints->n > info->n_roles)
+        return "offer constraints for more roles than the framework has";
+    if (info->n_min_allocatable > RV_MASTER_MAX_ROLES)
+        return RV_MASTER_TEXT(m, "offer filters for more than %d roles", RV_MASTER_MAX_ROLES);
     for (size_t i = 0; i < info->n_roles; i++) {
         const char *role = info->roles[i], *problem = rv_role_problem(role);
 
@@ -140,10 +142,6 @@ static const char *info_problem(struct rv_master *m, const struct rv_framework_i
         if (!in_strings(info->roles, info->n_roles, constraints->v[i].role))
             return RV_MASTER_TEXT(m, "offer constraints for role '%s', not a role of the framework",
                                   constraints->v[i].role);
-    for (size_t i = 0; i < info->n_min_allocatable; i++)
-        if (!in_strings(info->roles, info->n_roles, info->min_allocatable[i].role))
-            return RV_MASTER_TEXT(m, "offer filters for role '%s', not a role of the framework",
-                                  info->min_allocatable[i].role);
     return NULL;
 }
 

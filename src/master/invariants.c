@@ -113,7 +113,7 @@ static bool check_parts(struct rv_master *m, struct rv_master_framework *f) {
             rv_master_add_scalars(&s.used, &t->info.resources);
     }
     RV_LIST_EACH (&f->executors, node, tmp)
-        rv_resources_add(
+        rv_master_add_scalars(
             &s.used, &RV_LIST_ENTRY(node, struct rv_master_executor, on_framework)->info.resources);
     RV_LIST_EACH (&f->offers, node, tmp) {
         struct rv_master_offer *o = RV_LIST_ENTRY(node, struct rv_master_offer, on_framework);

@@ -85,19 +85,19 @@ static const char *task_problem(struct rv_master *m, const struct rv_master_acce
     return allocate(m, a, &info->resources, &need->task);
 }
 
-static const char *amount_problem(struct rv_master *m, const struct rv_master_acceptance *a,
-                                  const struct rv_resources *needed) {
-    const char *problem = NULL;
-
-    if (rv_resources_contains(&a->available, needed))
+/* Takes r off what is left; ports and sets that are taken do not fit a second time. */
+static const char *take(struct rv_master *m, struct rv_resources *left,
+                        const struct rv_resources *r) {
+    if (rv_resources_contains(left, r)) {
+        rv_resources_subtract(left, r);
         return NULL;
+    }
     rv_buf_clear(&m->scratch);
     rv_buf_puts(&m->scratch, "uses more than what was offered: ");
-    rv_resources_format(needed, &m->scratch);
+    rv_resources_format(r, &m->scratch);
     rv_buf_puts(&m->scratch, " of ");
-    rv_resources_format(&a->available, &m->scratch);
-    problem = rv_arena_strndup(&m->out->arena, m->scratch.data, m->scratch.n);
-    return problem;
+    rv_resources_format(left, &m->scratch);
+    return rv_arena_strndup(&m->out->arena, m->scratch.data, m->scratch.n);
 }
 
 static void refuse(struct rv_master *m, const struct rv_master_acceptance *a,
@@ -147,7 +147,7 @@ static void run(struct rv_master *m, struct rv_master_acceptance *a, struct rv_m
 static void launch_one(struct rv_master *m, struct rv_master_acceptance *a,
                        const struct rv_task_info *info) {
     struct need need = {0};
-    struct rv_resources sum = {0};
+    struct rv_resources left = {0};
     const char *problem = task_problem(m, a, info, &need);
 
     if (!problem && info->executor) {
@@ -157,9 +157,10 @@ static void launch_one(struct rv_master *m, struct rv_master_acceptance *a,
             problem = executor_problem(m, a, info->executor, &need);
     }
     if (!problem) {
-        rv_resources_copy(&sum, &need.task);
-        rv_resources_add(&sum, &need.executor);
-        problem = amount_problem(m, a, &sum);
+        rv_resources_copy(&left, &a->available);
+        problem = take(m, &left, &need.executor);
+        if (!problem)
+            problem = take(m, &left, &need.task);
     }
     if (problem) {
         refuse(m, a, info, RV_REASON_TASK_INVALID,
@@ -172,7 +173,7 @@ static void launch_one(struct rv_master *m, struct rv_master_acceptance *a,
                            : NULL,
             false);
     }
-    rv_resources_free(&sum);
+    rv_resources_free(&left);
     need_free(&need);
 }
 
@@ -186,7 +187,7 @@ void rv_master_launch(struct rv_master *m, struct rv_master_acceptance *a,
 static const char *group_problem(struct rv_master *m, const struct rv_master_acceptance *a,
                                  const struct rv_operation *op, struct need *needs,
                                  struct need *executor) {
-    struct rv_resources sum = {0};
+    struct rv_resources left = {0};
     struct rv_map ids = {0};
     const char *problem;
 
@@ -196,7 +197,9 @@ static const char *group_problem(struct rv_master *m, const struct rv_master_acc
         return "Task group has no executor";
     if ((problem = executor_problem(m, a, op->executor, executor)))
         return RV_MASTER_TEXT(m, "Task group %s", problem);
-    rv_resources_copy(&sum, &executor->executor);
+    rv_resources_copy(&left, &a->available);
+    if ((problem = take(m, &left, &executor->executor)))
+        problem = RV_MASTER_TEXT(m, "Task group has an executor that %s", problem);
     for (size_t i = 0; i < op->n_tasks && !problem; i++) {
         const struct rv_task_info *info = &op->tasks[i];
 
@@ -205,14 +208,13 @@ static const char *group_problem(struct rv_master *m, const struct rv_master_acc
             problem = task_problem(m, a, info, &needs[i]);
         if (!problem && rv_map_put(&ids, rv_str(info->id.v), &needs[i]))
             problem = "is twice in it";
-        rv_resources_add(&sum, &needs[i].task);
+        if (!problem)
+            problem = take(m, &left, &needs[i].task);
         if (problem)
             problem =
                 RV_MASTER_TEXT(m, "Task group is not valid: task '%s' %s", info->id.v, problem);
     }
-    if (!problem && (problem = amount_problem(m, a, &sum)))
-        problem = RV_MASTER_TEXT(m, "Task group %s", problem);
-    rv_resources_free(&sum);
+    rv_resources_free(&left);
     rv_map_free(&ids);
     return problem;
 }

@@ -65,6 +65,7 @@ enum rv_operator_call_type {
                               snapshot that it makes when the SUBSCRIBED reply is due */
     RV_OPERATOR_TEARDOWN,
     RV_OPERATOR_UPDATE_WEIGHTS,
+    RV_OPERATOR_KILL_TASK, /* as if its framework had asked for it: 202, or 404 */
     RV_OPERATOR_UNSUPPORTED, /* a call of a later version; answered 501 */
     RV_OPERATOR_CALL_MAX
 };
@@ -76,7 +77,9 @@ struct rv_weight {
 
 struct rv_operator_call {
     enum rv_operator_call_type type;
-    struct rv_framework_id framework_id; /* TEARDOWN */
+    struct rv_framework_id framework_id; /* TEARDOWN, KILL_TASK */
+    struct rv_task_id task_id;           /* KILL_TASK */
+    int64_t grace_ms;                    /* KILL_TASK: -1: not given */
     const struct rv_weight *weights;
     size_t n_weights;
     const char *name; /* of the call, for messages */

@@ -141,6 +141,28 @@ static void teardown(struct rv_master *m, const struct rv_master_event *e) {
         rv_master_framework_remove(m, f, e->request, 200, "the operator asked for it");
 }
 
+/* The task's framework hears of the end by the status update, as of any other. */
+static void kill_task(struct rv_master *m, const struct rv_master_event *e) {
+    const struct rv_operator_call *call = e->operator_;
+    struct rv_master_framework *f = rv_master_framework_find(m, call->framework_id);
+    struct rv_scheduler_call kill = {.type = RV_CALL_KILL, .framework_id = call->framework_id};
+
+    if (!f) {
+        RV_MASTER_REPLY(m, e->request, 404, "there is no framework '%s'",
+                        call->framework_id.v ? call->framework_id.v : "");
+        return;
+    }
+    if (!call->task_id.v || !rv_map_gets(&f->tasks, call->task_id.v)) {
+        RV_MASTER_REPLY(m, e->request, 404, "framework '%s' has no task '%s'", f->id.v,
+                        call->task_id.v ? call->task_id.v : "");
+        return;
+    }
+    kill.kill.task_id = call->task_id;
+    kill.kill.grace_ms = call->grace_ms;
+    rv_master_kill(m, f, &kill);
+    rv_master_reply_text(m, e->request, 202, NULL);
+}
+
 void rv_master_operator_call(struct rv_master *m, const struct rv_master_event *e) {
     switch (e->operator_->type) {
     case RV_OPERATOR_SUBSCRIBE:
@@ -151,6 +173,9 @@ void rv_master_operator_call(struct rv_master *m, const struct rv_master_event *
         break;
     case RV_OPERATOR_UPDATE_WEIGHTS:
         update_weights(m, e);
+        break;
+    case RV_OPERATOR_KILL_TASK:
+        kill_task(m, e);
         break;
     case RV_OPERATOR_UNSUPPORTED:
     case RV_OPERATOR_CALL_MAX:

@@ -494,8 +494,8 @@ static void take_known(struct rv_master *m, struct rv_master_task *t,
     }
 }
 
-/* INV-14: back with its latest status. Frameworks that are not partition-aware were told LOST and
- * learn of it by reconciliation. */
+/* INV-14: back with its latest status; for a framework that was told LOST, LOST reverts (INV-37).
+ */
 static void tell_back(struct rv_master *m, struct rv_master_task *t) {
     struct rv_master_framework *f = t->framework;
     struct rv_task_status *status =
@@ -503,8 +503,7 @@ static void tell_back(struct rv_master *m, struct rv_master_task *t) {
                          RV_REASON_AGENT_REREGISTERED, "Task's agent has registered again");
     struct rv_operator_event *event;
 
-    if (rv_framework_can(&f->info, RV_FRAMEWORK_PARTITION_AWARE))
-        rv_master_send_status(m, f, status);
+    rv_master_send_status(m, f, status);
     event = rv_master_tell_operators(m, 0, RV_OPERATOR_EVENT_TASK_UPDATED);
     if (event) {
         event->task = t;

@@ -565,6 +565,29 @@ static void test_launch_errors(void **state) {
     script_free(&s);
 }
 
+static void test_ports_are_not_given_twice(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, "scheduler S1 subscribe roles=x failover=60000\n"
+             "agent A1 register resources=cpus:4;ports:[1-9]\nt=10\n"
+             "scheduler S1 accept offers=M-O0 refuse=0 launch=t1@cpus:1;ports:[1-2] "
+             "executor=e1@ports:[2-3]\n");
+    EXPECT(s, "t1 TASK_ERROR");
+    tell(&s, "t=1100\nscheduler S1 accept offers=M-O1 refuse=0 "
+             "launch=t1@cpus:1;ports:[1-2]+t2@cpus:1;ports:[2-3]\n");
+    EXPECT(s, "RUN_TASKS M-0000 t1");
+    EXPECT(s, "t2 TASK_ERROR");
+    tell(&s, "t=2200\nscheduler S1 accept offers=M-O2 refuse=0 "
+             "group=t3@cpus:1;ports:[4-5]+t4@cpus:1;ports:[5-6] executor=e2@cpus:0.1\n");
+    EXPECT(s, "t3 TASK_ERROR");
+    EXPECT(s, "t4 TASK_ERROR");
+    tell(&s, "close A1\nagent A1 reregister resources=cpus:4;ports:[1-9] role=x "
+             "tasks=t1@M-0000@RUNNING@ports:[1-2]+t2@M-0000@RUNNING@ports:[2-3]\n");
+    EXPECT(s, "-> A1 400");
+    script_free(&s);
+}
+
 static void test_operations_are_refused_aloud(void **state) {
     struct script s = {0};
 
@@ -766,8 +789,9 @@ static const char *chance(struct script *s, struct rv_prng *prng, char line[512]
     case 4:
         snprintf(line, 512,
                  "agent A%u reregister id=M-S%u resources=cpus:4;mem:1024;ports:[1-9] "
-                 "frameworks=M-0000,M-0001 tasks=t%u@M-0000@%s@cpus:1;mem:32@%u",
-                 a, N(4), t, states[N(10)], N(4));
+                 "frameworks=M-0000,M-0001 tasks=t%u@M-0000@%s@cpus:1;ports:[%u-6]@%u+"
+                 "t%u@M-0001@%s@cpus:1;mem:32 executors=e%u@M-0000@cpus:0.2",
+                 a, N(4), t, states[N(10)], 1 + N(6), N(4), N(6), states[N(10)], N(3));
         break;
     case 5:
         snprintf(line, 512, "agent A%u reregister id=M-S%u resources=cpus:%u;mem:1024", a, N(4),
@@ -780,7 +804,10 @@ static const char *chance(struct script *s, struct rv_prng *prng, char line[512]
         snprintf(line, 512,
                  "scheduler S%u accept offers=M-O%llu refuse=%u launch=t%u@cpus:1;mem:32+"
                  "t%u@cpus:0.3;ports:[%u-7] %s",
-                 f, o, N(2) * 3000, t, N(6), 1 + N(7), N(3) ? "" : "executor=e1@cpus:0.2");
+                 f, o, N(2) * 3000, t, N(6), 1 + N(7),
+                 N(3)   ? ""
+                 : N(2) ? "executor=e1@cpus:0.2"
+                        : "executor=e2@ports:[4-5]");
         break;
     case 10:
         snprintf(line, 512,
@@ -925,6 +952,7 @@ int main(void) {
         cmocka_unit_test(test_executors),
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_launch_errors),
+        cmocka_unit_test(test_ports_are_not_given_twice),
         cmocka_unit_test(test_operations_are_refused_aloud),
         cmocka_unit_test(test_subscription_is_refused),
         cmocka_unit_test(test_update_framework),
