@@ -252,11 +252,13 @@ static void mark_sessions(const struct marking *m, struct rv_proctree *t) {
     for (size_t i = 0; i < t->n; i++) {
         struct rv_proc *p = &t->v[i];
         int owner = p->session > 0 ? find_target(m, p->session) : -1;
-        /* A number that was given away: the process is older than the container, or newer and
-         * leads a session that the container's first process cannot have left behind. */
-        if (owner >= 0 && p->start_ticks >= m->targets[owner]->state.start_ticks &&
-            (p->pid != m->targets[owner]->state.pid ||
-             p->start_ticks == m->targets[owner]->state.start_ticks))
+        const struct rv_proc *first;
+        if (owner < 0)
+            continue;
+        /* A session that has members keeps its number; so if another process has it by now, the
+         * session is that one's, not the container's. */
+        first = rv_proctree_find(t, p->session);
+        if (!first || first->start_ticks == m->targets[owner]->state.start_ticks)
             p->owner = owner;
     }
     rv_proctree_spread(t);

@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "containerizer/proctree.h"
 #include "executor/checks.h"
 #include "executor/executor.h"
 #include "executor/link.h"
@@ -29,6 +30,7 @@ enum { SWEEP_MS = 10, MAX_KNOWN = 1024 };
 struct running {
     unsigned task;
     pid_t pid;
+    uint64_t start_ticks;
     char *directory; /* of its own (GROUP), or NULL */
     bool ended;      /* its first process has; the rest is being killed */
     int wait_status;
@@ -85,7 +87,7 @@ static struct rv_process_set set_of(const struct shell *s, const struct running 
     for (size_t i = 0; i < s->tasks.n && n < MAX_KNOWN; i++)
         if (!s->tasks.v[i].ended)
             known[n++] = s->tasks.v[i].pid;
-    return (struct rv_process_set){r->pid, r->directory, known, n};
+    return (struct rv_process_set){r->pid, r->start_ticks, r->directory, known, n};
 }
 
 static void feed(struct shell *s, const struct rv_executor_input *in);
@@ -119,10 +121,15 @@ static void launch(struct shell *s, const struct rv_executor_action *a) {
         rc = rv_process_start(a->info->command, env, r.directory,
                               group ? RV_PROCESS_FILES : RV_PROCESS_INHERIT, &r.pid, &err);
     }
-    if (rc)
+    if (rc) {
         free(r.directory);
-    else
+    } else {
+        struct rv_proc p = {0};
+        /* It is there, if only as a zombie: nobody has waited for it. */
+        if (rv_proc_read(r.pid, &p))
+            r.start_ticks = p.start_ticks;
         rv_vec_push(&s->tasks, r);
+    }
     in.ok = rc == 0;
     in.message = rc ? err.message : NULL;
     feed(s, &in);

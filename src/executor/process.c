@@ -282,11 +282,14 @@ static bool is_known(const struct rv_process_set *set, pid_t pid) {
 
 static void mark(void *ctx, struct rv_proctree *t) {
     const struct rv_process_set *set = ctx;
+    const struct rv_proc *leader = rv_proctree_find(t, set->leader);
+    /* A session that has members keeps its number from being given to another process. */
+    bool given_away = leader && leader->start_ticks != set->start_ticks;
     pid_t self = getpid();
 
     for (size_t i = 0; i < t->n; i++) {
         struct rv_proc *p = &t->v[i];
-        if (p->pid == set->leader || p->session == set->leader)
+        if (!given_away && (p->pid == set->leader || p->session == set->leader))
             p->owner = 0;
         else if (p->ppid == self && !is_known(set, p->pid) && rv_proc_alive(p) &&
                  (!set->directory || rv_proc_mentions(p->pid, set->directory)))

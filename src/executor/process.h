@@ -35,6 +35,7 @@ RV_MUST_USE int rv_process_start(const Reeve__V1__CommandInfo *command, char *co
  * directory, or all if it is NULL. known: children of the executor that are no orphans. */
 struct rv_process_set {
     pid_t leader;
+    uint64_t start_ticks; /* of the leader, so that its number is not mistaken once given away */
     const char *directory;
     const pid_t *known;
     size_t n_known;
