@@ -16,7 +16,6 @@ void rv_master_offer_free(void *record) {
     struct rv_master_offer *o = record;
 
     free((char *)(uintptr_t)o->id.v);
-    free(o->role);
     rv_resources_free(&o->resources);
     free(o);
 }
@@ -28,6 +27,14 @@ struct pass {
     RV_VEC(struct rv_master_framework *) frameworks; /* that got something, in that order */
 };
 
+static char *new_id(struct rv_master *m) {
+    rv_buf_clear(&m->scratch);
+    rv_buf_puts(&m->scratch, m->config.id);
+    rv_buf_puts(&m->scratch, "-O");
+    rv_buf_put_u64(&m->scratch, m->next_offer++);
+    return rv_memdup(m->scratch.data, m->scratch.n + 1);
+}
+
 static void allocated(void *ctx, void *framework, const char *role, void *agent,
                       const struct rv_resources *resources) {
     struct pass *pass = ctx;
@@ -36,11 +43,12 @@ static void allocated(void *ctx, void *framework, const char *role, void *agent,
     struct rv_master_agent *a = agent;
     struct rv_master_offer *o = rv_calloc(1, sizeof *o);
 
-    o->id.v = rv_asprintf("%s-O%llu", m->config.id, (unsigned long long)m->next_offer++);
+    o->id.v = new_id(m);
     o->framework = f;
     o->agent = a;
-    o->role = rv_strdup(role);
     rv_resources_copy(&o->resources, resources);
+    RV_ASSERT(o->resources.n > 0 && rv_streq(o->resources.v[0].kind->allocation_role, role));
+    o->role = o->resources.v[0].kind->allocation_role;
     o->timer.kind = RV_TIMER_OFFER;
     if (m->config.offer_timeout_ms > 0)
         rv_timer_set(&m->timers, &o->timer, m->now_ms + m->config.offer_timeout_ms);

@@ -45,7 +45,7 @@ struct rv_master_offer {
     struct rv_offer_id id; /* owned */
     struct rv_master_framework *framework;
     struct rv_master_agent *agent;
-    char *role;
+    const char *role;              /* that of the resources, theirs */
     struct rv_resources resources; /* with allocation role */
     struct rv_timer timer;         /* offer_timeout */
     struct rv_list on_framework, on_agent;
