@@ -55,6 +55,9 @@ const char *rv_role_problem(const char *role) {
     if (rv_streq(role, "*")) {
         return NULL;
     }
+    if (strlen(role) > RV_ROLE_MAX) {
+        return "a role is at most 1024 bytes";
+    }
     const char *component = role;
     for (const char *p = role;; p++) {
         if (*p != '/' && *p != '\0') {

@@ -30,6 +30,9 @@ RV_DEFINE_ID(operation)
  * "..": it names a directory on the agent. Returns NULL if valid, else a sentence why not. */
 const char *rv_id_problem(const char *id);
 
+/* Bytes of a role; ours: a role that a framework invents must not cost without bound. */
+#define RV_ROLE_MAX 1024
+
 /* A role: "a/b/c"; components not empty, not "." or "..", no leading '-', no blanks, no backspace,
  * none is "*" (only "*" alone), no control characters. roles.md, "Invalid role names". Returns
  * NULL if valid, else a sentence why not. */
