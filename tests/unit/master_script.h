@@ -3,7 +3,7 @@
  * transcripts (tests/transcripts) and by the stories of test_master.c.
  *
  *   master id=M KEY=N ...           a master (implied: id M): any time of rv_master_config by its
- *                                   name without _ms, and max_..., in the config's units
+ *                                   name without _ms, max_..., role_whitelist=r,.. and gone=ID
  *   t=1500                          time goes on to 1,500 ms; ticks as deadlines fall due
  *   scheduler S1 CALL key=value ... a call; S1 names the scheduler's stream, and its stream id
  *   agent A1 CALL key=value ...     likewise
@@ -866,6 +866,8 @@ static void show(struct script *s) {
 static void new_master(struct script *s) {
     struct rv_master_config config = {.seed = 1, .id = arg(s, "id") ? arg(s, "id") : "M"};
     struct rv_registry_snapshot r = {0};
+    const char *const *whitelist;
+    char **words;
 
     config.allocation_interval_ms = number(s, "allocation_interval", 0);
     config.offer_timeout_ms = number(s, "offer_timeout", 0);
@@ -889,6 +891,14 @@ static void new_master(struct script *s) {
     r.n_unreachable = s->unreachable.n;
     for (size_t i = 0; i < s->unreachable.n; i++)
         r.unreachable[i].id.v = s->unreachable.v[i];
+    if (arg(s, "gone")) {
+        r.gone = (__typeof__(r.gone))RV_ARENA_ARRAY(&s->arena, __typeof__(*r.gone), 1);
+        r.gone[0].id.v = arg(s, "gone");
+        r.n_gone = 1;
+    }
+    config.n_role_whitelist = split(s, arg(s, "role_whitelist"), ',', &words);
+    whitelist = (const char *const *)words;
+    config.role_whitelist = config.n_role_whitelist ? whitelist : NULL;
     rv_master_free(s->m);
     s->m = rv_master_new(&config, &r, s->now_ms, s->now_ms * 1000000);
 }
@@ -934,8 +944,13 @@ static void script_line(struct script *s, const char *line) {
         restart(s);
         return;
     }
-    if (!s->m)
+    if (!s->m) { /* with nothing of this line's words */
+        size_t n = s->n_words;
+
+        s->n_words = 0;
         new_master(s);
+        s->n_words = n;
+    }
     if (strncmp(first, "t=", 2) == 0)
         go_to(s, number(s, "t", 0));
     else if (rv_streq(first, "scheduler"))

@@ -364,6 +364,73 @@ static void test_inv13_inv14_unreachable_and_back(void **state) {
     script_free(&s);
 }
 
+static void test_inv15_gone_is_never_admitted(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, "master gone=old-S0\nagent A1 reregister id=old-S0\nshow\n");
+    EXPECT(s, "-> A1 open\n-> A1 SHUTDOWN \"Agent has been marked gone\"\n-> A1 close");
+    REFUTE(s, "-> agent");
+    tell(&s, "scheduler S1 subscribe roles=x caps=PARTITION_AWARE\n"
+             "scheduler S1 reconcile tasks=t1@old-S0\n"
+             "scheduler S1 reconcile_operations operations=o1@old-S0\n");
+    EXPECT(s, "t1 TASK_GONE_BY_OPERATOR SOURCE_MASTER REASON_RECONCILIATION");
+    EXPECT(s, "o1 OPERATION_GONE_BY_OPERATOR");
+    script_free(&s);
+}
+
+static void test_ids_of_the_future(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, "agent A1 reregister id=M-S0\nscheduler S1 subscribe id=M-0000\n");
+    EXPECT(s, "-> A1 400");
+    EXPECT(s, "-> S1 400");
+    tell(&s, "agent A1 reregister id=L-S0\n"); /* of a leader whose registry was lost */
+    EXPECT(s, "registry ADMIT_AGENT L-S0\n-> A1 open");
+    script_free(&s);
+}
+
+static void test_agent_calls(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, CLUSTER RUNNING "agent A1 pong stream_id=older\n");
+    EXPECT(s, "-> A1 403");
+    tell(&s, "agent A2 pong id=nobody\n");
+    EXPECT(s, "-> A2 403");
+    tell(&s, "agent A1 update task=t1 framework=nobody state=RUNNING\n"
+             "agent A1 update task=unknown state=RUNNING uuid=9\n");
+    EXPECT(s, "-> S1 UPDATE unknown TASK_RUNNING");
+    assert_int_equal(s.m->counters.invalid_status_updates, 2);
+    /* Less than what is in use is not believed; more is. */
+    tell(&s, "agent A1 total resources=cpus:0.5;mem:1024\nscheduler S1 revive\nt=20\n");
+    EXPECT(s, "OFFERS M-O1(M-S0 x {cpus:3; mem:896})");
+    tell(&s, "agent A1 total resources=cpus:6;mem:1024\nt=2000\n");
+    EXPECT(s, "RESCIND M-O1");
+    EXPECT(s, "OFFERS M-O2(M-S0 x {cpus:5; mem:896})");
+    script_free(&s);
+}
+
+static void test_principals_and_whitelist(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, "master role_whitelist=x,y\nscheduler S1 subscribe roles=z\n");
+    EXPECT(s, "-> S1 ERROR");
+    tell(&s, "scheduler S1 subscribe roles=x principal=me as=you\n");
+    EXPECT(s, "-> S1 400");
+    tell(&s, "scheduler S1 subscribe roles=x principal=me as=me failover=1000\n"
+             "scheduler S1 revive as=you\n");
+    EXPECT(s, "SUBSCRIBED");
+    EXPECT(s, "-> S1 403");
+    tell(&s, "scheduler S1 revive as=me\n");
+    EXPECT(s, "-> S1 202");
+    tell(&s, "scheduler S1 update_framework roles=x principal=you as=me\n");
+    EXPECT(s, "-> S1 400");
+    script_free(&s);
+}
+
 static void test_inv13_pongs_keep_it(void **state) {
     struct script s = {0};
 
@@ -943,6 +1010,10 @@ int main(void) {
         cmocka_unit_test(test_inv44_calls),
         cmocka_unit_test(test_inv45_failover_timeout),
         cmocka_unit_test(test_inv13_inv14_unreachable_and_back),
+        cmocka_unit_test(test_inv15_gone_is_never_admitted),
+        cmocka_unit_test(test_ids_of_the_future),
+        cmocka_unit_test(test_agent_calls),
+        cmocka_unit_test(test_principals_and_whitelist),
         cmocka_unit_test(test_inv13_pongs_keep_it),
         cmocka_unit_test(test_inv16_broken_socket),
         cmocka_unit_test(test_reregistration_without_task),
