@@ -17,6 +17,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "daemon/agent_views.h"
 #include "daemon/folders.h"
 #include "executor/embed.h"
 #include "wire/channel_codec.h"
@@ -261,6 +262,14 @@ static void on_exited(void *ctx, const char *id, bool has_status, int32_t wait_s
 
 /* --- requests --- */
 
+static void add_networks(struct rv_agent_daemon *d, struct rv_executor_call *call) {
+    if (call->type == RV_EXECUTOR_CALL_UPDATE)
+        rv_agent_view_add_network(d, call->update, &d->arena);
+    else if (call->type == RV_EXECUTOR_CALL_SUBSCRIBE)
+        for (size_t i = 0; i < call->subscribe.n_updates; i++)
+            rv_agent_view_add_network(d, &call->subscribe.unacknowledged_updates[i], &d->arena);
+}
+
 static void executor_endpoint(struct rv_agent_daemon *d, struct rv_http_request *req) {
     struct rv_executor_call call;
     enum rv_encoding in, out = RV_ENC_JSON;
@@ -274,6 +283,7 @@ static void executor_endpoint(struct rv_agent_daemon *d, struct rv_http_request 
         return;
     }
     bool subscribe = call.type == RV_EXECUTOR_CALL_SUBSCRIBE;
+    add_networks(d, &call);
     if (!subscribe || rv_shell_accept_encoding(&d->shell, req, &out)) {
         uint64_t request = rv_shell_park(&d->shell, req);
         rv_map_put(&d->pending, key_of(&request), (void *)((intptr_t)out + 1));

@@ -252,23 +252,63 @@ Reeve__V1__Agent__Response__GetTasks *rv_agent_view_tasks(const struct rv_agent 
 #define MIB ((uint64_t)1 << 20)
 
 /* The containers share the machine's network. */
-static Reeve__V1__ContainerStatus *status_to(const struct rv_agent_daemon *d,
-                                             struct rv_container_id id, struct rv_arena *arena) {
-    Reeve__V1__ContainerStatus *m = RV_WIRE_MAKE(arena, ContainerStatus, container_status);
-    Reeve__V1__NetworkInfo *network = RV_WIRE_MAKE(arena, NetworkInfo, network_info);
+static Reeve__V1__NetworkInfo *network_to(const struct rv_agent_daemon *d, struct rv_arena *arena) {
+    Reeve__V1__NetworkInfo *m = RV_WIRE_MAKE(arena, NetworkInfo, network_info);
     Reeve__V1__NetworkInfo__IPAddress *address =
         RV_WIRE_MAKE(arena, NetworkInfo__IPAddress, network_info__ipaddress);
 
-    m->container_id = rv_wire_container_id_to(id, arena);
     address->has_protocol = true;
     address->protocol = strchr(d->ip, ':') ? REEVE__V1__NETWORK_INFO__PROTOCOL__IPv6
                                            : REEVE__V1__NETWORK_INFO__PROTOCOL__IPv4;
     address->ip_address = d->ip;
-    network->ip_addresses = rv_arena_memdup(arena, &address, sizeof address);
-    network->n_ip_addresses = 1;
+    m->ip_addresses = rv_arena_memdup(arena, &address, sizeof address);
+    m->n_ip_addresses = 1;
+    return m;
+}
+
+static Reeve__V1__ContainerStatus *status_to(const struct rv_agent_daemon *d,
+                                             struct rv_container_id id, struct rv_arena *arena) {
+    Reeve__V1__ContainerStatus *m = RV_WIRE_MAKE(arena, ContainerStatus, container_status);
+    Reeve__V1__NetworkInfo *network = network_to(d, arena);
+
+    m->container_id = rv_wire_container_id_to(id, arena);
     m->network_infos = rv_arena_memdup(arena, &network, sizeof network);
     m->n_network_infos = 1;
     return m;
+}
+
+/* Fields of TaskStatus and ContainerStatus. */
+enum { STATUS_CONTAINER = 13, CONTAINER_NETWORKS = 1 };
+
+/* number: under 16. */
+static void put_field(struct rv_buf *out, unsigned number, struct rv_str bytes) {
+    rv_buf_putc(out, (char)(number << 3 | 2));
+    size_t n = bytes.n;
+    for (; n >= 0x80; n >>= 7)
+        rv_buf_putc(out, (char)(n | 0x80));
+    rv_buf_putc(out, (char)n);
+    rv_buf_append(out, bytes.s, bytes.n);
+}
+
+void rv_agent_view_add_network(const struct rv_agent_daemon *d, struct rv_task_status *s,
+                               struct rv_arena *arena) {
+    struct rv_str rest = rv_blob_bytes(s->rest);
+    _cleanup_(rv_buf_free) struct rv_buf container = {0}, network = {0}, out = {0};
+    struct rv_packed_field f;
+
+    for (const char *from = rest.s; rest.n && rv_packed_next(&rest, &f); from = rest.s) {
+        if (f.number == STATUS_CONTAINER && f.wire == 2)
+            rv_buf_append(&container, f.bytes.s, f.bytes.n); /* several are merged so */
+        else
+            rv_buf_append(&out, from, (size_t)(rest.s - from));
+    }
+    if (rv_packed_bytes(rv_buf_str(&container), CONTAINER_NETWORKS).s)
+        return;
+    rv_wire_encode(&network_to(d, arena)->base, RV_ENC_PROTOBUF, &network);
+    put_field(&container, CONTAINER_NETWORKS, rv_buf_str(&network));
+    put_field(&out, STATUS_CONTAINER, rv_buf_str(&container));
+    rv_blob_unref(s->rest);
+    s->rest = rv_blob_new(out.data, out.n);
 }
 
 static Reeve__V1__ResourceStatistics *statistics_to(const struct rv_agent_daemon *d,

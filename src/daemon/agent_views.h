@@ -61,6 +61,11 @@ struct rv_agent_containers {
 struct rv_agent_containers rv_agent_view_containers(const struct rv_agent_daemon *d, bool nested,
                                                     struct rv_arena *arena);
 
+/* Fills in what an executor does not know: the networks of its container, unless the status names
+ * some. Service discovery reads them (container_status.network_infos). */
+void rv_agent_view_add_network(const struct rv_agent_daemon *d, struct rv_task_status *s,
+                               struct rv_arena *arena);
+
 /* --- resources --- */
 /* What executors hold that have not ended; `out` is replaced. */
 void rv_agent_view_allocated(const struct rv_agent *a, struct rv_resources *out);
