@@ -38,13 +38,15 @@ int rv_http_address_parse(const char *text, struct rv_http_address *out, struct 
     if (strcmp(host, "localhost") == 0 ||
         inet_pton(AF_INET, host, &((struct sockaddr_in *)&out->address)->sin_addr) == 1)
         return 0;
-    if (n > 2 && host[0] == '[' && host[n - 1] == ']') {
-        host[n - 1] = '\0';
+    if (strchr(host, ':')) {
+        bool brackets = n > 2 && host[0] == '[' && host[n - 1] == ']';
+        if (brackets)
+            host[n - 1] = '\0';
         memset(out, 0, sizeof *out);
         in6->sin6_family = AF_INET6;
         in6->sin6_port = htons((uint16_t)port);
         out->size = sizeof *in6;
-        if (inet_pton(AF_INET6, host + 1, &in6->sin6_addr) == 1)
+        if (inet_pton(AF_INET6, host + brackets, &in6->sin6_addr) == 1)
             return 0;
     }
     return rv_error_set(err, RV_ERR_INVALID, "'%s' is no numeric address and port", text);
