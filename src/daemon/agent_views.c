@@ -503,7 +503,7 @@ static void measure_http(const struct rv_agent_daemon *d, struct rv_metrics *m) 
                        (double)(http.rejected + d->shell.bad_requests));
     rv_metrics_counter(m, "http/streams_cut", "Streams cut off because their reader is slow",
                        (double)http.streams_cut);
-    rv_metrics_gauge(m, "http/connections", "Connections that are open", (double)http.connections);
+    rv_metrics_counter(m, "http/connections", "Connections so far", (double)http.connections);
 }
 
 void rv_agent_view_measure(void *ctx, struct rv_metrics *m) {
