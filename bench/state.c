@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "daemon/master_daemon.h"
 #include "emulator.h"
 #include "io/http_client.h"
@@ -219,6 +220,7 @@ int main(int argc, char **argv) {
     int status = 0;
 
     signal(SIGPIPE, SIG_IGN);
+    rv_log_set_level(RV_LOG_WARNING);
     uv_loop_init(&loop);
     if (rv_flags_parse(&rv_master_flag_table, &flags, 1, arguments, NULL, &err) ||
         rv_master_daemon_start(&loop, &flags, &d, &err)) {

@@ -126,7 +126,9 @@ void rv_master_accept(struct rv_master *m, struct rv_master_framework *f,
         operate(m, &a, &call->accept.operations[i]);
     if (!rv_resources_empty(&a.available)) {
         rv_allocator_release(m->allocator, a.agent, f, &a.available, m->now_ms, until);
-        if (until) /* as with DECLINE: without a filter the rest waits for the batch */
+        /* What is wanted by nobody, and not filtered, waits for the batch as after a DECLINE: else
+         * master and framework would play ball with it. A launch has made progress. */
+        if (until || a.used)
             rv_master_allocate_soon(m);
     }
     rv_resources_free(&a.available);

@@ -197,6 +197,7 @@ struct rv_master_acceptance {
     struct rv_master_agent *agent; /* NULL: the offers are not valid */
     const char *role;
     struct rv_resources available; /* what is left of the offers */
+    bool used;                     /* something of them was booked */
 };
 void rv_master_accept(struct rv_master *m, struct rv_master_framework *f,
                       const struct rv_scheduler_call *call);

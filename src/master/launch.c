@@ -121,6 +121,7 @@ static struct rv_master_task *book(struct rv_master *m, struct rv_master_accepta
         x = rv_master_executor_add(m, a->framework, a->agent, executor, &need->executor);
     }
     rv_resources_subtract(&a->available, &need->task);
+    a->used = true;
     t = rv_master_task_new(m, a->framework, a->agent, info, &need->task,
                            executor ? executor->id.v : NULL, RV_TASK_STAGING);
     rv_master_book(a->framework, a->agent, &need->task);
