@@ -2,8 +2,9 @@
 """The built-in executors, as real processes, against an agent endpoint made here: enough of the
 executor API to launch, kill, acknowledge and lose the connection.
 
-    tests/e2e/executor.py PATH/TO/reeve-executor
+    tests/e2e/executor.py [PATH/TO/reeve-executor [TEST...]]
 
+Without a path: the one in build/.
 Ends with a line "N passed, N failed, N skipped"; exit status 0 if none failed.
 """
 
@@ -764,9 +765,11 @@ def test_many_tasks_in_turn():
 
 def main():
     global BINARY
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    BINARY = os.path.realpath(sys.argv[1])
+    built = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                         "../../build/src/executor/reeve-executor")
+    BINARY = os.path.realpath(sys.argv[1] if len(sys.argv) > 1 else built)
+    if not os.access(BINARY, os.X_OK):
+        sys.exit("%s is not there" % BINARY)
     only = sys.argv[2:]
     passed = failed = skipped = 0
     for name, test in sorted(globals().items()):
