@@ -28,11 +28,13 @@ size_t rv_wire_put_i64(char *out, int64_t v) {
     return 1 + rv_wire_put_u64(out + 1, -(uint64_t)v);
 }
 
-/* A non-negative double that is k / scale for an integer k of at most 15 digits is read back from
- * exactly that decimal, and no shorter one does: doubles tell all decimals of 15 digits apart. */
+/* A non-negative double that is k / scale for an integer k below 2^52 is read back from exactly
+ * that decimal, and no shorter one does: there doubles lie closer to each other than decimals of
+ * that many places, so that no two of these are the same double. (Times in microseconds have 16
+ * digits.) */
 static size_t put_scaled(char *out, double d, uint64_t scale) {
     double product = d * (double)scale + 0.5;
-    if (product >= 1e15) {
+    if (product >= 0x1p52) {
         return 0;
     }
     uint64_t k = (uint64_t)product;
