@@ -813,6 +813,11 @@ static void operator_line(struct script *s) {
     } else if (rv_streq(what, "teardown")) {
         c.type = RV_OPERATOR_TEARDOWN;
         c.framework_id.v = arg(s, "framework");
+    } else if (rv_streq(what, "kill")) {
+        c.type = RV_OPERATOR_KILL_TASK;
+        c.framework_id.v = arg(s, "framework");
+        c.task_id.v = arg(s, "task");
+        c.grace_ms = number(s, "grace", -1);
     } else if (rv_streq(what, "weight")) {
         c.type = RV_OPERATOR_UPDATE_WEIGHTS;
         weight.role = arg(s, "role");

@@ -755,6 +755,20 @@ static void test_operators(void **state) {
     script_free(&s);
 }
 
+static void test_operator_kills(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, CLUSTER RUNNING "operator O1 kill framework=no task=t1\n"
+                             "operator O1 kill framework=M-0000 task=no\n");
+    EXPECT(s, "-> O1 404 \"there is no framework 'no'\"");
+    EXPECT(s, "-> O1 404 \"framework 'M-0000' has no task 'no'\"");
+    tell(&s, "operator O1 kill framework=M-0000 task=t1 grace=1500\n");
+    EXPECT(s, "-> A1 KILL_TASK M-0000 t1 grace=1500");
+    EXPECT(s, "-> O1 202");
+    script_free(&s);
+}
+
 static void test_a_new_agent_at_the_old_address(void **state) {
     struct script s = {0};
 
@@ -1115,6 +1129,7 @@ int main(void) {
         cmocka_unit_test(test_subscription_is_refused),
         cmocka_unit_test(test_update_framework),
         cmocka_unit_test(test_operators),
+        cmocka_unit_test(test_operator_kills),
         cmocka_unit_test(test_a_new_agent_at_the_old_address),
         cmocka_unit_test(test_inv49_bounds),
         cmocka_unit_test(test_roles),
