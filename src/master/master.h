@@ -65,7 +65,7 @@ enum rv_operator_call_type {
                               snapshot that it makes when the SUBSCRIBED reply is due */
     RV_OPERATOR_TEARDOWN,
     RV_OPERATOR_UPDATE_WEIGHTS,
-    RV_OPERATOR_KILL_TASK, /* as if its framework had asked for it: 202, or 404 */
+    RV_OPERATOR_KILL_TASK,   /* as if its framework had asked for it: 202, or 404 */
     RV_OPERATOR_UNSUPPORTED, /* a call of a later version; answered 501 */
     RV_OPERATOR_CALL_MAX
 };
