@@ -412,8 +412,9 @@ static int open_daemon(struct rv_http_server *s, struct rv_error *err) {
         MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
         http_request_access, s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, s->max_header + POOL_SLACK,
         MHD_OPTION_CONNECTION_LIMIT, s->max_connections + 1, MHD_OPTION_CONNECTION_TIMEOUT, 0u,
-        MHD_OPTION_NOTIFY_COMPLETED, http_request_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
-        on_connection, s, MHD_OPTION_URI_LOG_CALLBACK, http_request_line, s, MHD_OPTION_END);
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_COMPLETED, http_request_completed, s,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_URI_LOG_CALLBACK,
+        http_request_line, s, MHD_OPTION_END);
     if (!s->mhd)
         return rv_error_set(err, RV_ERR_IO, "cannot start the HTTP server: %s", strerror(errno));
     s->watch_fd = epoll_create1(EPOLL_CLOEXEC);
