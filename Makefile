@@ -10,7 +10,7 @@ all: build ## build/reeve and all it needs
 build build-asan build-fuzz:
 	@scripts/configure $@
 
-run: all ## a cluster on this machine that counts words; ONCE=1 ends by itself
+run: ## a cluster on this machine that counts words; ONCE=1 ends by itself
 	@ONCE=$(ONCE) scripts/run
 
 test: ## everything: units, sanitizers, checks, simulator, end to end, conformance, fuzzing

@@ -17,8 +17,8 @@ static const char usage[] =
     "  --master=HOST:PORT   the master, or several with commas between; $REEVE_MASTER\n"
     "  --input=DIR          text files and .gz below it; may come often, and as operands;\n"
     "                       documentation, licences and changelogs of this machine by default\n"
-    "  --limit=MB           about how much text at most; 48\n"
-    "  --maps=N             map tasks, fewer if there are fewer files; 400\n"
+    "  --limit=MB           about how much text at most; 200\n"
+    "  --maps=N             map tasks, fewer if there are fewer files; 600\n"
     "  --reduces=N          reduce tasks; 16\n"
     "  --cpus=N --mem=MB    of a task; 0.2 and 32\n"
     "  --top=N              words to show; 20\n"
@@ -185,9 +185,9 @@ static int run(struct arguments *a, const char *own_folder) {
 
 int main(int argc, char **argv) {
     struct arguments a = {
-        .limit_mb = 48,
+        .limit_mb = 200,
         .options = {.master = getenv("REEVE_MASTER"),
-                    .maps = 400,
+                    .maps = 600,
                     .reduces = 16,
                     .top = 20,
                     .cpus = 0.2,
