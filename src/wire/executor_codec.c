@@ -1,6 +1,6 @@
 /*
  * The executor API. Executors may leave out what the agent knows: an update without timestamp,
- * agent id or source is fine.
+ * agent id or source is fine, and so is a SUBSCRIBE without its part.
  */
 #include "wire/executor_codec.h"
 
@@ -20,7 +20,7 @@ static int check_shape(const Reeve__V1__Executor__Call *m, struct rv_error *err)
     const char *missing = NULL;
     switch ((int)m->type) {
     case RV_EXECUTOR_CALL_SUBSCRIBE:
-        missing = m->subscribe ? NULL : "subscribe";
+        // npm's mesos-framework sends none: it is all lists, and they are empty then.
         break;
     case RV_EXECUTOR_CALL_UPDATE:
         missing = m->update ? NULL : "update";
@@ -82,7 +82,7 @@ int rv_wire_executor_call_decode(enum rv_encoding encoding, struct rv_str body,
         .framework_id = {m->framework_id->value},
         .executor_id = {m->executor_id->value},
     };
-    if (call.type == RV_EXECUTOR_CALL_SUBSCRIBE) {
+    if (call.type == RV_EXECUTOR_CALL_SUBSCRIBE && m->subscribe) {
         r = subscribe_from(m->subscribe, arena, &call, err);
     } else if (call.type == RV_EXECUTOR_CALL_UPDATE) {
         call.update = RV_ARENA_NEW(arena, struct rv_task_status);
