@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""A scheduler on Debian's mesos-go library (tests/e2e/mesos-go) on a real cluster: in protobuf and
+in JSON, straight through and with a failover of itself. REEVE names another binary than
+build/reeve. Ends with a line "N passed, N failed, N skipped"; exit status 0 if none failed."""
+
+import os
+import sys
+
+from local_cluster import ROOT, Cases, Cluster, Failure, Process, run, until
+
+TASKS = 6
+
+
+def build(folder):
+    """Debian's package has the sources of the library and of what it needs: nothing is fetched."""
+    run(os.path.join(ROOT, "scripts", "install-deps"), "test")
+    program = os.path.join(folder, "scheduler")
+    kept = os.path.join(ROOT, "build")
+    cache = os.path.join(kept if os.path.isdir(kept) else folder, "go-cache")
+    run("go", "build", "-o", program, "scheduler.go",
+        cwd=os.path.join(ROOT, "tests", "e2e", "mesos-go"),
+        env=dict(os.environ, GOPATH="/usr/share/gocode", GO111MODULE="off", GOFLAGS="",
+                 GOPROXY="off", GOCACHE=cache))
+
+
+def framework_of(line):
+    return line.split("framework ")[1].strip()
+
+
+def finish(cluster, process, framework):
+    status = process.end()
+    if status or process.seen[-1] != "finished %d" % TASKS:
+        raise Failure("the scheduler ended with status %d" % status)
+    cluster.check_completed(framework, TASKS)
+
+
+def plain(cluster, process):
+    finish(cluster, process, framework_of(process.line("framework ")))
+
+
+def failover(cluster, process, gates):
+    framework = framework_of(process.line("framework "))
+    process.line("replacing myself")
+    open(os.path.join(gates, "gate-0"), "w").close()
+    until("half of the tasks ended unseen", lambda: cluster.finished(framework) == TASKS / 2)
+    open(os.path.join(gates, "second"), "w").close()
+    again = framework_of(process.line("framework "))
+    if again != framework:
+        raise Failure("framework %s came back as %s" % (framework, again))
+    open(os.path.join(gates, "gate-1"), "w").close()
+    finish(cluster, process, framework)
+
+
+def scenario(cluster, codec, fail):
+    arguments = ["--master=" + cluster.master, "--codec=" + codec, "--tasks=%d" % TASKS]
+    gates = os.path.join(cluster.folder, "gates-" + codec)
+    if fail:
+        os.mkdir(gates)
+        os.chmod(gates, 0o755)
+        arguments.append("--failover=" + gates)
+    process = Process(os.path.join(cluster.folder, "scheduler"), *arguments)
+    try:
+        if fail:
+            failover(cluster, process, gates)
+        else:
+            plain(cluster, process)
+    except Failure as e:
+        process.kill()
+        process.end()
+        raise Failure("%s\n%s" % (e, "\n".join(process.seen))) from None
+    finally:
+        process.kill()
+
+
+def main():
+    cases, cluster = Cases(), Cluster()
+    try:
+        if (cases.run("the scheduler builds", build, cluster.folder)
+                and cases.run("the cluster starts", cluster.start)):
+            for codec in ("protobuf", "json"):
+                for fail in (False, True):
+                    cases.run("%s, %s" % (codec, "failover" if fail else "plain"),
+                              scenario, cluster, codec, fail)
+            cases.run("the cluster ends and leaves nothing", cluster.stop)
+    finally:
+        cluster.remove()
+    return cases.summary()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
