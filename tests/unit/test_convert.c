@@ -739,10 +739,8 @@ static void test_executor_calls(void **state) {
             rv_wire_executor_call_release(&c);
         }
     static const char *const bad[] = {
-        "{" FE "\"type\":\"UPDATE\"}",
-        "{" FE "\"type\":\"MESSAGE\"}",
-        "{\"type\":\"SUBSCRIBE\",\"subscribe\":{}}",
-        "{" FE "}",
+        "{" FE "\"type\":\"UPDATE\"}", "{" FE "\"type\":\"MESSAGE\"}",
+        "{\"type\":\"SUBSCRIBE\",\"subscribe\":{}}", "{" FE "}",
         "{" FE "\"type\":\"SUBSCRIBE\",\"subscribe\":{\"unacknowledged_updates\":[{\"status\":{"
         "\"task_id\":{\"value\":\"t\"},\"state\":\"TASK_KILLED\",\"data\":\"eA==\"}},{\"status\":{"
         "\"task_id\":{\"value\":\"t\"},\"state\":\"TASK_KILLED\",\"uuid\":\"eA==\"}}]}}"};
