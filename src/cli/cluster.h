@@ -1,0 +1,52 @@
+/*
+ * The cluster as the master tells it in one GET_STATE, and how what a person names is found in it.
+ * Everything lives in the arena of the verb.
+ */
+#ifndef RV_CLI_CLUSTER_H
+#define RV_CLI_CLUSTER_H
+
+#include "cli/common.h"
+#include "cli/ids.h"
+
+struct rv_cli_task {
+    const Reeve__V1__Task *task;
+    bool live;           /* neither completed nor unreachable */
+    const char *state;   /* "running" */
+    double started_s;    /* first RUNNING that is still known, else its first status; 0: unknown */
+    double ended_s;      /* 0: not yet */
+    const char *message; /* of the last status, NULL: none */
+};
+
+struct rv_cli_cluster {
+    Reeve__V1__Master__Response__GetState *state;
+    struct rv_cli_task *tasks;
+    size_t n_tasks;
+    struct rv_cli_ids task_ids, framework_ids, agent_ids;
+};
+
+RV_MUST_USE int rv_cli_cluster_get(struct rv_cli *cli, struct rv_cli_cluster *out,
+                                   struct rv_error *err);
+void rv_cli_cluster_free(struct rv_cli_cluster *c);
+
+/* NULL if it is not there (any more). Ended frameworks are found too. */
+const Reeve__V1__Master__Response__GetAgents__Agent *
+rv_cli_agent_by_id(const struct rv_cli_cluster *c, const char *id);
+const Reeve__V1__Master__Response__GetFrameworks__Framework *
+rv_cli_framework_by_id(const struct rv_cli_cluster *c, const char *id);
+/* Where its agent listens. */
+RV_MUST_USE int rv_cli_agent_address(const Reeve__V1__Master__Response__GetAgents__Agent *agent,
+                                     struct rv_cli_address *out, struct rv_error *err);
+
+/* The task meant by "ID" or "FRAMEWORK/ID", both by prefix. live_only: others are not looked at,
+ * unless there is none else, which the error then says. -RV_ERR_NOT_FOUND, or -RV_ERR_CONFLICT
+ * with the candidates. */
+RV_MUST_USE int rv_cli_task_find(const struct rv_cli_cluster *c, const char *text, bool live_only,
+                                 const struct rv_cli_task **out, struct rv_error *err);
+
+/* Sum of a scalar in resources, in thousandths. */
+int64_t rv_cli_scalar(Reeve__V1__Resource *const *v, size_t n, const char *name);
+/* "TASK_RUNNING" -> "running". */
+const char *rv_cli_task_state(Reeve__V1__TaskState state, struct rv_arena *arena);
+bool rv_cli_task_has_ended(Reeve__V1__TaskState state);
+
+#endif
