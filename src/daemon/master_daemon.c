@@ -361,6 +361,38 @@ static void agent_endpoint(struct rv_master_daemon *d, struct rv_http_request *r
     rv_shell_reply(&d->shell, request, 400, err.message);
 }
 
+/* POST /reeve/v1/kill, our own: the scheduler's call KILL in an operator's hand. */
+static void kill_endpoint(struct rv_master_daemon *d, struct rv_http_request *req) {
+    struct rv_scheduler_call call;
+    enum rv_encoding encoding;
+    struct rv_error err;
+
+    if (!rv_shell_is_post(&d->shell, req) || !rv_shell_body_encoding(&d->shell, req, &encoding))
+        return;
+    if (rv_wire_scheduler_call_decode(encoding, rv_http_body(req), &d->shell.limits, &d->arena,
+                                      &call, &err)) {
+        rv_shell_bad_request(&d->shell, req, &err);
+        return;
+    }
+    if (call.type == RV_CALL_KILL) {
+        struct rv_operator_call kill = {.type = RV_OPERATOR_KILL_TASK,
+                                        .framework_id = call.framework_id,
+                                        .task_id = call.kill.task_id,
+                                        .grace_ms = call.kill.grace_ms,
+                                        .name = "KILL"};
+        struct rv_master_event event = {
+            .kind = RV_MASTER_OPERATOR_CALL,
+            .request = rv_master_daemon_park(d, req, RV_ENC_JSON, false),
+            .operator_ = &kill,
+        };
+        rv_master_daemon_step(d, &event);
+    } else {
+        rv_error_set(&err, RV_ERR_INVALID, "type: only KILL is taken here");
+        rv_shell_bad_request(&d->shell, req, &err);
+    }
+    rv_wire_scheduler_call_release(&call);
+}
+
 static void on_request(void *ctx, struct rv_http_request *req) {
     struct rv_master_daemon *d = ctx;
     const char *path = rv_http_path(req);
@@ -374,6 +406,8 @@ static void on_request(void *ctx, struct rv_http_request *req) {
         agent_endpoint(d, req);
     else if (rv_streq(path, "/api/v1"))
         rv_master_operator_handle(d, req);
+    else if (rv_streq(path, "/reeve/v1/kill"))
+        kill_endpoint(d, req);
     else if (!rv_master_legacy_handle(d, req, path))
         rv_http_reply_text(req, 404, "There is no %s here.\n", path);
     rv_arena_reset(&d->arena);
