@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -329,6 +330,16 @@ static char *read_boot_id(void) {
     return rv_strndup(text, n > 0 ? (size_t)n : 0);
 }
 
+/* Lets go of pages that were read once: they are the file's, and need not stay resident. */
+static void forget_pages(const void *data, size_t n) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t from = ((uintptr_t)data + page - 1) / page * page, to = (uintptr_t)data + n;
+
+    to = to / page * page;
+    if (from < to && madvise((void *)from, to - from, MADV_DONTNEED))
+        RV_DEBUG(MODULE, "the executor's program stays resident: %s", strerror(errno));
+}
+
 /* Our executor's program as a file: written beside and renamed, so that a running one is never
  * written to. */
 static int write_executor(struct rv_agent_daemon *d, struct rv_error *err) {
@@ -348,6 +359,7 @@ static int write_executor(struct rv_agent_daemon *d, struct rv_error *err) {
     }
     bool ok = fd >= 0 && done == rv_executor_elf_size && !fchmod(fd, 0755);
     ok = fd >= 0 && !close(fd) && ok;
+    forget_pages(rv_executor_elf, rv_executor_elf_size);
     if (ok && !rename(fresh, d->executor_path))
         return 0;
     r = rv_error_set(err, RV_ERR_IO, "cannot write %s: %s", fresh, strerror(errno));
