@@ -30,6 +30,8 @@ enum {
     LIMIT_VALUE = 2,
     FRAMEWORK_LABELS = 11,
     LABELS_LABELS = 1,
+    LABEL_KEY = 1,
+    LABEL_VALUE = 2,
     STATUS_LABELS = 12,
     STATUS_CONTAINER_STATUS = 13,
 };
@@ -56,6 +58,13 @@ static size_t next_character(const unsigned char *s, size_t n, uint32_t *code) {
     return size;
 }
 
+static void put_char(struct rv_buf *b, char c) {
+    if (b->cap - b->n < 2)
+        rv_buf_reserve(b, 1);
+    b->data[b->n++] = c;
+    b->data[b->n] = 0;
+}
+
 static void put_unit(struct rv_buf *b, uint32_t unit) {
     static const char digits[] = "0123456789abcdef";
     char text[6] = {'\\',
@@ -73,8 +82,8 @@ static void put_escaped(struct rv_buf *b, uint32_t c) {
     const char *at = c && c < 0x80 ? strchr(plain, (int)c) : NULL;
 
     if (at) {
-        rv_buf_putc(b, '\\');
-        rv_buf_putc(b, letters[at - plain]);
+        put_char(b, '\\');
+        put_char(b, letters[at - plain]);
     } else if (c >= 0x10000) {
         put_unit(b, 0xd800 + ((c - 0x10000) >> 10));
         put_unit(b, 0xdc00 + ((c - 0x10000) & 0x3ff));
@@ -83,55 +92,80 @@ static void put_escaped(struct rv_buf *b, uint32_t c) {
     }
 }
 
-static void put_text(struct rv_buf *b, struct rv_str s) {
-    const unsigned char *p = (const unsigned char *)s.s, *end = p + s.n;
+/* Whether one of eight bytes is a control character, a quote, a backslash or not ASCII. */
+static bool any_special(uint64_t eight) {
+    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones * 0x80;
+    uint64_t quote = eight ^ ones * '"', backslash = eight ^ ones * '\\', del = eight ^ ones * 0x7f;
 
-    rv_buf_reserve(b, s.n + 3);
-    rv_buf_putc(b, '"');
-    while (p < end) {
-        const unsigned char *from = p;
-        while (p < end && *p >= 0x20 && *p < 0x7f && *p != '"' && *p != '\\')
-            p++;
-        if (p > from)
-            rv_buf_append(b, from, (size_t)(p - from));
-        if (p == end)
-            break;
-        uint32_t c;
-        p += next_character(p, (size_t)(end - p), &c);
-        put_escaped(b, c);
-    }
-    rv_buf_putc(b, '"');
+    return ((eight | (eight - ones * 0x20) | (quote - ones) | (backslash - ones) | (del - ones)) &
+            high) != 0;
 }
 
+/* How many bytes from p on stand for themselves. */
+static size_t plain_length(const char *p, size_t n) {
+    size_t i = 0;
+
+    for (uint64_t eight; n - i >= sizeof eight; i += sizeof eight) {
+        memcpy(&eight, p + i, sizeof eight);
+        if (any_special(eight))
+            break;
+    }
+    while (i < n && p[i] >= 0x20 && p[i] < 0x7f && p[i] != '"' && p[i] != '\\')
+        i++;
+    return i;
+}
+
+static void put_text(struct rv_buf *b, struct rv_str s) {
+    size_t plain = plain_length(s.s, s.n);
+
+    rv_buf_reserve(b, s.n + 3);
+    b->data[b->n] = '"';
+    if (plain)
+        memcpy(b->data + b->n + 1, s.s, plain);
+    b->n += plain + 1;
+    for (size_t i = plain; i < s.n;) {
+        uint32_t c;
+        i += next_character((const unsigned char *)s.s + i, s.n - i, &c);
+        put_escaped(b, c);
+        plain = plain_length(s.s + i, s.n - i);
+        rv_buf_append(b, s.s + i, plain);
+        i += plain;
+    }
+    put_char(b, '"');
+}
+
+/* The comma and the key. Keys are mostly our own words; roles and names of resources are not. */
 static void begin_value(struct rv_json *j, const char *key) {
+    struct rv_buf *b = j->out;
+
     if (j->more)
-        rv_buf_putc(j->out, ',');
+        put_char(b, ',');
     j->more = true;
     if (!key)
         return;
-    put_text(j->out, rv_str(key));
-    rv_buf_putc(j->out, ':');
+    put_text(b, rv_str(key));
+    put_char(b, ':');
 }
 
 void rv_json_object(struct rv_json *j, const char *key) {
     begin_value(j, key);
-    rv_buf_putc(j->out, '{');
+    put_char(j->out, '{');
     j->more = false;
 }
 
 void rv_json_object_end(struct rv_json *j) {
-    rv_buf_putc(j->out, '}');
+    put_char(j->out, '}');
     j->more = true;
 }
 
 void rv_json_array(struct rv_json *j, const char *key) {
     begin_value(j, key);
-    rv_buf_putc(j->out, '[');
+    put_char(j->out, '[');
     j->more = false;
 }
 
 void rv_json_array_end(struct rv_json *j) {
-    rv_buf_putc(j->out, ']');
+    put_char(j->out, ']');
     j->more = true;
 }
 
@@ -179,14 +213,14 @@ static void put_fixed(struct rv_buf *b, int64_t v, unsigned digits) {
     for (unsigned i = 0; i < digits; i++)
         unit *= 10;
     if (v < 0)
-        rv_buf_putc(b, '-');
+        put_char(b, '-');
     rv_buf_put_u64(b, magnitude / unit);
     uint64_t rest = magnitude % unit;
     for (unsigned i = digits; i-- > 0; rest /= 10)
         fraction[i] = (char)('0' + rest % 10);
     while (digits > 1 && fraction[digits - 1] == '0')
         digits--;
-    rv_buf_putc(b, '.');
+    put_char(b, '.');
     rv_buf_append(b, fraction, digits);
 }
 
@@ -482,14 +516,20 @@ void rv_json_domain(struct rv_json *j, const char *key, const char *region, cons
 /* --- tasks and executors --- */
 
 /* Packed Labels as an array. */
-static void put_labels(struct rv_json *j, const char *key, struct rv_str packed,
-                       struct rv_arena *scratch) {
+static void put_labels(struct rv_json *j, const char *key, struct rv_str packed) {
     struct rv_packed_field f;
 
     rv_json_array(j, key);
-    while (rv_packed_next(&packed, &f))
-        if (f.number == LABELS_LABELS && f.wire == 2)
-            rv_json_packed(j, NULL, &reeve__v1__label__descriptor, f.bytes, scratch);
+    while (rv_packed_next(&packed, &f)) {
+        if (f.number != LABELS_LABELS || f.wire != 2)
+            continue;
+        struct rv_str value = rv_packed_bytes(f.bytes, LABEL_VALUE);
+        rv_json_object(j, NULL);
+        rv_json_bytes(j, "key", rv_packed_bytes(f.bytes, LABEL_KEY));
+        if (value.s)
+            rv_json_bytes(j, "value", value);
+        rv_json_object_end(j);
+    }
     rv_json_array_end(j);
 }
 
@@ -568,7 +608,7 @@ void rv_json_task_status(struct rv_json *j, const char *key, const struct rv_tas
     rv_json_string(j, "state", rv_task_state_name((int)s->state));
     rv_json_seconds(j, "timestamp", s->timestamp_ns);
     if (labels.s)
-        put_labels(j, "labels", labels, scratch);
+        put_labels(j, "labels", labels);
     put_container_status(j, s->container_id, container, scratch);
     if (s->healthy >= 0)
         rv_json_bool(j, "healthy", s->healthy > 0);
@@ -682,7 +722,7 @@ void rv_json_task(struct rv_json *j, const char *key, const struct rv_json_task 
     if (user.s)
         rv_json_bytes(j, "user", user);
     if (parts.labels.s)
-        put_labels(j, "labels", parts.labels, scratch);
+        put_labels(j, "labels", parts.labels);
     if (parts.discovery.s)
         rv_json_packed(j, "discovery", &reeve__v1__discovery_info__descriptor, parts.discovery,
                        scratch);
@@ -692,12 +732,12 @@ void rv_json_task(struct rv_json *j, const char *key, const struct rv_json_task 
     rv_json_object_end(j);
 }
 
-void rv_json_framework_labels(struct rv_json *j, const char *key, const struct rv_framework_info *f,
-                              struct rv_arena *scratch) {
+void rv_json_framework_labels(struct rv_json *j, const char *key,
+                              const struct rv_framework_info *f) {
     struct rv_str labels = rv_packed_bytes(rv_blob_bytes(f->packed), FRAMEWORK_LABELS);
 
     if (labels.s)
-        put_labels(j, key, labels, scratch);
+        put_labels(j, key, labels);
 }
 
 static void put_command(struct rv_json *j, struct rv_str packed, struct rv_arena *scratch) {
@@ -756,7 +796,7 @@ void rv_json_executor_members(struct rv_json *j, const struct rv_executor_info *
     if (e->resources.n)
         rv_json_string(j, "role", allocation_role(&e->resources));
     if (labels.s)
-        put_labels(j, "labels", labels, scratch);
+        put_labels(j, "labels", labels);
     if (typed && e->type != RV_EXECUTOR_COMMAND)
         rv_json_string(j, "type", types[e->type]);
 }

@@ -101,8 +101,8 @@ void rv_json_task_status(struct rv_json *j, const char *key, const struct rv_tas
 void rv_json_executor_members(struct rv_json *j, const struct rv_executor_info *e,
                               const char *framework_id, struct rv_arena *scratch);
 /* FrameworkInfo.labels as an array; nothing if there are none. */
-void rv_json_framework_labels(struct rv_json *j, const char *key, const struct rv_framework_info *f,
-                              struct rv_arena *scratch);
+void rv_json_framework_labels(struct rv_json *j, const char *key,
+                              const struct rv_framework_info *f);
 /* The user a task runs as by its TaskInfo: of its command or its executor's; {NULL, 0} if it says
  * none. */
 struct rv_str rv_packed_task_user(const struct rv_blob *task_info);

@@ -294,7 +294,7 @@ static void put_framework(struct rv_json *j, const struct rv_master_framework *f
     put_framework_tasks(j, f, sink, scratch);
     put_offers(j, f);
     put_executors(j, f, sink, scratch);
-    rv_json_framework_labels(j, "labels", &f->info, scratch);
+    rv_json_framework_labels(j, "labels", &f->info);
     if (f->constraints && f->constraints->packed)
         rv_json_packed(j, "offer_constraints", &reeve__v1__scheduler__offer_constraints__descriptor,
                        rv_blob_bytes(f->constraints->packed), scratch);

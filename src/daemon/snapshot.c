@@ -69,6 +69,56 @@ void rv_sink_patch(struct rv_sink *s, uint64_t at, const void *bytes, size_t n) 
         memcpy(s->buf.data + (at - s->flushed), p, n);
 }
 
+/* --- the answer --- */
+
+/* A file that is being sent. To free hundreds of megabytes of it takes tens of milliseconds, which
+ * is done in the thread pool. */
+struct sent_file {
+    uv_work_t work; /* data: this */
+    uv_loop_t *loop;
+    void *bytes;
+    size_t size;
+    int fd;
+};
+
+static void release_file(uv_work_t *work) {
+    struct sent_file *file = work->data;
+
+    munmap(file->bytes, file->size);
+    close(file->fd);
+}
+
+static void file_released(uv_work_t *work, int status) {
+    (void)status;
+    free(work->data);
+}
+
+static void file_sent(void *ctx) {
+    struct sent_file *file = ctx;
+
+    file->work.data = file;
+    if (uv_queue_work(file->loop, &file->work, release_file, file_released)) {
+        release_file(&file->work);
+        free(file);
+    }
+}
+
+/* false: there is nothing to send, and the file is still the caller's. */
+static bool send_file(struct rv_snapshots *s, struct rv_http_request *req, const char *content_type,
+                      int fd) {
+    off_t size = lseek(fd, 0, SEEK_END);
+    void *bytes = size > 0 ? mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+
+    if (bytes == MAP_FAILED)
+        return false;
+    struct sent_file *file = rv_calloc(1, sizeof *file);
+    *file =
+        (struct sent_file){.loop = s->shell->loop, .bytes = bytes, .size = (size_t)size, .fd = fd};
+    rv_http_reply_borrowed(req, 200, content_type, rv_strn(bytes, (size_t)size), NULL, file_sent,
+                           file);
+    return true;
+}
+
 /* --- children --- */
 
 static void free_handle(uv_handle_t *h) {
@@ -108,14 +158,11 @@ static void start_waiting(struct rv_snapshots *s);
 static void finish(struct snapshot *one, bool ok) {
     struct rv_snapshots *s = one->owner;
     struct rv_http_request *req = rv_shell_unpark(s->shell, one->request);
-    off_t size = ok ? lseek(one->file, 0, SEEK_END) : -1;
 
-    if (req && size >= 0) {
-        rv_http_reply_fd(req, 200, one->content_type, one->file, 0, (uint64_t)size, NULL);
+    if (req && ok && send_file(s, req, one->content_type, one->file))
         one->file = -1;
-    } else if (req) {
+    else if (req)
         rv_http_reply_text(req, 500, "The answer could not be made.\n");
-    }
     rv_list_remove(&one->link);
     s->n_running--;
     snapshot_free(one);

@@ -157,6 +157,20 @@ void rv_http_reply_take(struct rv_http_request *req, int status, const char *con
     answer_buffer(req, status, content_type, data, n, MHD_RESPMEM_MUST_FREE, headers);
 }
 
+void rv_http_reply_borrowed(struct rv_http_request *req, int status, const char *content_type,
+                            struct rv_str body, const char *const *headers, void (*done)(void *ctx),
+                            void *ctx) {
+    union {
+        const char *given;
+        void *ours;
+    } u = {body.s}; /* read, not written to */
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer_with_free_callback_cls(body.n, u.ours, done, ctx);
+    RV_ASSERT(response);
+    add_headers(req, response, content_type, headers);
+    answer(req, status, response);
+}
+
 void rv_http_reply_text(struct rv_http_request *req, int status, const char *format, ...) {
     char *text = NULL;
     va_list ap;

@@ -69,6 +69,11 @@ void rv_http_reply(struct rv_http_request *req, int status, const char *content_
 /* The same, taking over a body's memory (malloc) instead of copying it. */
 void rv_http_reply_take(struct rv_http_request *req, int status, const char *content_type,
                         struct rv_buf *body, const char *const *headers);
+/* The same, borrowing a large body: done(ctx) is called from the loop once it is not needed any
+ * more, sent or not. */
+void rv_http_reply_borrowed(struct rv_http_request *req, int status, const char *content_type,
+                            struct rv_str body, const char *const *headers, void (*done)(void *ctx),
+                            void *ctx);
 /* text/plain, printf-formatted. */
 void rv_http_reply_text(struct rv_http_request *req, int status, const char *format, ...)
     RV_PRINTF(3, 4);
