@@ -1,0 +1,500 @@
+/* The agent's shell: see agents.h. */
+#include "agents.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cluster.h"
+#include "wire/channel_codec.h"
+#include "wire/executor_codec.h"
+
+static struct rv_str key_of(const uint64_t *number) {
+    return rv_strn(number, sizeof *number);
+}
+
+static struct sim_world *world_of(const struct sim_agent *a) {
+    return &a->cluster->world;
+}
+
+/* --- the link to the master --- */
+
+static void link_disconnect(struct sim_agent *a) {
+    sim_client_close(a->stream);
+    sim_client_close(a->post);
+    a->stream = a->post = NULL;
+    a->posting = false;
+    for (size_t i = 0; i < a->queue.n; i++)
+        rv_blob_unref(a->queue.v[i]);
+    a->queue.n = 0;
+    rv_recordio_free(&a->records);
+    rv_recordio_init(&a->records, 8u << 20);
+}
+
+static int master_record(void *ctx, struct rv_str record) {
+    struct sim_agent *a = ctx;
+    const struct sim_conn *before = a->stream;
+    struct rv_agent_event event;
+    struct rv_arena arena;
+    struct rv_error err;
+
+    rv_arena_init(&arena);
+    if (rv_wire_agent_event_decode(RV_ENC_PROTOBUF, record, NULL, &arena, &event, &err))
+        sim_fail(world_of(a), "INV-49: %s cannot read an event: %s", a->server.party.name,
+                 err.message);
+    else {
+        struct rv_agent_input in = {.kind = RV_AGENT_MASTER_EVENT, .master = &event};
+        sim_audit_agent_heard(&a->cluster->auditor, a, &event);
+        sim_agent_input(a, &in);
+        rv_wire_agent_event_release(&event);
+    }
+    rv_arena_free(&arena);
+    return a->stream != before || !a->core;
+}
+
+static void on_stream_answer(void *ctx, struct sim_conn *c, const struct sim_message *m) {
+    struct sim_agent *a = ctx;
+    struct rv_agent_input in = {.kind = RV_AGENT_MASTER_REFUSED, .status = m->status};
+
+    if (c != a->stream || m->stream)
+        return;
+    sim_trace(world_of(a), &a->server.party, "registration refused: %d %.*s", m->status,
+              m->body ? (int)m->body->n : 0, m->body ? (const char *)m->body->data : "");
+    sim_client_close(c);
+    a->stream = NULL;
+    sim_agent_input(a, &in);
+}
+
+static void on_stream_bytes(void *ctx, struct sim_conn *c, struct rv_str bytes) {
+    struct sim_agent *a = ctx;
+    struct rv_recordio records = a->records;
+    struct rv_error err;
+
+    if (c != a->stream)
+        return;
+    /* The reader may be replaced by an event that is in these bytes. */
+    rv_recordio_init(&a->records, 8u << 20);
+    int r = rv_recordio_feed(&records, bytes, master_record, a, &err);
+    if (r < 0)
+        sim_fail(world_of(a), "INV-49: %s: damaged stream: %s", a->server.party.name, err.message);
+    if (a->stream == c && a->core) {
+        rv_recordio_free(&a->records);
+        a->records = records;
+    } else
+        rv_recordio_free(&records);
+}
+
+static void lost(struct sim_agent *a) {
+    link_disconnect(a);
+    sim_agent_input(a, &(struct rv_agent_input){.kind = RV_AGENT_MASTER_LOST});
+}
+
+static void on_link_closed(void *ctx, struct sim_conn *c) {
+    struct sim_agent *a = ctx;
+
+    if (c == a->stream) {
+        a->stream = NULL;
+        sim_agent_input(a, &(struct rv_agent_input){.kind = RV_AGENT_MASTER_LOST});
+    } else if (c == a->post) {
+        if (a->posting)
+            lost(a);
+        else
+            a->post = NULL;
+    }
+}
+
+static void post_next(struct sim_agent *a);
+
+static void on_post_answer(void *ctx, struct sim_conn *c, const struct sim_message *m) {
+    struct sim_agent *a = ctx;
+    struct rv_agent_input in = {.kind = RV_AGENT_MASTER_REFUSED, .status = m->status};
+
+    if (c != a->post)
+        return;
+    a->posting = false;
+    if (m->status == 202) {
+        post_next(a);
+        return;
+    }
+    sim_trace(world_of(a), &a->server.party, "call refused: %d", m->status);
+    for (size_t i = 0; i < a->queue.n; i++)
+        rv_blob_unref(a->queue.v[i]);
+    a->queue.n = 0;
+    sim_agent_input(a, &in);
+}
+
+static void no_bytes(void *ctx, struct sim_conn *conn, struct rv_str bytes) {
+    (void)ctx;
+    (void)conn;
+    (void)bytes;
+}
+
+static void on_post_timeout(void *ctx, uint64_t arg, void *data) {
+    struct sim_agent *a = ctx;
+    (void)data;
+
+    if (a->posting && a->posts == arg)
+        lost(a);
+}
+
+static void post_next(struct sim_agent *a) {
+    static const struct sim_client ops = {on_post_answer, no_bytes, on_link_closed};
+    struct rv_buf body = {0};
+
+    if (a->posting || !a->queue.n)
+        return;
+    for (size_t i = 0; i < a->queue.n; i++) {
+        rv_recordio_put(&body, rv_strn(a->queue.v[i]->data, a->queue.v[i]->n));
+        rv_blob_unref(a->queue.v[i]);
+    }
+    a->queue.n = 0;
+    if (!a->post)
+        a->post = sim_connect(&a->cluster->network, &a->server.party, &a->cluster->master.server,
+                              &ops, a);
+    a->posting = true;
+    sim_request(a->post, (struct sim_message){.api = SIM_AGENT_API,
+                                              .recordio = true,
+                                              .content = RV_ENC_PROTOBUF,
+                                              .accept = RV_ENC_PROTOBUF,
+                                              .body = rv_blob_new(body.data, body.n)});
+    rv_buf_free(&body);
+    sim_at(world_of(a), &a->server.party, 30000, on_post_timeout, a, ++a->posts, NULL);
+}
+
+static void link_send(struct sim_agent *a, const struct rv_agent_call *call) {
+    rv_wire_agent_call_encode(call, RV_ENC_PROTOBUF, &a->scratch, &a->encoded);
+    rv_vec_push(&a->queue, rv_blob_new(a->encoded.data, a->encoded.n));
+    rv_buf_clear(&a->encoded);
+    rv_arena_reset(&a->scratch);
+    post_next(a);
+}
+
+static void link_register(struct sim_agent *a, const struct rv_agent_call *call) {
+    static const struct sim_client ops = {on_stream_answer, on_stream_bytes, on_link_closed};
+
+    link_disconnect(a);
+    rv_wire_agent_call_encode(call, RV_ENC_PROTOBUF, &a->scratch, &a->encoded);
+    a->stream =
+        sim_connect(&a->cluster->network, &a->server.party, &a->cluster->master.server, &ops, a);
+    sim_request(a->stream,
+                (struct sim_message){.api = SIM_AGENT_API,
+                                     .content = RV_ENC_PROTOBUF,
+                                     .accept = RV_ENC_PROTOBUF,
+                                     .body = rv_blob_new(a->encoded.data, a->encoded.n)});
+    rv_buf_clear(&a->encoded);
+    rv_arena_reset(&a->scratch);
+}
+
+/* --- effects --- */
+
+static void send_executor(struct sim_agent *a, const struct rv_agent_effect *e) {
+    struct sim_conn *c = rv_map_get(&a->streams, key_of(&e->stream));
+
+    if (!c)
+        return;
+    rv_wire_executor_event_encode(e->executor, c->accept, &a->scratch, &a->encoded);
+    sim_record(c, rv_buf_str(&a->encoded));
+    rv_buf_clear(&a->encoded);
+    rv_arena_reset(&a->scratch);
+}
+
+static void on_stream_gone(void *ctx, uint64_t arg, void *data) {
+    (void)data;
+    sim_agent_input(ctx, &(struct rv_agent_input){.kind = RV_AGENT_STREAM_CLOSED, .stream = arg});
+}
+
+static void open_stream(struct sim_agent *a, const struct rv_agent_effect *e) {
+    struct sim_conn *c = rv_map_remove(&a->requests, key_of(&e->request));
+
+    if (!c || !c->server_open) {
+        sim_at(world_of(a), &a->server.party, 0, on_stream_gone, a, e->stream, NULL);
+        return;
+    }
+    c->stream = e->stream;
+    rv_map_put(&a->streams, key_of(&e->stream), c);
+    sim_stream(c, NULL);
+}
+
+static void execute(struct sim_agent *a, const struct rv_agent_effect *e) {
+    struct sim_conn *c;
+
+    switch (e->kind) {
+    case RV_AGENT_REPLY:
+        c = rv_map_remove(&a->requests, key_of(&e->request));
+        if (c)
+            sim_answer(c, e->status, e->message);
+        return;
+    case RV_AGENT_OPEN_STREAM:
+        open_stream(a, e);
+        return;
+    case RV_AGENT_SEND_EXECUTOR:
+        send_executor(a, e);
+        return;
+    case RV_AGENT_CLOSE_STREAM:
+        c = rv_map_remove(&a->streams, key_of(&e->stream));
+        if (c)
+            sim_server_close(c);
+        return;
+    case RV_AGENT_REGISTER:
+        link_register(a, e->call);
+        return;
+    case RV_AGENT_SEND_MASTER:
+        sim_audit_agent_says(&a->cluster->auditor, a, e->call);
+        link_send(a, e->call);
+        return;
+    case RV_AGENT_DISCONNECT_MASTER:
+        link_disconnect(a);
+        return;
+    case RV_AGENT_LAUNCH_CONTAINER:
+        sim_container_launch(a, e->launch);
+        return;
+    case RV_AGENT_DESTROY_CONTAINER:
+        sim_container_destroy(a, e->container.v);
+        return;
+    case RV_AGENT_CHECKPOINT:
+        sim_journal_write(&a->journal, e->checkpoint);
+        return;
+    case RV_AGENT_UPDATE_CONTAINER:
+    case RV_AGENT_REMOVE_DIRECTORY:
+        return;
+    case RV_AGENT_LOG:
+        sim_trace(world_of(a), &a->server.party, "log: %s", e->message);
+        return;
+    case RV_AGENT_EXIT:
+        sim_trace(world_of(a), &a->server.party, "ends with %d: %s", e->status,
+                  e->message ? e->message : "");
+        a->exiting = true;
+        a->exit_status = e->status;
+        return;
+    case RV_AGENT_EFFECT_MAX:
+        break;
+    }
+    RV_UNREACHABLE();
+}
+
+/* --- steps --- */
+
+static void on_tick(void *ctx, uint64_t arg, void *data);
+
+static void arm(struct sim_agent *a) {
+    struct sim_world *w = world_of(a);
+    int64_t deadline = rv_agent_deadline(a->core);
+
+    if (deadline >= a->tick_at_ms)
+        return;
+    a->tick_at_ms = RV_MAX(deadline, w->now_ms);
+    sim_at(w, &a->server.party, a->tick_at_ms - w->now_ms, on_tick, a, (uint64_t)a->tick_at_ms,
+           NULL);
+}
+
+static void on_restart(void *ctx, uint64_t arg, void *data) {
+    (void)arg;
+    (void)data;
+    sim_agent_start(ctx);
+}
+
+static void finish(struct sim_agent *a) {
+    for (size_t i = 0; i < a->effects.n && !a->exiting; i++)
+        execute(a, &a->effects.v[i]);
+    rv_agent_effects_clear(&a->effects);
+    if (a->exiting) {
+        bool wipe = a->exit_status != 0;
+        sim_agent_crash(a, false);
+        if (wipe) { /* the operator starts it afresh */
+            sim_containers_agent_down(a, true);
+            sim_journal_wipe(&a->journal);
+        }
+        sim_at_any(world_of(a), NULL, sim_between(world_of(a), 100, 10000), on_restart, a, 0, NULL);
+        return;
+    }
+    if (++a->steps % a->cluster->check_every == 0) {
+        const char *problem = rv_agent_check(a->core);
+        if (problem)
+            sim_fail(world_of(a), "the check of %s: %s", a->server.party.name, problem);
+    }
+    arm(a);
+}
+
+void sim_agent_input(struct sim_agent *a, struct rv_agent_input *in) {
+    if (!a->core)
+        return;
+    in->now_ms = world_of(a)->now_ms;
+    in->wall_ns = sim_wall_ns(world_of(a), &a->server.party);
+    rv_agent_step(a->core, in, &a->effects);
+    finish(a);
+}
+
+static void on_tick(void *ctx, uint64_t arg, void *data) {
+    struct sim_agent *a = ctx;
+    (void)data;
+
+    if ((int64_t)arg != a->tick_at_ms)
+        return;
+    a->tick_at_ms = INT64_MAX;
+    sim_agent_input(a, &(struct rv_agent_input){.kind = RV_AGENT_TICK});
+}
+
+static void on_checkpoint(void *ctx, uint64_t seq, bool ok, const char *message) {
+    struct rv_agent_input in = {.kind = RV_AGENT_CHECKPOINT_DONE};
+
+    in.checkpoint.seq = seq;
+    in.checkpoint.ok = ok;
+    in.checkpoint.message = message;
+    sim_agent_input(ctx, &in);
+}
+
+static void on_request(void *ctx, struct sim_conn *c, const struct sim_message *m) {
+    struct sim_agent *a = ctx;
+    struct rv_executor_call call;
+    struct rv_error err;
+
+    if (rv_wire_executor_call_decode(m->content, rv_strn(m->body->data, m->body->n), NULL,
+                                     &a->arena, &call, &err)) {
+        sim_fail(world_of(a), "INV-49: a call of %s is refused: %s", c->client->name, err.message);
+        return;
+    }
+    bool subscribe = call.type == RV_EXECUTOR_CALL_SUBSCRIBE;
+    struct rv_agent_input in = {.kind = RV_AGENT_EXECUTOR_CALL,
+                                .request = c->request,
+                                .stream = subscribe ? sim_number(world_of(a)) : 0,
+                                .executor = &call};
+    rv_map_put(&a->requests, key_of(&c->request), c);
+    sim_agent_input(a, &in);
+    rv_wire_executor_call_release(&call);
+    rv_arena_reset(&a->arena);
+}
+
+static void on_closed(void *ctx, struct sim_conn *c) {
+    struct sim_agent *a = ctx;
+
+    rv_map_remove(&a->requests, key_of(&c->request));
+    if (!c->stream)
+        return;
+    rv_map_remove(&a->streams, key_of(&c->stream));
+    on_stream_gone(a, c->stream, NULL);
+}
+
+/* --- life --- */
+
+void sim_agent_init(struct sim_agent *a, struct sim_cluster *c, size_t number) {
+    static const char *const racks[] = {"rack:r1", "rack:r2;ssd:true"};
+    struct sim_world *w = &c->world;
+    struct rv_error err;
+    char text[160];
+    uint8_t uuid[16];
+
+    *a = (struct sim_agent){.cluster = c, .tick_at_ms = INT64_MAX};
+    sim_party_init(w, &a->server.party, 1 + (int)number, "agent%zu", number);
+    a->server.party.up = false;
+    a->server.ctx = a;
+    a->server.on_request = on_request;
+    a->server.on_closed = on_closed;
+    rv_arena_init(&a->arena);
+    rv_arena_init(&a->scratch);
+    rv_recordio_init(&a->records, 8u << 20);
+    sim_journal_init(&a->journal, w, &a->server.party, on_checkpoint, a);
+    rv_prng_uuid(&w->prng, uuid);
+    rv_uuid_format(uuid, a->boot_id);
+    a->info.hostname = rv_strdup(a->server.party.name);
+    a->info.ip = rv_asprintf("10.0.1.%zu", number);
+    a->info.port = 5051;
+    a->info.capabilities = 1u << RV_AGENT_MULTI_ROLE | 1u << RV_AGENT_HIERARCHICAL_ROLE |
+                           1u << RV_AGENT_RESERVATION_REFINEMENT;
+    a->info.version = rv_strdup("1.12.0");
+    snprintf(text, sizeof text, "cpus:%lld;mem:%lld;disk:1000;ports:[31000-%lld]%s",
+             (long long)sim_between(w, 1, 8), (long long)sim_between(w, 2, 16) * 128,
+             (long long)sim_between(w, 31003, 31050),
+             sim_chance(w, 300)   ? ";gpus:1"
+             : sim_chance(w, 300) ? ";cpus(prod):1;mem(prod):64"
+                                  : "");
+    if (rv_resources_parse(text, "*", &a->info.resources, &err) ||
+        rv_attributes_parse(racks[number % 2], &a->info.attributes, &err))
+        RV_UNREACHABLE();
+    a->config = (struct rv_agent_config){
+        .info = &a->info,
+        .work_dir = "/var/lib/reeve",
+        .default_user = "nobody",
+        .boot_id = a->boot_id,
+        .executor_registration_ms = sim_chance(w, 300) ? 10000 : 0,
+        .update_retry_ms = sim_chance(w, 500) ? 1000 : 0,
+        .update_retry_max_ms = sim_chance(w, 500) ? 5000 : 60000,
+        .gc_delay_ms = sim_chance(w, 300) ? 1000 : 0,
+        .max_completed_tasks = sim_chance(w, 300) ? 1 : 0,
+        .max_completed_executors = sim_chance(w, 300) ? 1 : 0,
+        .max_completed_frameworks = sim_chance(w, 300) ? 1 : 0,
+    };
+}
+
+void sim_agent_start(struct sim_agent *a) {
+    struct sim_world *w = world_of(a);
+    struct rv_checkpoint *records = rv_calloc(a->journal.durable.n + 1, sizeof *records);
+    struct rv_container_id *alive = rv_calloc(a->containers.n + 1, sizeof *alive);
+    struct rv_agent_recovered recovered = {records, a->journal.durable.n, alive, 0};
+
+    if (a->core) {
+        free(records);
+        free(alive);
+        return;
+    }
+    for (size_t i = 0; i < a->journal.durable.n; i++)
+        records[i] = a->journal.durable.v[i]->c;
+    for (size_t i = 0; i < a->containers.n; i++)
+        if (a->containers.v[i]->alive)
+            alive[recovered.n_alive++].v = a->containers.v[i]->id;
+    sim_trace(w, &a->server.party, "starts with %zu records, %zu containers", recovered.n,
+              recovered.n_alive);
+    a->server.party.up = true;
+    a->server.party.life = sim_number(w);
+    a->exiting = false;
+    a->tick_at_ms = INT64_MAX;
+    a->config.seed = rv_prng_next(&w->prng);
+    a->core = rv_agent_new(&a->config, &recovered, w->now_ms, sim_wall_ns(w, &a->server.party),
+                           &a->effects);
+    free(records);
+    free(alive);
+    finish(a);
+    sim_agent_input(a, &(struct rv_agent_input){.kind = RV_AGENT_MASTER_FOUND});
+}
+
+void sim_agent_crash(struct sim_agent *a, bool machine) {
+    uint8_t uuid[16];
+
+    if (!a->core)
+        return;
+    sim_trace(world_of(a), &a->server.party, machine ? "machine reboots" : "process ends");
+    a->core = rv_agent_free(a->core);
+    rv_agent_effects_clear(&a->effects);
+    a->server.party.up = false;
+    a->server.party.life = sim_number(world_of(a));
+    a->tick_at_ms = INT64_MAX;
+    sim_network_crash(&a->cluster->network, &a->server.party, machine);
+    a->stream = a->post = NULL;
+    link_disconnect(a);
+    rv_map_clear(&a->requests);
+    rv_map_clear(&a->streams);
+    sim_journal_crash(&a->journal);
+    sim_containers_agent_down(a, machine);
+    sim_audit_agent_crashed(&a->cluster->auditor, a);
+    if (machine) {
+        rv_prng_uuid(&world_of(a)->prng, uuid);
+        rv_uuid_format(uuid, a->boot_id);
+    }
+}
+
+void sim_agent_free(struct sim_agent *a) {
+    rv_agent_free(a->core);
+    rv_agent_effects_free(&a->effects);
+    sim_journal_free(&a->journal);
+    for (size_t i = 0; i < a->containers.n; i++)
+        sim_container_free(a->containers.v[i]);
+    rv_vec_free(&a->containers);
+    for (size_t i = 0; i < a->queue.n; i++)
+        rv_blob_unref(a->queue.v[i]);
+    rv_vec_free(&a->queue);
+    rv_map_free(&a->requests);
+    rv_map_free(&a->streams);
+    rv_recordio_free(&a->records);
+    rv_agent_info_free(&a->info);
+    rv_arena_free(&a->arena);
+    rv_arena_free(&a->scratch);
+    rv_buf_free(&a->encoded);
+}

@@ -1,0 +1,47 @@
+/*
+ * An agent's shell in the simulation, as src/daemon/agent_daemon.c and agent_link.c: inputs to the
+ * core, effects to the journal, containers, executors' streams and the link to the master. A crash
+ * takes the core and the link along; the journal and, with checkpointing, the containers stay.
+ */
+#ifndef SIM_AGENTS_H
+#define SIM_AGENTS_H
+
+#include "agent/records.h"
+#include "containers.h"
+#include "disk.h"
+#include "network.h"
+
+struct sim_cluster;
+
+struct sim_agent {
+    struct sim_server server;
+    struct sim_cluster *cluster;
+    struct rv_agent_config config;
+    struct rv_agent_info info;
+    struct rv_agent *core; /* NULL while it is down */
+    struct rv_agent_effects effects;
+    struct sim_journal journal;
+    RV_VEC(struct sim_container *) containers;
+    struct rv_map requests, streams;
+    struct rv_arena arena, scratch;
+    struct rv_buf encoded;
+    int64_t tick_at_ms;
+    uint64_t steps;
+    char boot_id[37];
+    bool exiting;
+    int exit_status;
+    /* the link */
+    struct sim_conn *stream, *post;
+    bool posting;
+    uint64_t posts;
+    struct rv_recordio records;
+    RV_VEC(struct rv_blob *) queue;
+};
+
+void sim_agent_init(struct sim_agent *a, struct sim_cluster *c, size_t number);
+void sim_agent_free(struct sim_agent *a);
+void sim_agent_start(struct sim_agent *a);
+void sim_agent_crash(struct sim_agent *a, bool machine);
+void sim_agent_input(struct sim_agent *a, struct rv_agent_input *in);
+
+#endif

@@ -1,0 +1,914 @@
+/* The auditor: see auditor.h. Costs: an event costs the offers and tasks of the agent it names. */
+#include "auditor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cluster.h"
+
+#define KEY_MAX 768
+
+static struct rv_str number_key(const uint64_t *number) {
+    return rv_strn(number, sizeof *number);
+}
+
+static struct rv_str key2(char buf[KEY_MAX], const char *a, const char *separator, const char *b) {
+    int n = snprintf(buf, KEY_MAX, "%s%s%s", a ? a : "", separator, b ? b : "");
+    return rv_strn(buf, (size_t)n);
+}
+
+/* Roles of allocation and the like do not matter in sums over an agent. */
+static void add_plain(struct rv_resources *to, const struct rv_resources *r) {
+    struct rv_resources plain = {0};
+
+    rv_resources_copy(&plain, r);
+    rv_resources_allocate(&plain, NULL);
+    rv_resources_add(to, &plain);
+    rv_resources_free(&plain);
+}
+
+static const char *text_of(struct sim_auditor *a, const struct rv_resources *r) {
+    static char text[512];
+    struct rv_buf b = {0};
+    (void)a;
+
+    rv_resources_format(r, &b);
+    snprintf(text, sizeof text, "%s", b.data ? b.data : "");
+    rv_buf_free(&b);
+    return text;
+}
+
+/* --- records --- */
+
+static struct sim_audit_stream *find_stream(struct sim_auditor *a, uint64_t number) {
+    return number ? rv_map_get(&a->streams, number_key(&number)) : NULL;
+}
+
+static void free_strings(char **v, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        free(v[i]);
+    free(v);
+}
+
+static char **copy_strings(char *const *v, size_t n) {
+    char **copy = rv_calloc(n + 1, sizeof *copy);
+
+    for (size_t i = 0; i < n; i++)
+        copy[i] = rv_strdup(v[i]);
+    return copy;
+}
+
+static bool has_string(char *const *v, size_t n, const char *s) {
+    for (size_t i = 0; i < n; i++)
+        if (rv_streq(v[i], s))
+            return true;
+    return false;
+}
+
+static void free_framework(struct sim_audit_framework *f) {
+    free_strings(f->roles, f->n_roles);
+    free_strings(f->suppressed, f->n_suppressed);
+    free(f->id);
+    free(f);
+}
+
+static struct sim_audit_framework *framework(struct sim_auditor *a, const char *id) {
+    struct sim_audit_framework *f = rv_map_gets(&a->frameworks, id);
+
+    if (!f) {
+        f = rv_calloc(1, sizeof *f);
+        f->id = rv_strdup(id);
+        rv_map_put(&a->frameworks, rv_str(id), f);
+    }
+    return f;
+}
+
+static void free_used(struct rv_map *used) {
+    void *r;
+
+    for (size_t it = 0; rv_map_next(used, &it, NULL, &r);) {
+        rv_resources_free(r);
+        free(r);
+    }
+    rv_map_free(used);
+}
+
+static void free_agent(struct sim_audit_agent *g) {
+    if (!g)
+        return;
+    free_used(&g->used);
+    rv_resources_free(&g->total);
+    free(g->id);
+    free(g);
+}
+
+static void use(struct sim_audit_agent *g, struct rv_str key, const struct rv_resources *r) {
+    struct rv_resources *plain = rv_calloc(1, sizeof *plain), *old;
+
+    add_plain(plain, r);
+    old = rv_map_put(&g->used, key, plain);
+    if (old) {
+        rv_resources_free(old);
+        free(old);
+    }
+}
+
+static void unuse(struct sim_audit_agent *g, struct rv_str key) {
+    struct rv_resources *old = rv_map_remove(&g->used, key);
+
+    if (old) {
+        rv_resources_free(old);
+        free(old);
+    }
+}
+
+static void unuse_framework(struct sim_audit_agent *g, const char *id) {
+    size_t n = strlen(id);
+    struct rv_str key;
+    void *r;
+
+    for (size_t it = 0; rv_map_next(&g->used, &it, &key, &r);)
+        if (key.n > n && !memcmp(key.s, id, n) && (key.s[n] == ' ' || key.s[n] == '/')) {
+            rv_map_remove(&g->used, key);
+            rv_resources_free(r);
+            free(r);
+        }
+}
+
+static void free_offer(struct sim_audit_offer *o) {
+    rv_resources_free(&o->resources);
+    free(o->id);
+    free(o->framework_id);
+    free(o->agent_id);
+    free(o->role);
+    free(o);
+}
+
+static void close_offer(struct sim_auditor *a, struct sim_audit_offer *o) {
+    o->open = false;
+    for (size_t i = 0; i < a->open.n; i++)
+        if (a->open.v[i] == o) {
+            rv_vec_remove_at(&a->open, i);
+            return;
+        }
+}
+
+static void drop_filter(struct sim_auditor *a, size_t i) {
+    struct sim_audit_filter *f = &a->filters.v[i];
+
+    rv_resources_free(&f->resources);
+    free(f->framework_id);
+    free(f->agent_id);
+    free(f->role);
+    rv_vec_remove_at(&a->filters, i);
+}
+
+static void drop_filters(struct sim_auditor *a, const char *framework_id, const char *agent_id) {
+    for (size_t i = a->filters.n; i > 0; i--)
+        if ((framework_id && rv_streq(a->filters.v[i - 1].framework_id, framework_id)) ||
+            (agent_id && rv_streq(a->filters.v[i - 1].agent_id, agent_id)))
+            drop_filter(a, i - 1);
+}
+
+static bool is_excused(struct sim_auditor *a, const char *framework_id, const char *task_id) {
+    char buf[KEY_MAX];
+
+    return rv_map_get(&a->excused, key2(buf, framework_id, " ", task_id)) != NULL;
+}
+
+/* --- what is offered and used --- */
+
+static void check_sum(struct sim_auditor *a, const struct sim_audit_agent *g) {
+    struct rv_resources sum = {0};
+    void *r;
+
+    a->checks++;
+    for (size_t it = 0; rv_map_next(&g->used, &it, NULL, &r);)
+        rv_resources_add(&sum, r);
+    for (size_t i = 0; i < a->open.n; i++)
+        if (rv_streq(a->open.v[i]->agent_id, g->id))
+            rv_resources_add(&sum, &a->open.v[i]->resources);
+    if (!rv_resources_contains(&g->total, &sum))
+        sim_fail(a->world, "INV-26: more offered and used of agent %s than it has: %s", g->id,
+                 text_of(a, &sum));
+    rv_resources_free(&sum);
+}
+
+static void check_kinds(struct sim_auditor *a, const struct sim_audit_framework *f,
+                        const struct rv_offer_view *o) {
+    for (size_t i = 0; i < o->resources->n; i++) {
+        const struct rv_kind *k = o->resources->v[i].kind;
+        const char *role = rv_kind_reserved_role(k);
+
+        if ((k->revocable && !(f->capabilities & 1u << RV_FRAMEWORK_REVOCABLE_RESOURCES)) ||
+            (k->shared && !(f->capabilities & 1u << RV_FRAMEWORK_SHARED_RESOURCES)) ||
+            (rv_streq(k->name, "gpus") && !(f->capabilities & 1u << RV_FRAMEWORK_GPU_RESOURCES)))
+            sim_fail(a->world, "INV-29: framework %s was offered %s, which it cannot use", f->id,
+                     k->name);
+        if (!rv_streq(role, "*") && !rv_role_within(o->role, role))
+            sim_fail(a->world, "INV-29: role %s was offered what is reserved for %s", o->role,
+                     role);
+        if (!rv_streq(k->allocation_role, o->role))
+            sim_fail(a->world, "INV-26: an offer to %s holds resources allocated to %s", o->role,
+                     k->allocation_role ? k->allocation_role : "nobody");
+    }
+}
+
+static void check_filters(struct sim_auditor *a, const struct sim_audit_offer *o) {
+    for (size_t i = a->filters.n; i > 0; i--) {
+        const struct sim_audit_filter *f = &a->filters.v[i - 1];
+
+        if (f->until_ms <= a->world->now_ms)
+            drop_filter(a, i - 1);
+        else if (rv_streq(f->framework_id, o->framework_id) && rv_streq(f->agent_id, o->agent_id) &&
+                 rv_streq(f->role, o->role) && rv_resources_contains(&f->resources, &o->resources))
+            sim_fail(a->world, "INV-28: framework %s was offered again what it declined until %lld",
+                     o->framework_id, (long long)f->until_ms);
+    }
+}
+
+static void offered(struct sim_auditor *a, struct sim_audit_framework *f,
+                    const struct rv_offer_view *view) {
+    struct sim_audit_agent *g = rv_map_gets(&a->agents, view->agent->id.v);
+    struct sim_audit_offer *o;
+
+    if (rv_map_gets(&a->offers, view->id.v)) {
+        sim_fail(a->world, "INV-24: offer id %s was given before", view->id.v);
+        return;
+    }
+    if (!g || g->place != SIM_REGISTERED || !g->connected) {
+        sim_fail(a->world, "INV-25: an offer of agent %s, which is not there", view->agent->id.v);
+        return;
+    }
+    if (!has_string(f->roles, f->n_roles, view->role) ||
+        has_string(f->suppressed, f->n_suppressed, view->role))
+        sim_fail(a->world, "INV-28: framework %s has suppressed or has not role %s", f->id,
+                 view->role);
+    if (!rv_streq(view->framework_id.v, f->id))
+        sim_fail(a->world, "INV-25: framework %s gets an offer to %s", f->id, view->framework_id.v);
+    check_kinds(a, f, view);
+    o = rv_calloc(1, sizeof *o);
+    o->id = rv_strdup(view->id.v);
+    o->framework_id = rv_strdup(f->id);
+    o->agent_id = rv_strdup(g->id);
+    o->role = rv_strdup(view->role);
+    o->made_ms = a->world->now_ms;
+    o->open = true;
+    add_plain(&o->resources, view->resources);
+    rv_map_put(&a->offers, rv_str(o->id), o);
+    rv_vec_push(&a->open, o);
+    check_filters(a, o);
+    check_sum(a, g);
+}
+
+/* --- updates to frameworks --- */
+
+static void check_capabilities(struct sim_auditor *a, const struct sim_audit_framework *f,
+                               const struct rv_task_status *s) {
+    bool partition = false;
+
+    switch (s->state) {
+    case RV_TASK_KILLING:
+        if (!(f->capabilities & 1u << RV_FRAMEWORK_TASK_KILLING_STATE))
+            sim_fail(a->world, "INV-40: framework %s gets TASK_KILLING", f->id);
+        break;
+    case RV_TASK_DROPPED:
+    case RV_TASK_UNREACHABLE:
+    case RV_TASK_GONE:
+    case RV_TASK_GONE_BY_OPERATOR:
+    case RV_TASK_UNKNOWN:
+        partition = true;
+        break;
+    default:
+        break;
+    }
+    if (partition && !(f->capabilities & 1u << RV_FRAMEWORK_PARTITION_AWARE))
+        sim_fail(a->world, "INV-40: framework %s gets %s", f->id,
+                 rv_task_state_name((int)s->state));
+    if (s->has_source && s->source == RV_SOURCE_MASTER && s->has_uuid)
+        sim_fail(a->world, "INV-39: an update by the master has a uuid: task %s", s->task_id.v);
+}
+
+static void check_expected(struct sim_auditor *a, const struct rv_task_status *s) {
+    uintptr_t expected = (uintptr_t)rv_map_remove(&a->call.expected, rv_str(s->task_id.v));
+
+    if (!expected)
+        return;
+    if (expected == 1)
+        sim_fail(a->world, "INV-38: %s of task %s where silence is due",
+                 rv_task_state_name((int)s->state), s->task_id.v);
+    else if ((uintptr_t)s->state + 2 != expected)
+        sim_fail(a->world, "INV-38: task %s is said to be %s instead of %s", s->task_id.v,
+                 rv_task_state_name((int)s->state), rv_task_state_name((int)(expected - 2)));
+    if (s->reason != RV_REASON_RECONCILIATION || s->has_uuid)
+        sim_fail(a->world, "INV-39: the answer about task %s has another reason or a uuid",
+                 s->task_id.v);
+}
+
+static void updated(struct sim_auditor *a, const struct sim_audit_framework *f,
+                    const struct rv_task_status *s) {
+    char buf[KEY_MAX];
+    struct rv_str key = key2(buf, f->id, " ", s->task_id.v);
+    struct sim_audit_task *t = rv_map_get(&a->told, key);
+
+    check_capabilities(a, f, s);
+    check_expected(a, s);
+    if (!t) {
+        t = rv_calloc(1, sizeof *t);
+        rv_map_put(&a->told, key, t);
+    }
+    struct rv_str uuid = rv_strn(s->uuid, 16);
+    bool known = s->has_uuid && rv_map_get(&t->uuids, uuid);
+    if (s->has_uuid)
+        rv_map_put(&t->uuids, uuid, t);
+    if (t->sticky && s->state != t->state && !known && s->reason != RV_REASON_RECONCILIATION &&
+        !is_excused(a, f->id, s->task_id.v))
+        sim_fail(a->world, "INV-37: task %s was %s and is %s now (reason %s)", s->task_id.v,
+                 rv_task_state_name((int)t->state), rv_task_state_name((int)s->state),
+                 rv_reason_name((int)s->reason));
+    if (!t->sticky && s->reason != RV_REASON_RECONCILIATION) {
+        t->state = s->state;
+        t->sticky = rv_task_state_sticky(s->state);
+    }
+    /* What the framework is told to be over does not use anything. */
+    if (rv_task_state_terminal(s->state) || s->state == RV_TASK_UNREACHABLE) {
+        struct sim_audit_agent *g = rv_map_gets(&a->agents, s->agent_id.v);
+        if (g)
+            unuse(g, key);
+    }
+}
+
+static void subscribed(struct sim_auditor *a, uint64_t stream, const char *id) {
+    struct sim_audit_framework *f = framework(a, id);
+    struct sim_audit_stream *s = find_stream(a, stream);
+
+    if (f->stream && f->stream->open && f->stream != s)
+        sim_fail(a->world, "INV-43: framework %s has two subscriptions", id);
+    if (f->removed)
+        sim_fail(a->world, "INV-45: framework %s was removed and is subscribed", id);
+    if (!s)
+        return;
+    free(s->framework_id);
+    s->framework_id = rv_strdup(id);
+    f->stream = s;
+    drop_filters(a, id, NULL);
+    /* What it said in SUBSCRIBE counts from now on. */
+    struct sim_audit_framework *said = rv_map_remove(&a->said, number_key(&stream));
+    if (!said)
+        return;
+    free_strings(f->roles, f->n_roles);
+    free_strings(f->suppressed, f->n_suppressed);
+    f->capabilities = said->capabilities;
+    f->roles = TAKE_PTR(said->roles);
+    f->n_roles = said->n_roles;
+    f->suppressed = TAKE_PTR(said->suppressed);
+    f->n_suppressed = said->n_suppressed;
+    said->n_roles = said->n_suppressed = 0;
+    free_framework(said);
+}
+
+void sim_audit_to_scheduler(struct sim_auditor *a, uint64_t stream,
+                            const struct rv_scheduler_event *e) {
+    struct sim_audit_stream *s = find_stream(a, stream);
+    struct sim_audit_framework *f;
+    struct sim_audit_offer *o;
+
+    if (e->type == RV_EVENT_SUBSCRIBED)
+        subscribed(a, stream, e->subscribed.framework_id.v);
+    if (!s || !s->open)
+        return;
+    s->last_ms = a->world->now_ms;
+    f = s->framework_id ? framework(a, s->framework_id) : NULL;
+    sim_trace(a->world, &a->master->server.party, "to %s: event %d %s %s",
+              s->framework_id ? s->framework_id + RV_MIN(strlen(s->framework_id), (size_t)37) : "?",
+              (int)e->type, e->type == RV_EVENT_UPDATE ? e->update->task_id.v : "",
+              e->type == RV_EVENT_UPDATE  ? rv_task_state_name((int)e->update->state)
+              : e->type == RV_EVENT_ERROR ? e->error
+                                          : "");
+    if (!f)
+        return;
+    if (f->stream != s)
+        sim_fail(a->world, "INV-43: an event on an older subscription of framework %s", f->id);
+    switch (e->type) {
+    case RV_EVENT_OFFERS:
+        for (size_t i = 0; i < e->offers.n; i++)
+            offered(a, f, &e->offers.offers[i]);
+        break;
+    case RV_EVENT_RESCIND:
+        o = rv_map_gets(&a->offers, e->rescind.v);
+        if (!o || !o->open || !rv_streq(o->framework_id, f->id))
+            sim_fail(a->world, "INV-24: offer %s is rescinded, but framework %s does not have it",
+                     e->rescind.v, f->id);
+        else
+            close_offer(a, o);
+        break;
+    case RV_EVENT_UPDATE:
+        updated(a, f, e->update);
+        break;
+    default:
+        break;
+    }
+}
+
+/* --- calls of frameworks --- */
+
+/* Adds the offers to the pool if all are the framework's own and of one agent. */
+static void accept_offers(struct sim_auditor *a, const struct rv_scheduler_call *call,
+                          bool filter) {
+    bool valid = call->accept.n_offer_ids > 0;
+
+    for (size_t i = 0; i < call->accept.n_offer_ids; i++) {
+        struct sim_audit_offer *o = rv_map_gets(&a->offers, call->accept.offer_ids[i].v);
+
+        if (!o || !o->open || !rv_streq(o->framework_id, call->framework_id.v)) {
+            valid = false;
+            continue;
+        }
+        if (a->call.agent_id && !rv_streq(a->call.agent_id, o->agent_id))
+            valid = false;
+        a->call.agent_id = o->agent_id;
+        rv_resources_add(&a->call.pool, &o->resources);
+        close_offer(a, o);
+        if (filter && call->accept.refuse_ms > 0) {
+            struct sim_audit_filter f = {rv_strdup(o->framework_id),
+                                         rv_strdup(o->agent_id),
+                                         rv_strdup(o->role),
+                                         {0},
+                                         a->world->now_ms + call->accept.refuse_ms};
+            rv_resources_copy(&f.resources, &o->resources);
+            rv_vec_push(&a->filters, f);
+        }
+    }
+    a->call.accepted = valid && !filter;
+}
+
+/* Ghosts are tasks that were never launched: what is to be said of them is known. */
+static void expect_ghosts(struct sim_auditor *a, const struct sim_audit_framework *f,
+                          const struct rv_scheduler_call *call) {
+    bool aware = f->capabilities & 1u << RV_FRAMEWORK_PARTITION_AWARE;
+
+    for (size_t i = 0; i < call->reconcile.n; i++) {
+        const struct rv_task_ref *r = &call->reconcile.tasks[i];
+        const struct sim_audit_agent *g = rv_map_gets(&a->agents, r->agent_id.v);
+        enum rv_task_state state = RV_TASK_UNKNOWN;
+
+        if (!rv_starts_with(r->task_id.v, "ghost-") || !r->agent_id.v)
+            continue;
+        if (g && g->place == SIM_RECOVERED) {
+            rv_map_put(&a->call.expected, rv_str(r->task_id.v), (void *)(uintptr_t)1);
+            continue;
+        }
+        if (g)
+            state = g->place == SIM_REGISTERED    ? RV_TASK_GONE
+                    : g->place == SIM_UNREACHABLE ? RV_TASK_UNREACHABLE
+                                                  : RV_TASK_GONE_BY_OPERATOR;
+        rv_map_put(&a->call.expected, rv_str(r->task_id.v),
+                   (void *)((uintptr_t)(aware ? state : RV_TASK_LOST) + 2));
+    }
+}
+
+static void suppress(struct sim_audit_framework *f, const struct rv_scheduler_call *call) {
+    char *const *roles = call->roles.n_roles ? call->roles.roles : f->roles;
+    size_t n = call->roles.n_roles ? call->roles.n_roles : f->n_roles;
+
+    for (size_t i = 0; i < n; i++)
+        if (!has_string(f->suppressed, f->n_suppressed, roles[i])) {
+            f->suppressed = rv_realloc(f->suppressed, (f->n_suppressed + 1) * sizeof(char *));
+            f->suppressed[f->n_suppressed++] = rv_strdup(roles[i]);
+        }
+}
+
+static void revive(struct sim_auditor *a, struct sim_audit_framework *f,
+                   const struct rv_scheduler_call *call) {
+    size_t n = 0;
+
+    for (size_t i = 0; i < f->n_suppressed; i++) {
+        if (call->roles.n_roles &&
+            !has_string(call->roles.roles, call->roles.n_roles, f->suppressed[i]))
+            f->suppressed[n++] = f->suppressed[i];
+        else
+            free(f->suppressed[i]);
+    }
+    f->n_suppressed = n;
+    drop_filters(a, f->id, NULL);
+}
+
+static struct sim_audit_framework *said_of(const struct rv_scheduler_call *call) {
+    struct sim_audit_framework *f = rv_calloc(1, sizeof *f);
+
+    f->capabilities = call->subscribe.info->capabilities;
+    f->roles = copy_strings(call->subscribe.info->roles, call->subscribe.info->n_roles);
+    f->n_roles = call->subscribe.info->n_roles;
+    f->suppressed =
+        copy_strings(call->subscribe.suppressed_roles, call->subscribe.n_suppressed_roles);
+    f->n_suppressed = call->subscribe.n_suppressed_roles;
+    return f;
+}
+
+void sim_audit_scheduler_call(struct sim_auditor *a, uint64_t request, uint64_t stream,
+                              const char *stream_id, const struct rv_scheduler_call *call) {
+    sim_trace(a->world, &a->master->server.party, "call %d of %s", (int)call->type,
+              call->framework_id.v ? call->framework_id.v : "a new framework");
+    a->call.call = call;
+    a->call.request = request;
+    a->call.stream = stream;
+    snprintf(a->call.stream_id, sizeof a->call.stream_id, "%s", stream_id);
+    if (call->type == RV_CALL_SUBSCRIBE && call->subscribe.info) {
+        struct sim_audit_framework *old = rv_map_put(&a->said, number_key(&stream), said_of(call));
+        if (old)
+            free_framework(old);
+    }
+}
+
+static void check_expected_all(struct sim_auditor *a) {
+    struct rv_str key;
+    void *v;
+
+    for (size_t it = 0; rv_map_next(&a->call.expected, &it, &key, &v);)
+        if ((uintptr_t)v != 1)
+            sim_fail(a->world, "INV-38: no answer about task %.*s", (int)key.n, key.s);
+    rv_map_clear(&a->call.expected);
+}
+
+/* The answer tells whether the call counted; effects of it follow. */
+void sim_audit_reply(struct sim_auditor *a, uint64_t request, int status) {
+    const struct rv_scheduler_call *call = a->call.call;
+    struct sim_audit_framework *f;
+
+    if (!call || request != a->call.request || status >= 300 || call->type == RV_CALL_SUBSCRIBE)
+        return;
+    f = rv_map_gets(&a->frameworks, call->framework_id.v);
+    if (!f || !f->stream || !f->stream->open ||
+        !rv_streq(f->stream->stream_id, a->call.stream_id)) {
+        sim_fail(a->world, "INV-44: call %d with a wrong stream id got %d", (int)call->type,
+                 status);
+        return;
+    }
+    switch (call->type) {
+    case RV_CALL_ACCEPT:
+        accept_offers(a, call, false);
+        break;
+    case RV_CALL_DECLINE:
+        accept_offers(a, call, true);
+        break;
+    case RV_CALL_SUPPRESS:
+        suppress(f, call);
+        break;
+    case RV_CALL_REVIVE:
+        revive(a, f, call);
+        break;
+    case RV_CALL_RECONCILE:
+        expect_ghosts(a, f, call);
+        break;
+    default:
+        break;
+    }
+}
+
+/* --- streams --- */
+
+void sim_audit_opened(struct sim_auditor *a, uint64_t stream, const char *stream_id) {
+    struct sim_audit_stream *s = find_stream(a, stream);
+
+    if (!s) {
+        s = rv_calloc(1, sizeof *s);
+        s->number = stream;
+        rv_map_put(&a->streams, number_key(&stream), s);
+    }
+    s->open = true;
+    s->last_ms = a->world->now_ms;
+    snprintf(s->stream_id, sizeof s->stream_id, "%s", stream_id ? stream_id : "");
+}
+
+void sim_audit_closed(struct sim_auditor *a, uint64_t stream) {
+    struct sim_audit_stream *s = find_stream(a, stream);
+
+    if (!s || !s->open)
+        return;
+    s->open = false;
+    if (s->framework_id) {
+        struct sim_audit_framework *f = framework(a, s->framework_id);
+        if (f->stream == s) {
+            f->stream = NULL;
+            for (size_t i = a->open.n; i > 0; i--)
+                if (rv_streq(a->open.v[i - 1]->framework_id, f->id))
+                    close_offer(a, a->open.v[i - 1]);
+        }
+    }
+    if (s->agent_id) {
+        struct sim_audit_agent *g = rv_map_gets(&a->agents, s->agent_id);
+        if (g && g->stream == s) {
+            g->connected = false;
+            g->stream = NULL;
+        }
+    }
+}
+
+/* --- agents at the master --- */
+
+static struct sim_audit_agent *agent(struct sim_auditor *a, const char *id) {
+    struct sim_audit_agent *g = rv_map_gets(&a->agents, id);
+
+    if (!g) {
+        g = rv_calloc(1, sizeof *g);
+        g->id = rv_strdup(id);
+        rv_map_put(&a->agents, rv_str(id), g);
+    }
+    return g;
+}
+
+/* What the agent says at registration counts when the master says REGISTERED. */
+static void registration(struct sim_auditor *a, uint64_t stream, const struct rv_agent_call *call) {
+    struct sim_audit_agent *g = rv_calloc(1, sizeof *g);
+    char buf[KEY_MAX];
+
+    add_plain(&g->total, &call->registration.info->resources);
+    for (size_t i = 0; i < call->registration.n_tasks; i++) {
+        const struct rv_task_view *t = &call->registration.tasks[i];
+        if (!rv_task_state_terminal(t->state))
+            use(g, key2(buf, t->framework_id.v, " ", t->info->id.v), &t->info->resources);
+    }
+    for (size_t i = 0; i < call->registration.n_executors; i++) {
+        const struct rv_executor_view *x = &call->registration.executors[i];
+        use(g, key2(buf, x->framework_id.v, "/", x->info->id.v), &x->info->resources);
+    }
+    rv_map_put(&a->registrations, number_key(&stream), g);
+}
+
+void sim_audit_agent_call(struct sim_auditor *a, uint64_t stream,
+                          const struct rv_agent_call *call) {
+    struct sim_audit_agent *g = rv_map_gets(&a->agents, call->agent_id.v);
+    char buf[KEY_MAX];
+
+    if (call->type == RV_AGENT_CALL_REGISTER || call->type == RV_AGENT_CALL_REREGISTER) {
+        registration(a, stream, call);
+    } else if (g && call->type == RV_AGENT_CALL_STATUS_UPDATE) {
+        if (rv_task_state_terminal(call->update.latest_state) ||
+            rv_task_state_terminal(call->update.status->state))
+            unuse(g, key2(buf, call->update.framework_id.v, " ", call->update.status->task_id.v));
+    } else if (g && call->type == RV_AGENT_CALL_EXECUTOR_EXITED) {
+        unuse(g, key2(buf, call->exited.framework_id.v, "/", call->exited.executor_id.v));
+    }
+}
+
+static void registered(struct sim_auditor *a, uint64_t stream, const char *id) {
+    struct sim_audit_agent *g = agent(a, id), *said;
+    struct sim_audit_stream *s = find_stream(a, stream);
+
+    said = rv_map_remove(&a->registrations, number_key(&stream));
+    if (!s)
+        return;
+    free(s->agent_id);
+    s->agent_id = rv_strdup(id);
+    if (g->place == SIM_GONE)
+        sim_fail(a->world, "INV-15: agent %s is gone and was admitted", id);
+    g->place = SIM_REGISTERED;
+    g->connected = s->open;
+    g->stream = s;
+    drop_filters(a, NULL, id);
+    if (!said)
+        return;
+    free_used(&g->used);
+    rv_resources_free(&g->total);
+    g->used = said->used;
+    g->total = said->total;
+    memset(&said->used, 0, sizeof said->used);
+    memset(&said->total, 0, sizeof said->total);
+    free_agent(said);
+}
+
+static void run_tasks(struct sim_auditor *a, struct sim_audit_agent *g,
+                      const struct rv_agent_event *e) {
+    const char *framework_id = e->run.framework->id.v;
+    char buf[KEY_MAX];
+    struct rv_str key;
+
+    if (!a->call.call || a->call.call->type != RV_CALL_ACCEPT || !a->call.accepted ||
+        !rv_streq(a->call.agent_id, g->id)) {
+        sim_fail(a->world, "INV-24: task %s is launched without a valid offer of %s",
+                 e->run.tasks[0].id.v, g->id);
+        return;
+    }
+    for (size_t i = 0; i < e->run.n_tasks; i++) {
+        struct rv_resources plain = {0};
+        add_plain(&plain, &e->run.tasks[i].resources);
+        if (!rv_resources_contains(&a->call.pool, &plain))
+            sim_fail(a->world, "INV-26: task %s takes more than was offered: %s",
+                     e->run.tasks[i].id.v, text_of(a, &plain));
+        rv_resources_subtract(&a->call.pool, &plain);
+        rv_resources_free(&plain);
+        use(g, key2(buf, framework_id, " ", e->run.tasks[i].id.v), &e->run.tasks[i].resources);
+    }
+    if (e->run.executor) {
+        key = key2(buf, framework_id, "/", e->run.executor->id.v);
+        if (!rv_map_get(&g->used, key))
+            use(g, key, &e->run.executor->resources);
+    }
+    check_sum(a, g);
+}
+
+void sim_audit_to_agent(struct sim_auditor *a, uint64_t stream, const struct rv_agent_event *e) {
+    struct sim_audit_stream *s = find_stream(a, stream);
+    struct sim_audit_agent *g;
+
+    if (e->type == RV_AGENT_EVENT_REGISTERED)
+        registered(a, stream, e->registered.agent_id.v);
+    if (e->type != RV_AGENT_EVENT_PING)
+        sim_trace(a->world, &a->master->server.party, "to agent %s: event %d %s",
+                  s && s->agent_id ? s->agent_id : "?", (int)e->type,
+                  e->type == RV_AGENT_EVENT_RUN_TASKS     ? e->run.tasks[0].id.v
+                  : e->type == RV_AGENT_EVENT_ACKNOWLEDGE ? e->acknowledge.task_id.v
+                  : e->type == RV_AGENT_EVENT_KILL_TASK   ? e->kill.task_id.v
+                                                          : "");
+    if (!s || !s->agent_id)
+        return;
+    g = agent(a, s->agent_id);
+    if (e->type == RV_AGENT_EVENT_RUN_TASKS)
+        run_tasks(a, g, e);
+    else if (e->type == RV_AGENT_EVENT_SHUTDOWN_FRAMEWORK)
+        unuse_framework(g, e->shutdown_framework.v);
+}
+
+/* --- registry, steps, life --- */
+
+static void framework_removed(struct sim_auditor *a, const char *id) {
+    void *g;
+
+    framework(a, id)->removed = true;
+    for (size_t it = 0; rv_map_next(&a->agents, &it, NULL, &g);)
+        unuse_framework(g, id);
+}
+
+/* The core hears of it now; the books must not be ahead of it in the wrong direction. */
+void sim_audit_registry(struct sim_auditor *a, const struct rv_registry_op *op) {
+    struct sim_audit_agent *g;
+
+    switch (op->kind) {
+    case RV_REGISTRY_MARK_UNREACHABLE:
+    case RV_REGISTRY_REMOVE_AGENT:
+    case RV_REGISTRY_MARK_GONE:
+        g = agent(a, op->agent_id.v);
+        g->place = op->kind == RV_REGISTRY_MARK_GONE ? SIM_GONE : SIM_UNREACHABLE;
+        g->connected = false;
+        g->stream = NULL;
+        free_used(&g->used);
+        if (op->kind == RV_REGISTRY_REMOVE_AGENT)
+            free_agent(rv_map_remove(&a->agents, rv_str(op->agent_id.v)));
+        break;
+    case RV_REGISTRY_REMOVE_FRAMEWORK:
+        framework_removed(a, op->framework_id.v);
+        break;
+    case RV_REGISTRY_PUT_FRAMEWORK:
+        if (op->framework && rv_map_gets(&a->frameworks, op->framework_id.v)) {
+            /* An UPDATE_FRAMEWORK or SUBSCRIBE takes effect in this step. */
+            struct sim_audit_framework *f = framework(a, op->framework_id.v);
+            f->capabilities = op->framework->capabilities;
+            free_strings(f->roles, f->n_roles);
+            f->roles = copy_strings(op->framework->roles, op->framework->n_roles);
+            f->n_roles = op->framework->n_roles;
+            free_strings(f->suppressed, f->n_suppressed);
+            f->suppressed = NULL;
+            f->n_suppressed = 0;
+            drop_filters(a, f->id, NULL);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+void sim_audit_master_stepped(struct sim_auditor *a) {
+    const struct rv_master_config *config = &a->master->config;
+    int64_t timeout_ms = config->offer_timeout_ms ? config->offer_timeout_ms : 300000;
+    int64_t awake_ms = a->master->server.party.frozen_until_ms;
+    struct sim_audit_stream *s;
+
+    check_expected_all(a);
+    a->call.call = NULL;
+    a->call.accepted = false;
+    a->call.agent_id = NULL;
+    rv_resources_free(&a->call.pool);
+    for (size_t i = 0; i < a->open.n; i++) {
+        const struct sim_audit_offer *o = a->open.v[i];
+        const struct sim_audit_agent *g = rv_map_gets(&a->agents, o->agent_id);
+
+        if (!g || !g->connected)
+            sim_fail(a->world, "INV-25: offer %s outlives the connection of its agent", o->id);
+        if (a->world->now_ms - RV_MAX(o->made_ms, awake_ms) > timeout_ms + 10)
+            sim_fail(a->world, "INV-33: offer %s is held since %lld", o->id, (long long)o->made_ms);
+    }
+    for (size_t it = 0; rv_map_next(&a->frameworks, &it, NULL, (void **)&s);) {
+        const struct sim_audit_framework *f = (const void *)s;
+        if (f->stream && a->world->now_ms - RV_MAX(f->stream->last_ms, awake_ms) > 15010)
+            sim_fail(a->world, "INV-46: framework %s has had no heartbeat since %lld", f->id,
+                     (long long)f->stream->last_ms);
+    }
+}
+
+void sim_audit_master_crashed(struct sim_auditor *a) {
+    void *v;
+
+    for (size_t it = 0; rv_map_next(&a->streams, &it, NULL, &v);)
+        ((struct sim_audit_stream *)v)->open = false;
+    for (size_t it = 0; rv_map_next(&a->frameworks, &it, NULL, &v);)
+        ((struct sim_audit_framework *)v)->stream = NULL;
+    /* A new master knows only what is in the registry. */
+    for (size_t it = 0; rv_map_next(&a->frameworks, &it, NULL, &v);)
+        ((struct sim_audit_framework *)v)->removed = false;
+    for (size_t it = 0; rv_map_next(&a->agents, &it, NULL, &v);)
+        free_agent(v);
+    rv_map_clear(&a->agents);
+    while (a->open.n)
+        close_offer(a, a->open.v[0]);
+    while (a->filters.n)
+        drop_filter(a, 0);
+}
+
+void sim_audit_master_started(struct sim_auditor *a, const struct sim_registry *r) {
+    for (size_t i = 0; i < r->agents.n; i++)
+        agent(a, r->agents.v[i]->id.v)->place = SIM_RECOVERED;
+    for (size_t i = 0; i < r->unreachable.n; i++)
+        agent(a, r->unreachable.v[i].id)->place = SIM_UNREACHABLE;
+    for (size_t i = 0; i < r->gone.n; i++)
+        agent(a, r->gone.v[i].id)->place = SIM_GONE;
+}
+
+/* --- making and end --- */
+
+void sim_audit_excuse(struct sim_auditor *a, const char *framework_id, const char *task_id) {
+    char buf[KEY_MAX];
+
+    rv_map_put(&a->excused, key2(buf, framework_id, " ", task_id), a);
+}
+
+void sim_audit_idle(struct sim_auditor *a) {
+    void *v;
+
+    for (size_t it = 0; rv_map_next(&a->agents, &it, NULL, &v);) {
+        const struct sim_audit_agent *g = v;
+        struct rv_str key;
+        if (rv_map_count(&g->used)) {
+            size_t first = 0;
+            rv_map_next(&g->used, &first, &key, &v);
+            sim_fail(a->world, "INV-27: %.*s still uses agent %s", (int)key.n, key.s, g->id);
+        }
+    }
+}
+
+void sim_auditor_init(struct sim_auditor *a, struct sim_world *w, struct sim_master *m) {
+    *a = (struct sim_auditor){.world = w, .master = m};
+}
+
+static void free_all(struct rv_map *map, void (*free_one)(void *v)) {
+    void *v;
+
+    for (size_t it = 0; rv_map_next(map, &it, NULL, &v);)
+        free_one(v);
+    rv_map_free(map);
+}
+
+static void free_stream(void *v) {
+    struct sim_audit_stream *s = v;
+
+    free(s->framework_id);
+    free(s->agent_id);
+    free(s);
+}
+
+static void free_framework_value(void *v) {
+    free_framework(v);
+}
+
+static void free_agent_value(void *v) {
+    free_agent(v);
+}
+
+static void free_offer_value(void *v) {
+    free_offer(v);
+}
+
+static void free_task_value(void *v) {
+    struct sim_audit_task *t = v;
+
+    rv_map_free(&t->uuids);
+    free(t);
+}
+
+void sim_auditor_free(struct sim_auditor *a) {
+    while (a->filters.n)
+        drop_filter(a, 0);
+    free_all(&a->streams, free_stream);
+    free_all(&a->frameworks, free_framework_value);
+    free_all(&a->said, free_framework_value);
+    free_all(&a->agents, free_agent_value);
+    free_all(&a->registrations, free_agent_value);
+    free_all(&a->offers, free_offer_value);
+    free_all(&a->agent_tasks, free_task_value);
+    free_all(&a->told, free_task_value);
+    free_all(&a->running, free);
+    rv_map_free(&a->excused);
+    rv_map_free(&a->call.expected);
+    rv_resources_free(&a->call.pool);
+    rv_vec_free(&a->open);
+    rv_vec_free(&a->filters);
+}

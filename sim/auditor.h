@@ -1,0 +1,133 @@
+/*
+ * The auditor: keeps books of its own from what it sees on the wire and on the disks, and compares
+ * them with what is promised. It asks the cores nothing. Where it cannot know, its books show less
+ * in use than there is, so that what it reports is wrong for certain.
+ *
+ * Each failure begins with the line of the spec that is broken.
+ */
+#ifndef SIM_AUDITOR_H
+#define SIM_AUDITOR_H
+
+#include "base/map.h"
+#include "disk.h"
+#include "model/channel.h"
+#include "model/scheduler.h"
+#include "world.h"
+
+struct sim_agent;
+
+struct sim_audit_stream {
+    uint64_t number;
+    bool open;
+    char stream_id[40];
+    char *framework_id, *agent_id; /* one of them once it is known */
+    int64_t last_ms;               /* the last event on it */
+};
+
+struct sim_audit_framework {
+    char *id;
+    uint32_t capabilities;
+    char **roles, **suppressed;
+    size_t n_roles, n_suppressed;
+    struct sim_audit_stream *stream; /* NULL: not connected */
+    bool removed;
+};
+
+enum sim_audit_place { SIM_RECOVERED, SIM_REGISTERED, SIM_UNREACHABLE, SIM_GONE };
+
+struct sim_audit_agent {
+    char *id;
+    enum sim_audit_place place;
+    bool connected;
+    struct sim_audit_stream *stream;
+    struct rv_resources total;
+    struct rv_map used; /* "framework task" or "framework/executor" -> rv_resources */
+};
+
+struct sim_audit_offer {
+    char *id, *framework_id, *agent_id, *role;
+    struct rv_resources resources;
+    int64_t made_ms;
+    bool open;
+};
+
+struct sim_audit_filter {
+    char *framework_id, *agent_id, *role;
+    struct rv_resources resources;
+    int64_t until_ms;
+};
+
+/* What was last said of a task, by an agent or to a framework. */
+struct sim_audit_task {
+    enum rv_task_state state;
+    bool sticky, checkpointed;
+    bool waits; /* the update is not acknowledged */
+    bool by_executor;
+    uint8_t uuid[16];
+    struct rv_map uuids; /* seen by the framework */
+};
+
+/* A call whose fate the effects of its step tell. */
+struct sim_audit_call {
+    uint64_t request, stream;
+    char stream_id[40];
+    const struct rv_scheduler_call *call; /* NULL: none */
+    bool accepted;                        /* its offers were all valid */
+    const char *agent_id;                 /* of the offers */
+    struct rv_resources pool;
+    struct rv_map expected; /* RECONCILE: task id -> 1 + expected state of a ghost */
+};
+
+struct sim_auditor {
+    struct sim_world *world;
+    struct sim_master *master;
+    struct rv_map streams;    /* 8-byte number */
+    struct rv_map frameworks; /* id */
+    struct rv_map agents;     /* id */
+    struct rv_map offers;     /* id; all that there ever were */
+    RV_VEC(struct sim_audit_offer *) open;
+    RV_VEC(struct sim_audit_filter) filters;
+    struct rv_map running;       /* "framework task" -> container id */
+    struct rv_map agent_tasks;   /* "agent framework task" -> sim_audit_task */
+    struct rv_map told;          /* "framework task" -> sim_audit_task */
+    struct rv_map excused;       /* "framework task": launched twice on purpose */
+    struct rv_map said;          /* stream -> what a SUBSCRIBE says: sim_audit_framework */
+    struct rv_map registrations; /* stream -> the agent's call, as books: sim_audit_agent */
+    struct sim_audit_call call;
+    uint64_t checks;
+};
+
+void sim_auditor_init(struct sim_auditor *a, struct sim_world *w, struct sim_master *m);
+void sim_auditor_free(struct sim_auditor *a);
+
+/* --- at the master --- */
+void sim_audit_scheduler_call(struct sim_auditor *a, uint64_t request, uint64_t stream,
+                              const char *stream_id, const struct rv_scheduler_call *call);
+void sim_audit_agent_call(struct sim_auditor *a, uint64_t stream, const struct rv_agent_call *call);
+void sim_audit_reply(struct sim_auditor *a, uint64_t request, int status);
+void sim_audit_opened(struct sim_auditor *a, uint64_t stream, const char *stream_id);
+void sim_audit_closed(struct sim_auditor *a, uint64_t stream);
+void sim_audit_to_scheduler(struct sim_auditor *a, uint64_t stream,
+                            const struct rv_scheduler_event *e);
+void sim_audit_to_agent(struct sim_auditor *a, uint64_t stream, const struct rv_agent_event *e);
+void sim_audit_registry(struct sim_auditor *a, const struct rv_registry_op *op);
+void sim_audit_master_stepped(struct sim_auditor *a);
+void sim_audit_master_started(struct sim_auditor *a, const struct sim_registry *r);
+void sim_audit_master_crashed(struct sim_auditor *a);
+
+/* --- at an agent --- */
+void sim_audit_agent_says(struct sim_auditor *a, const struct sim_agent *agent,
+                          const struct rv_agent_call *call);
+void sim_audit_agent_heard(struct sim_auditor *a, const struct sim_agent *agent,
+                           const struct rv_agent_event *e);
+void sim_audit_agent_crashed(struct sim_auditor *a, const struct sim_agent *agent);
+void sim_audit_task_started(struct sim_auditor *a, const char *framework_id, const char *task_id,
+                            const char *container_id);
+void sim_audit_task_ended(struct sim_auditor *a, const char *framework_id, const char *task_id,
+                          const char *container_id);
+/* The task id is used twice on purpose: what is said of it does not count. */
+void sim_audit_excuse(struct sim_auditor *a, const char *framework_id, const char *task_id);
+/* INV-26, INV-27: nothing in use or offered. */
+void sim_audit_idle(struct sim_auditor *a);
+
+#endif

@@ -1,0 +1,33 @@
+/*
+ * A cluster: one master, agents with their containers, schedulers, the network between them, and
+ * the auditor that watches. Owned by main.c for one run.
+ */
+#ifndef SIM_CLUSTER_H
+#define SIM_CLUSTER_H
+
+#include "agents.h"
+#include "auditor.h"
+#include "containers.h"
+#include "disk.h"
+#include "masters.h"
+#include "network.h"
+#include "schedulers.h"
+#include "world.h"
+
+#define SIM_AGENTS_MAX 5
+#define SIM_SCHEDULERS_MAX 4
+
+struct sim_cluster {
+    struct sim_world world;
+    struct sim_network network;
+    struct sim_auditor auditor;
+    struct sim_master master;
+    struct sim_agent agents[SIM_AGENTS_MAX];
+    size_t n_agents;
+    struct sim_scheduler schedulers[SIM_SCHEDULERS_MAX];
+    size_t n_schedulers;
+    unsigned check_every; /* steps between two checks of a core by itself */
+    bool draining;        /* no new tasks; those that run are ended */
+};
+
+#endif

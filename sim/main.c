@@ -1,0 +1,525 @@
+/*
+ * The simulator's program: runs seeds. A run has a safety phase under faults that the seed chose, a
+ * liveness phase after all is healed, and an end in which nothing may be left. The last line is
+ * `N passed, N failed, N skipped`, counting seeds; exit status 1 if any failed.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cluster.h"
+#include "seeds.h"
+
+static struct sim_cluster cluster;
+static bool verbose;
+static uint64_t trace_lines = 40;
+static uint64_t n_passed, n_failed;
+
+/* --- faults --- */
+
+static unsigned maybe(struct sim_world *w, unsigned most) {
+    return sim_chance(w, 350) ? (unsigned)sim_between(w, 1, most) : 0;
+}
+
+/* Swarm testing: a run with all faults at once never gets far, one with few finds what they do. */
+static void choose_faults(struct sim_world *w) {
+    struct sim_faults *f = &w->faults;
+
+    *f = (struct sim_faults){.latency_ms = sim_chance(w, 300) ? 200 : 5};
+    f->message_slow = maybe(w, 20);
+    f->connection_drop = maybe(w, 10);
+    f->connection_refused = maybe(w, 100);
+    f->half_open = maybe(w, 500);
+    f->partition = maybe(w, 150);
+    f->slow_reader = maybe(w, 150);
+    f->freeze = maybe(w, 150);
+    f->wall_jump = maybe(w, 100);
+    f->crash_master = maybe(w, 60);
+    f->crash_agent = maybe(w, 150);
+    f->crash_scheduler = maybe(w, 150);
+    f->crash_executor = maybe(w, 150);
+    f->reboot = maybe(w, 300);
+    f->stop_agent = maybe(w, 60);
+    f->flap = maybe(w, 60);
+    f->duplicate = maybe(w, 150);
+    f->disk_fail = maybe(w, 60);
+    f->disk_slow = maybe(w, 100);
+    f->disk_full = maybe(w, 50);
+    f->registry_fail = maybe(w, 150);
+    f->registry_slow = maybe(w, 200);
+    f->registry_stall = maybe(w, 60);
+    f->launch_fail = maybe(w, 200);
+    f->launch_slow = maybe(w, 100);
+    f->task_fail = maybe(w, 300);
+    f->executor_exit = maybe(w, 200);
+    f->oom = maybe(w, 500);
+    f->invalid_call = maybe(w, 200);
+}
+
+static void start_master(void *ctx, uint64_t arg, void *data) {
+    struct sim_cluster *c = ctx;
+    (void)arg;
+    (void)data;
+    if (!c->master.core)
+        sim_master_start(&c->master);
+}
+
+static void start_agent(void *ctx, uint64_t arg, void *data) {
+    (void)arg;
+    (void)data;
+    sim_agent_start(ctx);
+}
+
+static void start_scheduler(void *ctx, uint64_t arg, void *data) {
+    struct sim_scheduler *s = ctx;
+    (void)arg;
+    (void)data;
+    if (!s->party.up)
+        sim_scheduler_start(s);
+}
+
+static void master_back(void *ctx, uint64_t arg, void *data) {
+    (void)arg;
+    (void)data;
+    sim_agent_input(ctx, &(struct rv_agent_input){.kind = RV_AGENT_MASTER_FOUND});
+}
+
+static struct sim_agent *any_agent(struct sim_cluster *c) {
+    return &c->agents[sim_below(&c->world, c->n_agents)];
+}
+
+static struct sim_scheduler *any_scheduler(struct sim_cluster *c) {
+    return &c->schedulers[sim_below(&c->world, c->n_schedulers)];
+}
+
+static struct sim_party *any_party(struct sim_cluster *c) {
+    switch (sim_below(&c->world, 3)) {
+    case 0:
+        return &c->master.server.party;
+    case 1:
+        return &any_agent(c)->server.party;
+    default:
+        return &any_scheduler(c)->party;
+    }
+}
+
+static void faults_of_network(struct sim_cluster *c) {
+    struct sim_world *w = &c->world;
+    const struct sim_faults *f = &w->faults;
+
+    if (sim_fault(w, f->partition)) {
+        int a = any_party(c)->node, b = sim_chance(w, 700) ? 0 : any_party(c)->node;
+        int64_t ms = sim_between(w, 500, sim_chance(w, 300) ? 120000 : 15000);
+        bool both = sim_chance(w, 600);
+        sim_trace(w, NULL, "partition of %d and %d for %lld ms%s", a, b, (long long)ms,
+                  both ? "" : ", one way");
+        if (a != b) {
+            sim_network_partition(&c->network, a, b, ms);
+            if (both)
+                sim_network_partition(&c->network, b, a, ms);
+        }
+    }
+    if (sim_fault(w, f->slow_reader) && c->network.conns.n)
+        c->network.conns.v[sim_below(w, c->network.conns.n)]->slow_until_ms =
+            w->now_ms + sim_between(w, 1000, 60000);
+    if (sim_fault(w, f->slow_reader) && any_scheduler(c)->stream)
+        for (size_t i = 0; i < c->n_schedulers; i++)
+            if (c->schedulers[i].stream && sim_chance(w, 300))
+                c->schedulers[i].stream->slow_until_ms = w->now_ms + sim_between(w, 1000, 60000);
+    if (sim_fault(w, f->duplicate))
+        sim_scheduler_duplicate(any_scheduler(c));
+}
+
+static void faults_of_time(struct sim_cluster *c) {
+    struct sim_world *w = &c->world;
+
+    if (sim_fault(w, w->faults.freeze)) {
+        struct sim_party *p = any_party(c);
+        p->frozen_until_ms = w->now_ms + sim_between(w, 100, sim_chance(w, 200) ? 100000 : 10000);
+        sim_trace(w, p, "frozen until %lld", (long long)p->frozen_until_ms);
+    }
+    if (sim_fault(w, w->faults.wall_jump)) {
+        struct sim_party *p = any_party(c);
+        p->wall_offset_ns += sim_between(w, -3600, 3600) * 1000000000;
+        sim_trace(w, p, "wall clock jumps");
+    }
+}
+
+static void faults_of_processes(struct sim_cluster *c) {
+    struct sim_world *w = &c->world;
+    const struct sim_faults *f = &w->faults;
+
+    if (sim_fault(w, f->crash_master)) {
+        sim_master_crash(&c->master, sim_chance(w, 200));
+        sim_at(w, NULL, sim_between(w, 10, 20000), start_master, c, 0, NULL);
+    }
+    if (sim_fault(w, f->crash_agent)) {
+        struct sim_agent *a = any_agent(c);
+        sim_agent_crash(a, sim_fault(w, f->reboot));
+        sim_at(w, NULL, sim_between(w, 10, sim_chance(w, 200) ? 120000 : 5000), start_agent, a, 0,
+               NULL);
+    }
+    if (sim_fault(w, f->crash_scheduler)) {
+        struct sim_scheduler *s = any_scheduler(c);
+        sim_scheduler_crash(s, sim_chance(w, 200));
+        sim_at(w, NULL, sim_between(w, 10, sim_chance(w, 200) ? 120000 : 5000), start_scheduler, s,
+               0, NULL);
+    }
+    if (sim_fault(w, f->crash_executor)) {
+        struct sim_agent *a = any_agent(c);
+        if (a->containers.n)
+            sim_container_kill(a->containers.v[sim_below(w, a->containers.n)], 11, RV_REASON_NONE);
+    }
+    if (sim_fault(w, f->stop_agent))
+        sim_agent_input(any_agent(c), &(struct rv_agent_input){.kind = RV_AGENT_STOP});
+    if (sim_fault(w, f->flap)) {
+        struct sim_agent *a = any_agent(c);
+        sim_agent_input(a, &(struct rv_agent_input){.kind = RV_AGENT_MASTER_NONE});
+        sim_at(w, &a->server.party, sim_between(w, 10, 20000), master_back, a, 0, NULL);
+    }
+    if (sim_fault(w, f->disk_full)) {
+        struct sim_agent *a = any_agent(c);
+        a->journal.full_until_ms = w->now_ms + sim_between(w, 1000, 60000);
+        sim_trace(w, &a->server.party, "disk full");
+    }
+    if (sim_fault(w, f->registry_stall))
+        c->master.registry.stalled_until_ms = w->now_ms + sim_between(w, 1000, 60000);
+}
+
+static void set_weights(struct sim_cluster *c) {
+    struct rv_weight weights[] = {{"prod", (double)sim_between(&c->world, 1, 5)}};
+    struct rv_operator_call call = {
+        .type = RV_OPERATOR_UPDATE_WEIGHTS, .weights = weights, .n_weights = 1};
+
+    sim_master_operate(&c->master, &call);
+}
+
+static void inject(void *ctx, uint64_t arg, void *data) {
+    struct sim_cluster *c = ctx;
+    struct sim_world *w = &c->world;
+    (void)arg;
+    (void)data;
+
+    if (w->healing)
+        return;
+    faults_of_network(c);
+    faults_of_time(c);
+    faults_of_processes(c);
+    if (sim_chance(w, 10))
+        set_weights(c);
+    sim_at(w, NULL, sim_between(w, 500, 5000), inject, c, 0, NULL);
+}
+
+/* --- a run --- */
+
+static void build(struct sim_cluster *c, uint64_t seed) {
+    memset(c, 0, sizeof *c);
+    struct sim_world *w = &c->world;
+    sim_world_init(w, seed, verbose);
+    choose_faults(w);
+    sim_network_init(&c->network, w);
+    sim_auditor_init(&c->auditor, w, &c->master);
+    c->check_every = 1;
+    sim_master_init(&c->master, c);
+    c->n_agents = (size_t)sim_between(w, 1, SIM_AGENTS_MAX);
+    c->n_schedulers = (size_t)sim_between(w, 1, SIM_SCHEDULERS_MAX);
+    for (size_t i = 0; i < c->n_agents; i++)
+        sim_agent_init(&c->agents[i], c, i);
+    for (size_t i = 0; i < c->n_schedulers; i++)
+        sim_scheduler_init(&c->schedulers[i], c, i);
+    sim_at(w, NULL, 0, start_master, c, 0, NULL);
+    for (size_t i = 0; i < c->n_agents; i++)
+        sim_at(w, NULL, sim_between(w, 0, 3000), start_agent, &c->agents[i], 0, NULL);
+    for (size_t i = 0; i < c->n_schedulers; i++)
+        sim_at(w, NULL, sim_between(w, 0, 5000), start_scheduler, &c->schedulers[i], 0, NULL);
+    sim_at(w, NULL, 5000, inject, c, 0, NULL);
+}
+
+static void demolish(struct sim_cluster *c) {
+    sim_master_free(&c->master);
+    for (size_t i = 0; i < c->n_agents; i++)
+        sim_agent_free(&c->agents[i]);
+    for (size_t i = 0; i < c->n_schedulers; i++)
+        sim_scheduler_free(&c->schedulers[i]);
+    sim_network_free(&c->network);
+    sim_auditor_free(&c->auditor);
+    sim_world_free(&c->world);
+}
+
+static void run_for(struct sim_cluster *c, int64_t ms) {
+    int64_t until_ms = c->world.now_ms + ms;
+
+    while (!c->world.failed && sim_run_one(&c->world, until_ms)) {
+    }
+}
+
+static void heal(struct sim_cluster *c) {
+    struct sim_world *w = &c->world;
+
+    sim_trace(w, NULL, "all is healed");
+    w->healing = true;
+    sim_network_heal(&c->network);
+    c->master.registry.stalled_until_ms = 0;
+    c->master.server.party.frozen_until_ms =
+        RV_MIN(c->master.server.party.frozen_until_ms, w->now_ms);
+    sim_at(w, NULL, 100, start_master, c, 0, NULL);
+    for (size_t i = 0; i < c->n_agents; i++) {
+        c->agents[i].journal.full_until_ms = 0;
+        c->agents[i].server.party.frozen_until_ms = 0;
+        sim_at(w, NULL, 200, start_agent, &c->agents[i], 0, NULL);
+    }
+    for (size_t i = 0; i < c->n_schedulers; i++) {
+        c->schedulers[i].party.frozen_until_ms = 0;
+        sim_at(w, NULL, 200, start_scheduler, &c->schedulers[i], 0, NULL);
+    }
+}
+
+/* NULL, or what is not as it should be when everybody can reach everybody. */
+static const char *not_connected(struct sim_cluster *c) {
+    static char text[128];
+
+    for (size_t i = 0; i < c->n_agents; i++)
+        if (!c->agents[i].core || c->agents[i].core->link != RV_LINK_REGISTERED) {
+            snprintf(text, sizeof text, "agent%zu is not registered", i);
+            return text;
+        }
+    for (size_t i = 0; i < c->n_schedulers; i++)
+        if (!c->schedulers[i].subscribed) {
+            snprintf(text, sizeof text, "sched%zu is not subscribed", i);
+            return text;
+        }
+    return NULL;
+}
+
+static const char *not_offered(struct sim_cluster *c) {
+    static char text[128];
+
+    for (size_t i = 0; i < c->n_schedulers; i++)
+        if (!c->schedulers[i].offers_seen) {
+            snprintf(text, sizeof text, "sched%zu gets no offers", i);
+            return text;
+        }
+    return NULL;
+}
+
+static const char *not_done(struct sim_cluster *c) {
+    static char text[256];
+
+    for (size_t i = 0; i < c->n_schedulers; i++) {
+        const struct sim_scheduler *s = &c->schedulers[i];
+        for (size_t k = 0; sim_scheduler_unfinished(s) && k < s->jobs.n; k++)
+            if (!s->jobs.v[k]->over && s->jobs.v[k]->state != RV_TASK_UNREACHABLE) {
+                snprintf(text, sizeof text, "task %s of %s is still %s", s->jobs.v[k]->id,
+                         s->party.name, rv_task_state_name((int)s->jobs.v[k]->state));
+                return text;
+            }
+    }
+    return NULL;
+}
+
+static const char *not_free(struct sim_cluster *c) {
+    static char text[256];
+    struct rv_master_agent *g;
+    struct rv_agent_framework *f;
+    struct rv_agent_task *t;
+
+    for (size_t it = 0; rv_map_next(&c->master.core->agents, &it, NULL, (void **)&g);)
+        if (!rv_resources_empty(&g->used)) {
+            struct rv_buf b = {0};
+            rv_resources_format(&g->used, &b);
+            snprintf(text, sizeof text, "INV-27: the master books %s as used of agent %s", b.data,
+                     g->id.v);
+            rv_buf_free(&b);
+            return text;
+        }
+    for (size_t i = 0; i < c->n_agents; i++)
+        for (size_t it = 0; c->agents[i].core &&
+                            rv_map_next(&c->agents[i].core->frameworks, &it, NULL, (void **)&f);)
+            for (size_t k = 0; rv_map_next(&f->tasks, &k, NULL, (void **)&t);) {
+                snprintf(text, sizeof text, "INV-35: agent%zu still has task %s in %s", i, t->id.v,
+                         rv_task_state_name((int)t->state));
+                return text;
+            }
+    return NULL;
+}
+
+static const char *not_gone(struct sim_cluster *c) {
+    static char text[256];
+
+    for (size_t i = 0; i < c->n_schedulers; i++)
+        if (rv_map_count(&c->master.core->frameworks)) {
+            snprintf(text, sizeof text, "%zu frameworks are still there",
+                     rv_map_count(&c->master.core->frameworks));
+            return text;
+        }
+    for (size_t i = 0; i < c->n_agents; i++) {
+        if (rv_map_count(&c->agents[i].core->frameworks)) {
+            snprintf(text, sizeof text, "agent%zu still has frameworks", i);
+            return text;
+        }
+        for (size_t k = 0; k < c->agents[i].containers.n; k++)
+            if (c->agents[i].containers.v[k]->alive) {
+                snprintf(text, sizeof text, "container %s still runs",
+                         c->agents[i].containers.v[k]->id);
+                return text;
+            }
+    }
+    return NULL;
+}
+
+/* Runs until nothing is missing, doing what is due every ten seconds. */
+static void until(struct sim_cluster *c, const char *(*missing)(struct sim_cluster *),
+                  void (*each)(struct sim_scheduler *), int64_t most_ms) {
+    int64_t end_ms = c->world.now_ms + most_ms;
+    const char *what = NULL;
+
+    for (int turn = 0; !c->world.failed && (!turn || (what = missing(c))); turn++) {
+        if (c->world.now_ms >= end_ms) {
+            sim_fail(&c->world, "liveness: after %lld s %s", (long long)most_ms / 1000, what);
+            return;
+        }
+        for (size_t i = 0; each && turn % 5 == 0 && i < c->n_schedulers; i++)
+            each(&c->schedulers[i]);
+        run_for(c, 2000);
+    }
+}
+
+static void end_framework(struct sim_scheduler *s) {
+    sim_scheduler_teardown(s);
+    s->torn_down = s->torn_down || s->subscribed;
+}
+
+static void run(struct sim_cluster *c) {
+    struct sim_world *w = &c->world;
+
+    run_for(c, sim_between(w, 120000, 600000));
+    if (w->failed)
+        return;
+    heal(c);
+    until(c, not_connected, NULL, 900000);
+    for (size_t i = 0; i < c->n_schedulers; i++)
+        c->schedulers[i].offers_seen = 0;
+    c->draining = true;
+    until(c, not_done, sim_scheduler_drain, 1200000);
+    until(c, not_free, sim_scheduler_drain, 1200000);
+    for (size_t i = 0; i < c->n_schedulers; i++)
+        c->schedulers[i].offers_seen = 0;
+    until(c, not_offered, sim_scheduler_revive, 300000);
+    if (!w->failed)
+        sim_audit_idle(&c->auditor);
+    until(c, not_connected, NULL, 900000);
+    until(c, not_gone, end_framework, 300000);
+}
+
+static void print_trace(const struct sim_world *w) {
+    uint64_t n = RV_MIN(RV_MIN(w->n_lines, trace_lines), (uint64_t)SIM_TRACE_LINES);
+
+    if (!verbose)
+        for (uint64_t i = w->n_lines - n; i < w->n_lines; i++)
+            puts(w->lines[i % SIM_TRACE_LINES]);
+}
+
+static uint64_t run_seed(uint64_t seed) {
+    build(&cluster, seed);
+    run(&cluster);
+    uint64_t hash = cluster.world.hash;
+    if (cluster.world.failed) {
+        print_trace(&cluster.world);
+        printf("FAILED %s\nRun it again: make sim SEED=%llu\n", cluster.world.failure,
+               (unsigned long long)seed);
+        n_failed++;
+    } else
+        n_passed++;
+    if (verbose)
+        printf("seed %llu: %llu events, %llu checks, %.0f s, trace %016llx\n",
+               (unsigned long long)seed, (unsigned long long)cluster.world.n_events,
+               (unsigned long long)cluster.auditor.checks, (double)cluster.world.now_ms / 1000,
+               (unsigned long long)hash);
+    demolish(&cluster);
+    return hash;
+}
+
+/* A core's own assertion, or a sanitizer: say which seed it was. */
+static void on_abort(int sig) {
+    (void)sig;
+    print_trace(&cluster.world);
+    printf("FAILED seed %llu, event %llu: aborted\nRun it again: make sim SEED=%llu\n",
+           (unsigned long long)cluster.world.seed, (unsigned long long)cluster.world.n_events,
+           (unsigned long long)cluster.world.seed);
+    printf("%llu passed, %llu failed, 0 skipped\n", (unsigned long long)n_passed,
+           (unsigned long long)n_failed + 1);
+    fflush(stdout);
+    _exit(1);
+}
+
+static void check_same(uint64_t seed) {
+    uint64_t first = run_seed(seed), second = run_seed(seed);
+
+    n_passed -= n_passed ? 1 : 0;
+    if (first != second) {
+        printf("FAILED seed %llu: two runs, two traces\n", (unsigned long long)seed);
+        n_failed++;
+    }
+}
+
+static void run_regressions(void) {
+    for (size_t i = 0; i < RV_COUNT(sim_seeds); i++)
+        run_seed(sim_seeds[i]);
+}
+
+static double seconds(void) {
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static int usage(void) {
+    fputs("usage: sim [--seed=N | --seeds=FROM-TO | --minutes=N] [--verbose] [--events=N]\n"
+          "  --seed=N         one seed\n"
+          "  --seeds=FROM-TO  those, after the seeds that have failed before (default 1-200)\n"
+          "  --minutes=N      new seeds for so long\n"
+          "  --verbose        print the whole trace\n"
+          "  --events=N       lines of the trace to print of a failure (default 40)\n",
+          stderr);
+    return 2;
+}
+
+int main(int argc, char **argv) {
+    unsigned long long seed = 0, from = 1, to = 200, lines = 40;
+    double minutes = 0;
+
+    for (int i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--verbose"))
+            verbose = true;
+        else if (sscanf(argv[i], "--seed=%llu", &seed) != 1 &&
+                 sscanf(argv[i], "--seeds=%llu-%llu", &from, &to) != 2 &&
+                 sscanf(argv[i], "--minutes=%lf", &minutes) != 1 &&
+                 sscanf(argv[i], "--events=%llu", &lines) != 1)
+            return usage();
+    }
+    trace_lines = lines;
+    signal(SIGABRT, on_abort);
+    signal(SIGSEGV, on_abort);
+    if (seed)
+        run_seed(seed);
+    else if (minutes > 0) {
+        double end = seconds() + minutes * 60;
+        for (seed = (unsigned long long)time(NULL) * 1000; seconds() < end; seed++)
+            run_seed(seed);
+    } else {
+        run_regressions();
+        check_same(from);
+        for (unsigned long long s = from + 1; s <= to; s++) {
+            if (s % 500 == 0)
+                check_same(s);
+            else
+                run_seed(s);
+        }
+    }
+    printf("%llu passed, %llu failed, 0 skipped\n", (unsigned long long)n_passed,
+           (unsigned long long)n_failed);
+    return n_failed || !n_passed;
+}

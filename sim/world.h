@@ -1,0 +1,121 @@
+/*
+ * The simulated world: virtual time, the heap of what is to happen, one source of randomness, and
+ * the trace. Everything that happens in a run comes out of here in one order: by time, ties by
+ * insertion; so a seed is a run.
+ *
+ * A party is a process (a master, an agent, a scheduler, an executor). What is planned for a life
+ * of it does not happen in the next: a crash is `life++`. A frozen party's events wait until it
+ * thaws. Costs: O(log n) an event.
+ */
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/assert.h"
+#include "base/memory.h"
+#include "base/prng.h"
+#include "base/str.h"
+#include "base/vec.h"
+
+#define SIM_TRACE_LINES 2048
+
+struct sim_party {
+    char name[32];
+    int node; /* the machine it is on: what the network partitions */
+    bool up;
+    uint64_t life; /* never 0 */
+    int64_t frozen_until_ms;
+    int64_t wall_offset_ns;
+};
+
+typedef void (*sim_action)(void *ctx, uint64_t arg, void *data);
+
+struct sim_event {
+    int64_t at_ms;
+    uint64_t order;
+    struct sim_party *party; /* NULL: the world itself */
+    uint64_t life;           /* 0: of any life */
+    sim_action action;
+    void *ctx;
+    uint64_t arg;
+    void *data;                 /* owned */
+    void (*free_data)(void *p); /* NULL: free */
+};
+
+/* Probabilities are in thousandths; which are above 0 is chosen by the seed (swarm testing). */
+struct sim_faults {
+    int64_t latency_ms;          /* at most, of one message */
+    unsigned message_slow;       /* a message takes up to ten seconds */
+    unsigned connection_drop;    /* a message breaks its connection instead */
+    unsigned connection_refused; /* a new connection fails */
+    unsigned half_open;          /* one side of a broken connection hears of it late */
+    unsigned partition;          /* a turn of the fault injector does it; so all below */
+    unsigned slow_reader;
+    unsigned freeze;
+    unsigned wall_jump;
+    unsigned crash_master, crash_agent, crash_scheduler, crash_executor;
+    unsigned reboot;     /* an agent's crash takes the machine along */
+    unsigned stop_agent; /* the operator ends an agent */
+    unsigned flap;       /* an agent hears that there is no leader, for a while */
+    unsigned duplicate;  /* a second SUBSCRIBE of the same framework */
+    unsigned disk_fail;  /* a checkpoint cannot be written */
+    unsigned disk_slow;
+    unsigned disk_full; /* turns of the injector: all writes of an agent fail for a while */
+    unsigned registry_fail, registry_slow, registry_stall;
+    unsigned launch_fail, launch_slow, task_fail, executor_exit, oom;
+    unsigned invalid_call;
+};
+
+struct sim_world {
+    uint64_t seed;
+    struct rv_prng prng;
+    int64_t now_ms;
+    int64_t wall_base_ns;
+    struct {
+        struct sim_event *v;
+        size_t n, cap;
+    } heap;
+    uint64_t next_order, next_number, n_events;
+    uint64_t hash;
+    struct sim_faults faults;
+    bool healing; /* the liveness phase: no faults any more */
+    bool verbose;
+    bool failed;
+    char failure[1024];
+    char (*lines)[256];
+    uint64_t n_lines;
+};
+
+void sim_world_init(struct sim_world *w, uint64_t seed, bool verbose);
+void sim_world_free(struct sim_world *w);
+
+/* In delay_ms from now. Bound to the life that the party has now; with sim_at_any to none. data is
+ * owned, freed by free() if the action does not happen; else it is the action's. */
+void sim_at(struct sim_world *w, struct sim_party *party, int64_t delay_ms, sim_action action,
+            void *ctx, uint64_t arg, void *data);
+void sim_at_any(struct sim_world *w, struct sim_party *party, int64_t delay_ms, sim_action action,
+                void *ctx, uint64_t arg, void *data);
+/* The next event, if there is one until until_ms; false: the time is until_ms. */
+bool sim_run_one(struct sim_world *w, int64_t until_ms);
+
+int64_t sim_wall_ns(const struct sim_world *w, const struct sim_party *p);
+void sim_party_init(struct sim_world *w, struct sim_party *p, int node, const char *format, ...)
+    RV_PRINTF(4, 5);
+
+uint64_t sim_below(struct sim_world *w, uint64_t bound);
+int64_t sim_between(struct sim_world *w, int64_t least, int64_t most); /* both possible */
+bool sim_chance(struct sim_world *w, unsigned per_mille);
+/* A fault's: never in the liveness phase. */
+bool sim_fault(struct sim_world *w, unsigned per_mille);
+uint64_t sim_number(struct sim_world *w); /* unique, never 0 */
+
+/* One line of the trace; part of the hash. */
+void sim_trace(struct sim_world *w, const struct sim_party *p, const char *format, ...)
+    RV_PRINTF(3, 4);
+/* The run is over: the first failure counts. Begins with the line of spec it breaks ("INV-26"). */
+void sim_fail(struct sim_world *w, const char *format, ...) RV_PRINTF(2, 3);
+
+#endif
