@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "daemon/agent_daemon.h"
+#include "executor/unsupported.h"
 #include "reeve/v1/v1.pb-c.h"
 #include "wire/codec.h"
 
@@ -109,6 +110,29 @@ static void custom_command(struct list *argv, const Reeve__V1__CommandInfo *comm
         put(argv, command->arguments[i]);
 }
 
+static void *unpacked(const struct rv_blob *packed, const ProtobufCMessageDescriptor *type,
+                      struct rv_arena *arena) {
+    ProtobufCMessage *message = NULL;
+
+    if (!packed || rv_wire_decode(type, RV_ENC_PROTOBUF, rv_strn(packed->data, packed->n), NULL,
+                                  arena, &message, NULL))
+        return NULL;
+    return message;
+}
+
+/* The command that names a user goes before the framework: that of the task, for a command task. */
+static const char *user_of(const struct rv_agent_daemon *d, const struct rv_launch *l,
+                           const Reeve__V1__CommandInfo *command, struct rv_arena *arena) {
+    const Reeve__V1__TaskInfo *task =
+        l->task ? unpacked(l->task->packed, &reeve__v1__task_info__descriptor, arena) : NULL;
+
+    if (task)
+        command = task->command;
+    if (!d->flags->switch_user)
+        return NULL;
+    return command && command->user ? command->user : l->user;
+}
+
 static void failed(struct rv_agent_daemon *d, const struct rv_launch *l, const char *why) {
     struct rv_agent_input input = {.kind = RV_AGENT_CONTAINER_LAUNCHED};
 
@@ -120,17 +144,12 @@ static void failed(struct rv_agent_daemon *d, const struct rv_launch *l, const c
 void rv_agent_launch(struct rv_agent_daemon *d, const struct rv_launch *l) {
     struct rv_arena arena;
     struct list argv = {.arena = &arena}, env = {.arena = &arena};
-    ProtobufCMessage *info = NULL;
-    struct rv_error err;
-    const Reeve__V1__CommandInfo *command = NULL;
 
     rv_arena_init(&arena);
     environment(d, l, &env);
-    if (l->executor->packed &&
-        !rv_wire_decode(&reeve__v1__executor_info__descriptor, RV_ENC_PROTOBUF,
-                        rv_strn(l->executor->packed->data, l->executor->packed->n), NULL, &arena,
-                        &info, &err))
-        command = ((const Reeve__V1__ExecutorInfo *)(const void *)info)->command;
+    const Reeve__V1__ExecutorInfo *info =
+        unpacked(l->executor->packed, &reeve__v1__executor_info__descriptor, &arena);
+    const Reeve__V1__CommandInfo *command = info ? info->command : NULL;
     if (command)
         command_environment(&env, command);
     if (l->executor->type == RV_EXECUTOR_CUSTOM && command)
@@ -141,17 +160,18 @@ void rv_agent_launch(struct rv_agent_daemon *d, const struct rv_launch *l) {
     }
     put(&argv, NULL);
     put(&env, NULL);
-    if (l->executor->type == RV_EXECUTOR_CUSTOM && !command)
-        failed(d, l, "The executor has no command");
-    else if (command && command->n_uris)
-        failed(d, l, "Fetching of command.uris is not supported by this version");
+    const char *missing = rv_process_unsupported(command, info ? info->container : NULL);
+    if (!missing && l->executor->type == RV_EXECUTOR_CUSTOM && !command)
+        missing = "The executor has no command";
+    if (missing)
+        failed(d, l, missing);
     else {
         struct rv_container_config config = {
             .id = l->container_id.v,
             .argv = argv.items.v,
             .env = env.items.v,
             .directory = l->directory,
-            .user = d->flags->switch_user ? l->user : NULL,
+            .user = user_of(d, l, command, &arena),
             .resources = l->resources,
             .log_max_bytes = (uint64_t)d->flags->log_max_size,
             .log_keep = (unsigned)d->flags->log_keep,

@@ -24,6 +24,7 @@
 #include "executor/executor.h"
 #include "executor/link.h"
 #include "executor/process.h"
+#include "executor/unsupported.h"
 
 enum { SWEEP_MS = 10, MAX_KNOWN = 1024 };
 
@@ -113,8 +114,11 @@ static void launch(struct shell *s, const struct rv_executor_action *a) {
     struct running r = {.task = a->task};
     bool group = s->mode == RV_EXECUTOR_GROUP;
     struct rv_error err = {0};
-    int rc = group ? make_directory(s, a->container, &r.directory, &err) : 0;
+    const char *missing = rv_process_unsupported(a->info->command, a->info->container);
+    int rc = missing ? rv_error_set(&err, RV_ERR_UNSUPPORTED, "%s", missing) : 0;
 
+    if (!rc && group)
+        rc = make_directory(s, a->container, &r.directory, &err);
     if (!rc) {
         _cleanup_free_ char **env =
             rv_process_env(a->info->task_id->value, r.directory, a->info->command, NULL);
