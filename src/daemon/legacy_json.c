@@ -309,6 +309,30 @@ struct rv_str rv_packed_bytes(struct rv_str packed, uint32_t number) {
 
 /* --- resources and attributes --- */
 
+/* "[1-2, 5-9]" and "{a, b}": with blanks, as readers of these endpoints know them. */
+
+static void format_ranges(const struct rv_ranges *r, struct rv_buf *out) {
+    put_char(out, '[');
+    for (size_t i = 0; i < r->n; i++) {
+        if (i)
+            rv_buf_puts(out, ", ");
+        rv_buf_put_u64(out, r->v[i].begin);
+        put_char(out, '-');
+        rv_buf_put_u64(out, r->v[i].end);
+    }
+    put_char(out, ']');
+}
+
+static void format_set(const struct rv_set *s, struct rv_buf *out) {
+    put_char(out, '{');
+    for (size_t i = 0; i < s->n; i++) {
+        if (i)
+            rv_buf_puts(out, ", ");
+        rv_buf_puts(out, s->v[i]);
+    }
+    put_char(out, '}');
+}
+
 static bool adds_up(const struct rv_resource *a, const struct rv_resource *b) {
     return a->kind->type == b->kind->type && a->kind->revocable == b->kind->revocable &&
            rv_streq(a->kind->name, b->kind->name);
@@ -343,9 +367,9 @@ static void put_sum(struct rv_json *j, const char *key, const struct rv_resource
         rv_json_thousandths(j, key, sum.scalar);
     } else {
         if (sum.kind->type == RV_RANGES)
-            rv_ranges_format(&sum.ranges, &text);
+            format_ranges(&sum.ranges, &text);
         else
-            rv_set_format(&sum.set, &text);
+            format_set(&sum.set, &text);
         rv_json_bytes(j, key, rv_buf_str(&text));
     }
     rv_resource_clear(&sum);
@@ -465,10 +489,10 @@ void rv_json_attributes(struct rv_json *j, const char *key,
             rv_json_thousandths(j, a->name, a->scalar);
             continue;
         case RV_RANGES:
-            rv_ranges_format(&a->ranges, &text);
+            format_ranges(&a->ranges, &text);
             break;
         case RV_SET:
-            rv_set_format(&a->set, &text);
+            format_set(&a->set, &text);
             break;
         case RV_TEXT:
             rv_buf_puts(&text, a->text);
