@@ -395,12 +395,11 @@ static char *executor_type_problem(const Reeve__V1__ExecutorInfo *m, const char 
             return PROBLEM(arena, path, "container.mesos.image",
                            "must not be set for an executor of type DEFAULT");
         return NULL;
-    case REEVE__V1__EXECUTOR_INFO__TYPE__CUSTOM:
+    default:
+        // CUSTOM, and UNKNOWN too: mesos-go sends that for a type its user did not set.
         if (!m->command)
             return PROBLEM(arena, path, "command", "must be set for an executor of type CUSTOM");
         return run_problem(m->command, m->container, path, arena);
-    default:
-        return PROBLEM(arena, path, "type", "must be DEFAULT or CUSTOM");
     }
 }
 

@@ -434,7 +434,8 @@ static void test_task_problems(void **state) {
         {EXECUTOR(""), "executor.command"},
         {EXECUTOR(CMD ",\"shutdown_grace_period\":{\"nanoseconds\":-1}"), "shutdown_grace_period"},
         {EXECUTOR(CMD ",\"type\":\"DEFAULT\""), "executor.command"},
-        {EXECUTOR(CMD ",\"type\":\"UNKNOWN\""), "executor.type"},
+        {EXECUTOR(CMD ",\"type\":\"UNKNOWN\""), NULL},
+        {EXECUTOR(",\"type\":\"UNKNOWN\""), "executor.command"},
         {EXECUTOR(",\"type\":\"DEFAULT\",\"container\":{\"type\":\"DOCKER\",\"docker\":{\"image\":"
                   "\"i\"}}"),
          "executor.container.type"},
