@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""A scheduler on Debian's mesos-go library (tests/e2e/mesos-go) on a real cluster: in protobuf and
-in JSON, straight through and with a failover of itself. REEVE names another binary than
+"""A scheduler on Debian's mesos-go library (tests/e2e/mesos-go) on a real cluster, with commands and
+with an executor on the same library: in protobuf and in JSON, straight through and with a failover
+of the scheduler. REEVE names another binary than
 build/reeve. Ends with a line "N passed, N failed, N skipped"; exit status 0 if none failed."""
 
+import itertools
 import os
 import sys
 
@@ -14,13 +16,13 @@ TASKS = 6
 def build(folder):
     """Debian's package has the sources of the library and of what it needs: nothing is fetched."""
     run(os.path.join(ROOT, "scripts", "install-deps"), "test")
-    program = os.path.join(folder, "scheduler")
     kept = os.path.join(ROOT, "build")
     cache = os.path.join(kept if os.path.isdir(kept) else folder, "go-cache")
-    run("go", "build", "-o", program, "scheduler.go",
-        cwd=os.path.join(ROOT, "tests", "e2e", "mesos-go"),
-        env=dict(os.environ, GOPATH="/usr/share/gocode", GO111MODULE="off", GOFLAGS="",
-                 GOPROXY="off", GOCACHE=cache))
+    for program in ("scheduler", "executor"):
+        run("go", "build", "-o", os.path.join(folder, program), ".",
+            cwd=os.path.join(ROOT, "tests", "e2e", "mesos-go", program),
+            env=dict(os.environ, GOPATH="/usr/share/gocode", GO111MODULE="off", GOFLAGS="",
+                     GOPROXY="off", GOCACHE=cache))
 
 
 def framework_of(line):
@@ -51,12 +53,13 @@ def failover(cluster, process, gates):
     finish(cluster, process, framework)
 
 
-def scenario(cluster, codec, fail):
+def scenario(cluster, mode, codec, fail):
     arguments = ["--master=" + cluster.master, "--codec=" + codec, "--tasks=%d" % TASKS]
-    gates = os.path.join(cluster.folder, "gates-" + codec)
+    gates = os.path.join(cluster.folder, "gates-%s-%s" % (mode, codec))
+    if mode == "executor":
+        arguments.append("--executor=" + os.path.join(cluster.folder, "executor"))
     if fail:
         os.mkdir(gates)
-        os.chmod(gates, 0o755)
         arguments.append("--failover=" + gates)
     process = Process(os.path.join(cluster.folder, "scheduler"), *arguments)
     try:
@@ -75,12 +78,12 @@ def scenario(cluster, codec, fail):
 def main():
     cases, cluster = Cases(), Cluster()
     try:
-        if (cases.run("the scheduler builds", build, cluster.folder)
+        if (cases.run("the client builds", build, cluster.folder)
                 and cases.run("the cluster starts", cluster.start)):
-            for codec in ("protobuf", "json"):
-                for fail in (False, True):
-                    cases.run("%s, %s" % (codec, "failover" if fail else "plain"),
-                              scenario, cluster, codec, fail)
+            for mode, codec, fail in itertools.product(("command", "executor"),
+                                                       ("protobuf", "json"), (False, True)):
+                cases.run("%s, %s, %s" % (mode, codec, "failover" if fail else "plain"),
+                          scenario, cluster, mode, codec, fail)
             cases.run("the cluster ends and leaves nothing", cluster.stop)
     finally:
         cluster.remove()

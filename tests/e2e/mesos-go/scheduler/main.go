@@ -2,7 +2,8 @@
 // command tasks, acknowledges every update and ends with status 0 once each task was acknowledged
 // as FINISHED.
 //
-// With --failover=DIR the tasks wait: task n for the file DIR/gate-0 or DIR/gate-1, by n's parity.
+// With --executor=PROGRAM the tasks run on an executor of that program, one on each agent, which is
+// shut down at the end. With --failover=DIR the tasks wait: task n for the file DIR/gate-0 or DIR/gate-1, by n's parity.
 // Once all run the program replaces itself by a second instance, which subscribes when DIR/second
 // exists and knows no more than the framework's id. So the connection breaks, tasks may end while
 // nobody listens, and the new instance must learn of all by reconciliation and by the updates that
@@ -43,13 +44,19 @@ type job struct {
 	tasks    int
 	launched int
 	gates    string // the folder of --failover
-	again    bool   // the second instance
+	executor string // the program of --executor
+	codec    string
+	again    bool // the second instance
 	id       store.Singleton
 	running  map[string]bool
 	finished map[string]bool
+	agents   map[string]bool // where a task was
 }
 
-// demand is what one task uses. The executor of a command task is the agent's affair.
+const executorID = "go-executor"
+
+// demand is what a task uses, and what an executor of ours does. The executor of a command task is
+// the agent's affair.
 func demand() mesos.Resources {
 	return mesos.Resources{resources.NewCPUs(0.1).Resource, resources.NewMemory(16).Resource}
 }
@@ -62,20 +69,27 @@ func (j *job) task(n int, agent mesos.AgentID) mesos.TaskInfo {
 			j.gates, n%2)
 	}
 	shell, greeting := true, "grüße, 世界 𝄞"
-	return mesos.TaskInfo{
-		Name:      id,
-		TaskID:    mesos.TaskID{Value: id},
-		AgentID:   agent,
-		Resources: demand(),
-		Command: &mesos.CommandInfo{Shell: &shell, Value: &command,
-			Environment: &mesos.Environment{Variables: []mesos.Environment_Variable{
-				{Name: "GREETING", Value: &greeting}}}},
+	environment := &mesos.Environment{Variables: []mesos.Environment_Variable{
+		{Name: "GREETING", Value: &greeting}, {Name: "CODEC", Value: &j.codec}}}
+	task := mesos.TaskInfo{Name: id, TaskID: mesos.TaskID{Value: id}, AgentID: agent}
+	if j.executor == "" {
+		task.Command = &mesos.CommandInfo{Shell: &shell, Value: &command, Environment: environment}
+	} else {
+		program := "exec " + j.executor
+		task.Data = []byte(command)
+		task.Executor = &mesos.ExecutorInfo{ExecutorID: mesos.ExecutorID{Value: executorID},
+			Resources: demand(), Command: &mesos.CommandInfo{Shell: &shell, Value: &program,
+				Environment: environment}}
 	}
+	return task
 }
 
 func (j *job) offers(ctx context.Context, e *scheduler.Event) error {
 	for _, offer := range e.GetOffers().GetOffers() {
 		remaining := mesos.Resources(offer.Resources)
+		if j.executor != "" {
+			remaining.Subtract(resources.Find(demand(), remaining...)...)
+		}
 		var launch []mesos.TaskInfo
 		for !j.again && j.launched < j.tasks && len(launch) < (j.tasks+1)/2 {
 			found := resources.Find(demand(), remaining...)
@@ -99,7 +113,7 @@ func (j *job) offers(ctx context.Context, e *scheduler.Event) error {
 	return nil
 }
 
-func (j *job) update(_ context.Context, e *scheduler.Event) error {
+func (j *job) update(ctx context.Context, e *scheduler.Event) error {
 	status := e.GetUpdate().GetStatus()
 	id := status.TaskID.Value
 	log.Printf("%s %s from %s, uuid %x", id, status.GetState(), status.GetSource(), status.GetUUID())
@@ -118,10 +132,18 @@ func (j *job) update(_ context.Context, e *scheduler.Event) error {
 	if j.gates != "" && !j.again && len(j.running) == j.tasks {
 		j.replace()
 	}
-	if len(j.finished) == j.tasks {
-		return errDone
+	j.agents[status.GetAgentID().GetValue()] = true
+	if len(j.finished) < j.tasks {
+		return nil
 	}
-	return nil
+	for agent := range j.agents {
+		if j.executor != "" {
+			if err := calls.CallNoData(ctx, j.caller, calls.Shutdown(executorID, agent)); err != nil {
+				return err
+			}
+		}
+	}
+	return errDone
 }
 
 // replace ends this instance and starts the second one in its place.
@@ -148,6 +170,7 @@ func main() {
 	master := flag.String("master", "", "ip:port of the master")
 	codec := flag.String("codec", "protobuf", "protobuf or json")
 	tasks := flag.Int("tasks", 6, "how many tasks to run")
+	executor := flag.String("executor", "", "program of the executor to use")
 	failover := flag.String("failover", "", "be replaced in the middle; folder of the gates")
 	framework := flag.String("framework", "", "id of the framework to take over")
 	flag.Parse()
@@ -157,8 +180,8 @@ func main() {
 		media = codecs.MediaTypeJSON
 	}
 	id := store.NewInMemorySingleton()
-	j := &job{tasks: *tasks, gates: *failover, id: id,
-		running: map[string]bool{}, finished: map[string]bool{}}
+	j := &job{tasks: *tasks, gates: *failover, executor: *executor, codec: *codec, id: id,
+		running: map[string]bool{}, finished: map[string]bool{}, agents: map[string]bool{}}
 	if *framework != "" {
 		j.again = true
 		id.Set(*framework)
