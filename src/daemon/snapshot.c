@@ -24,7 +24,9 @@
 struct snapshot {
     struct rv_list link;
     struct rv_snapshots *owner;
-    uint64_t request; /* parked in the shell */
+    struct rv_http_request *req;
+    uint64_t request; /* by which the shell keeps it */
+    bool abandoned;   /* nobody waits for the answer any more */
     const char *content_type;
     rv_snapshot_writer writer;
     void *what;
@@ -181,7 +183,7 @@ static void on_end(uv_poll_t *poll, int status, int events) {
         pid = waitpid(one->pid, &result, 0);
     while (pid < 0 && errno == EINTR);
     bool ok = pid == one->pid && WIFEXITED(result) && WEXITSTATUS(result) == 0;
-    if (!ok)
+    if (!ok && !one->abandoned)
         RV_WARN(MODULE, "a snapshot failed status=%d", result);
     finish(one, ok);
 }
@@ -218,12 +220,25 @@ static void start_waiting(struct rv_snapshots *s) {
         s->n_waiting--;
         rv_list_append(&s->running, &one->link);
         s->n_running++;
+        if (one->abandoned) {
+            finish(one, false);
+            return; /* it has gone on with the rest */
+        }
         if (!start(one)) {
             RV_WARN(MODULE, "fork: %s", strerror(errno));
             finish(one, false);
             return;
         }
     }
+}
+
+static void on_abandoned(void *data, struct rv_http_request *req) {
+    struct snapshot *one = data;
+
+    (void)req;
+    one->abandoned = true;
+    if (one->pid > 0)
+        kill(one->pid, SIGKILL); /* it is reaped as any other */
 }
 
 /* --- the interface --- */
@@ -240,10 +255,14 @@ struct rv_snapshots *rv_snapshots_new(struct rv_shell *shell) {
 struct rv_snapshots *rv_snapshots_free(struct rv_snapshots *s) {
     if (!s)
         return NULL;
-    RV_LIST_EACH (&s->waiting, node, next)
-        snapshot_free(RV_LIST_ENTRY(node, struct snapshot, link));
+    RV_LIST_EACH (&s->waiting, node, next) {
+        struct snapshot *one = RV_LIST_ENTRY(node, struct snapshot, link);
+        rv_http_set_data(one->req, NULL, NULL);
+        snapshot_free(one);
+    }
     RV_LIST_EACH (&s->running, other, tmp) {
         struct snapshot *one = RV_LIST_ENTRY(other, struct snapshot, link);
+        rv_http_set_data(one->req, NULL, NULL);
         if (one->pid > 0) {
             kill(one->pid, SIGKILL);
             while (waitpid(one->pid, NULL, 0) < 0 && errno == EINTR)
@@ -271,6 +290,7 @@ void rv_snapshots_reply(struct rv_snapshots *s, struct rv_http_request *req, boo
     struct snapshot *one = rv_calloc(1, sizeof *one);
     *one = (struct snapshot){
         .owner = s,
+        .req = req,
         .request = rv_shell_park(s->shell, req),
         .content_type = content_type,
         .writer = writer,
@@ -278,6 +298,7 @@ void rv_snapshots_reply(struct rv_snapshots *s, struct rv_http_request *req, boo
         .file = -1,
         .pipe = -1,
     };
+    rv_http_set_data(req, one, on_abandoned);
     rv_list_append(&s->waiting, &one->link);
     s->n_waiting++;
     start_waiting(s);
