@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -40,6 +41,7 @@ struct rv_journal {
     struct rv_buf gathering, writing;
     RV_VEC(struct append) waiting, under_way;
     bool busy, closed;
+    bool in_pool; /* a batch is being written: the file is the thread's */
     int result;
     struct rv_error err;
 };
@@ -119,16 +121,30 @@ static int read_all(int fd, const char *path, struct rv_buf *out, struct rv_erro
     }
 }
 
+static bool is_record(const struct rv_buf *file, size_t at) {
+    const uint8_t *p = (const uint8_t *)file->data + at;
+    size_t left = file->n - at;
+    uint32_t n = left < RECORD_HEAD ? 0 : get_u32(p);
+
+    return left >= RECORD_HEAD && n <= left - RECORD_HEAD &&
+           get_u32(p + 4) == checksum(p, rv_strn(p + RECORD_HEAD, n));
+}
+
 /* Whether what begins at `at` can only be a record that a crash has torn: it runs to the very end
- * of the file, or the file ends in zeros from there on (blocks allocated but not written). */
+ * of the file and no whole record is behind it (a damaged length would hide those), or the file
+ * ends in zeros from there on (blocks allocated but not written). */
 static bool torn(const struct rv_buf *file, size_t at) {
     size_t left = file->n - at;
 
     if (left < RECORD_HEAD)
         return true;
     uint32_t n = get_u32((const uint8_t *)file->data + at);
-    if (n >= left - RECORD_HEAD && n <= RECORD_MAX)
+    if (n >= left - RECORD_HEAD && n <= RECORD_MAX) {
+        for (size_t i = at + 1; i + RECORD_HEAD <= file->n; i++)
+            if (is_record(file, i))
+                return false;
         return true;
+    }
     for (size_t i = at; i < file->n; i++)
         if (file->data[i])
             return false;
@@ -142,10 +158,7 @@ static int read_records(struct rv_journal *j, const struct rv_buf *file, rv_jour
     while (at < file->n) {
         const uint8_t *p = (const uint8_t *)file->data + at;
         size_t left = file->n - at;
-        uint32_t n = left < RECORD_HEAD ? 0 : get_u32(p);
-        bool whole = left >= RECORD_HEAD && n <= left - RECORD_HEAD;
-        struct rv_str record = whole ? rv_strn(p + RECORD_HEAD, n) : rv_strn(NULL, 0);
-        if (!whole || get_u32(p + 4) != checksum(p, record)) {
+        if (!is_record(file, at)) {
             if (!torn(file, at))
                 return rv_error_set(err, RV_ERR_CORRUPT,
                                     "%s: damaged at byte %zu of %zu; restore the file, or move it "
@@ -155,7 +168,8 @@ static int read_records(struct rv_journal *j, const struct rv_buf *file, rv_jour
                     left);
             break;
         }
-        int r = each ? each(ctx, record, err) : 0;
+        size_t n = get_u32(p);
+        int r = each ? each(ctx, rv_strn(p + RECORD_HEAD, n), err) : 0;
         if (r) {
             rv_error_prefix(err, "%s at byte %zu", j->path, at);
             return r;
@@ -201,7 +215,13 @@ int rv_journal_open(uv_loop_t *loop, const char *path, rv_journal_each each, voi
     j->path = rv_strdup(path);
     j->work.data = j;
     j->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    int r = j->fd < 0 ? io_error(path, "open", err) : load(j, each, ctx, err);
+    int r = j->fd < 0 ? io_error(path, "open", err) : 0;
+    if (!r && flock(j->fd, LOCK_EX | LOCK_NB))
+        r = errno == EWOULDBLOCK
+                ? rv_error_set(err, RV_ERR_CONFLICT, "%s: another process uses it", path)
+                : io_error(path, "lock", err);
+    if (!r)
+        r = load(j, each, ctx, err);
     if (r) {
         rv_journal_close(j);
         return r;
@@ -240,6 +260,7 @@ static void written(uv_work_t *work, int status) {
     struct rv_journal *j = work->data;
 
     (void)status; /* never cancelled */
+    j->in_pool = false;
     if (!j->result)
         j->end += j->writing.n;
     rv_buf_clear(&j->writing);
@@ -261,7 +282,7 @@ static void start(struct rv_journal *j) {
     for (size_t i = 0; i < j->waiting.n; i++)
         rv_vec_push(&j->under_way, j->waiting.v[i]);
     j->waiting.n = 0;
-    j->busy = true;
+    j->busy = j->in_pool = true;
     if (uv_queue_work(j->loop, &j->work, write_batch, written)) {
         write_batch(&j->work);
         written(&j->work, 0);
@@ -294,28 +315,52 @@ struct rv_journal *rv_journal_close(struct rv_journal *j) {
     return NULL;
 }
 
+int rv_journal_read(struct rv_journal *j, rv_journal_each each, void *ctx, struct rv_error *err) {
+    struct rv_buf file = {0};
+
+    if (j->in_pool)
+        return rv_error_set(err, RV_ERR_CONFLICT, "%s: a write is under way", j->path);
+    int r = read_all(j->fd, j->path, &file, err);
+    if (!r && file.n > j->end)
+        file.n = (size_t)j->end; /* what a failed batch left, where it could not be cut off */
+    if (!r && file.n < j->end)
+        r = rv_error_set(err, RV_ERR_CORRUPT, "%s: has become shorter", j->path);
+    for (size_t at = sizeof magic; !r && at < file.n;) {
+        const uint8_t *p = (const uint8_t *)file.data + at;
+        if (!is_record(&file, at))
+            r = rv_error_set(err, RV_ERR_CORRUPT, "%s: damaged at byte %zu", j->path, at);
+        else
+            r = each(ctx, rv_strn(p + RECORD_HEAD, get_u32(p)), err);
+        at += RECORD_HEAD + (r ? 0 : get_u32(p));
+    }
+    rv_buf_free(&file);
+    return r;
+}
+
 int rv_journal_rewrite(struct rv_journal *j, const struct rv_str *records, size_t n,
                        struct rv_error *err) {
     _cleanup_free_ char *fresh = rv_asprintf("%s.new", j->path);
     struct rv_buf content = {0};
     int r = 0;
 
-    if (j->busy)
-        return rv_error_set(err, RV_ERR_CONFLICT, "%s: appends are under way", j->path);
+    if (j->in_pool)
+        return rv_error_set(err, RV_ERR_CONFLICT, "%s: a write is under way", j->path);
     rv_buf_append(&content, magic, sizeof magic);
     for (size_t i = 0; i < n; i++)
         put_record(&content, records[i]);
     int fd = open(fresh, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0 || write_all(fd, content.data, content.n, 0) || fdatasync(fd) ||
-        rename(fresh, j->path) || sync_folder(j->path)) {
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) || write_all(fd, content.data, content.n, 0) ||
+        fdatasync(fd) || rename(fresh, j->path)) {
         r = io_error(fresh, "rewrite", err);
         if (fd >= 0)
             close(fd);
         unlink(fresh);
-    } else {
+    } else { /* from here on the old file has no name */
         close(j->fd);
         j->fd = fd;
         j->end = content.n;
+        if (sync_folder(j->path))
+            r = io_error(j->path, "sync the folder", err);
     }
     rv_buf_free(&content);
     return r;

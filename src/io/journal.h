@@ -21,15 +21,21 @@ typedef int (*rv_journal_each)(void *ctx, struct rv_str record, struct rv_error 
  * record, later appends are tried again. */
 typedef void (*rv_journal_done)(void *ctx, int result, const struct rv_error *err);
 
-/* Reads every record (each may be NULL), then is ready for appends. The folder must exist. */
+/* Reads every record (each may be NULL), then is ready for appends. The folder must exist.
+ * -RV_ERR_CONFLICT: another process uses the file. */
 RV_MUST_USE int rv_journal_open(uv_loop_t *loop, const char *path, rv_journal_each each, void *ctx,
                                 struct rv_journal **out, struct rv_error *err);
 /* No callback after. What was appended is still written: the loop must be run until it is at rest.
  * NULL is fine. */
 struct rv_journal *rv_journal_close(struct rv_journal *j);
 void rv_journal_append(struct rv_journal *j, struct rv_str record, rv_journal_done done, void *ctx);
-/* Replaces the file by one with just these records (compaction), atomically; blocking.
- * -RV_ERR_CONFLICT while appends are under way. */
+/* Reads again every record that is durable, in order; blocking. A record lives as long as the call.
+ * -RV_ERR_CONFLICT while a write is under way; from within a rv_journal_done none is. */
+RV_MUST_USE int rv_journal_read(struct rv_journal *j, rv_journal_each each, void *ctx,
+                                struct rv_error *err);
+/* Replaces the file by one with just these records (compaction), atomically; blocking. Appends that
+ * were not begun follow in the new file. -RV_ERR_CONFLICT while a write is under way; from within
+ * a rv_journal_done none is. On an error nothing is lost: one of the two files goes on. */
 RV_MUST_USE int rv_journal_rewrite(struct rv_journal *j, const struct rv_str *records, size_t n,
                                    struct rv_error *err);
 uint64_t rv_journal_size(const struct rv_journal *j);
