@@ -73,9 +73,8 @@ static void checkpoint_done(void *ctx, int result, const struct rv_error *err) {
     input.checkpoint.seq = w->seq;
     input.checkpoint.ok = result == 0;
     input.checkpoint.message = result ? err->message : NULL;
-    if (result)
-        RV_ERROR(MODULE, "a checkpoint could not be written: %s", err->message);
     rv_agent_daemon_step(w->daemon, &input);
+    rv_agent_checkpoints_compact(w->daemon);
     free(w);
 }
 
@@ -367,22 +366,8 @@ static int write_executor(struct rv_agent_daemon *d, struct rv_error *err) {
     return r;
 }
 
-struct recovery {
-    struct rv_arena arena;
-    RV_VEC(struct rv_checkpoint) records;
-};
-
-static int recover_record(void *ctx, struct rv_str record, struct rv_error *err) {
-    struct recovery *r = ctx;
-    struct rv_checkpoint c;
-    int failed = rv_checkpoint_decode(record, &r->arena, &c, err);
-
-    if (!failed)
-        rv_vec_push(&r->records, c);
-    return failed;
-}
-
-static int recover_containers(struct rv_agent_daemon *d, const struct recovery *rec, char ***alive,
+static int recover_containers(struct rv_agent_daemon *d, const struct rv_agent_recovery *rec,
+                              char ***alive,
                               size_t *n_alive, struct rv_error *err) {
     const char **expected = rv_calloc(rec->records.n + 1, sizeof *expected);
     size_t n = 0;
@@ -397,17 +382,12 @@ static int recover_containers(struct rv_agent_daemon *d, const struct recovery *
 
 static int start_core(struct rv_agent_daemon *d, struct rv_error *err) {
     const struct rv_agent_flags *f = d->flags;
-    _cleanup_free_ char *meta = rv_asprintf("%s/meta", d->work_dir);
-    _cleanup_free_ char *path = rv_asprintf("%s/checkpoints.journal", meta);
-    struct recovery rec = {0};
+    struct rv_agent_recovery rec;
     char **alive = NULL;
     size_t n_alive = 0;
     uint64_t seed;
 
-    rv_arena_init(&rec.arena);
-    int r = rv_make_folder(meta, err);
-    if (!r)
-        r = rv_journal_open(d->loop, path, recover_record, &rec, &d->journal, err);
+    int r = rv_agent_checkpoints_open(d, &rec, err);
     if (!r)
         r = recover_containers(d, &rec, &alive, &n_alive, err);
     if (!r) {
@@ -433,6 +413,7 @@ static int start_core(struct rv_agent_daemon *d, struct rv_error *err) {
         struct rv_agent_recovered recovered = {rec.records.v, rec.records.n, ids, n_alive};
         d->stepping = true;
         d->core = rv_agent_new(&config, &recovered, rv_now_ms(), rv_wall_ns(), &d->effects);
+        rv_agent_checkpoints_compact(d);
         run_effects(d);
         run_deferred(d);
         d->stepping = false;
@@ -441,10 +422,7 @@ static int start_core(struct rv_agent_daemon *d, struct rv_error *err) {
     for (size_t i = 0; i < n_alive; i++)
         free(alive[i]);
     free(alive);
-    for (size_t i = 0; i < rec.records.n; i++)
-        rv_checkpoint_release(&rec.records.v[i]);
-    rv_vec_free(&rec.records);
-    rv_arena_free(&rec.arena);
+    rv_agent_recovery_free(&rec);
     return r;
 }
 

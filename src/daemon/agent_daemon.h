@@ -24,6 +24,7 @@ struct rv_agent_daemon {
     struct rv_agent_link_io *master;
     struct rv_containerizer *containerizer;
     struct rv_journal *journal;
+    uint64_t compact_at; /* bytes of the journal */
     struct rv_map pending; /* 8-byte request number -> encoding of a stream to be */
     RV_VEC(struct rv_agent_deferred *) deferred; /* inputs that came up within a step */
     uv_timer_t *timer;
@@ -66,6 +67,20 @@ void rv_checkpoint_encode(const struct rv_checkpoint *c, struct rv_arena *scratc
 RV_MUST_USE int rv_checkpoint_decode(struct rv_str record, struct rv_arena *arena,
                                      struct rv_checkpoint *out, struct rv_error *err);
 void rv_checkpoint_release(struct rv_checkpoint *c);
+
+/* agent_checkpoints.c: the journal of what the core writes down. */
+struct rv_agent_recovery {
+    struct rv_arena arena;
+    RV_VEC(struct rv_checkpoint) records;
+};
+/* Opens it and reads what an earlier agent left. An error names file and offset (INV-19). To be
+ * freed in any case. */
+RV_MUST_USE int rv_agent_checkpoints_open(struct rv_agent_daemon *d, struct rv_agent_recovery *out,
+                                          struct rv_error *err);
+void rv_agent_recovery_free(struct rv_agent_recovery *r);
+/* Rewrites it without what is superseded, once it has grown to compact_at bytes; not while a batch
+ * is being written. */
+void rv_agent_checkpoints_compact(struct rv_agent_daemon *d);
 
 /* agent_operator.c, agent_legacy.c */
 void rv_agent_operator_handle(struct rv_agent_daemon *d, struct rv_http_request *req);

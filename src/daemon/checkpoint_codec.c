@@ -86,6 +86,29 @@ static int launch_from(const Reeve__V1__Checkpoint__Launch *m, struct rv_arena *
                           &executor->resources, err);
 }
 
+/* What a record of this kind is about; NULL: it is there. */
+static const char *lacks(const Reeve__V1__Checkpoint__Record *m) {
+    switch ((enum rv_checkpoint_kind)(m->kind - 1)) {
+    case RV_CHECKPOINT_AGENT:
+        return m->agent ? NULL : "agent";
+    case RV_CHECKPOINT_FRAMEWORK:
+        return m->framework ? NULL : "framework";
+    case RV_CHECKPOINT_EXECUTOR:
+        return m->launch ? NULL : "launch";
+    case RV_CHECKPOINT_TASK:
+        return m->task ? NULL : "task";
+    case RV_CHECKPOINT_UPDATE:
+        return m->status ? NULL : "status";
+    case RV_CHECKPOINT_ACKNOWLEDGED:
+        return m->task_id ? NULL : "task_id";
+    case RV_CHECKPOINT_EXECUTOR_DONE:
+        return m->container_id ? NULL : "container_id";
+    case RV_CHECKPOINT_KIND_MAX:
+        break;
+    }
+    return "kind";
+}
+
 int rv_checkpoint_decode(struct rv_str bytes, struct rv_arena *arena, struct rv_checkpoint *out,
                          struct rv_error *err) {
     ProtobufCMessage *message;
@@ -99,6 +122,9 @@ int rv_checkpoint_decode(struct rv_str bytes, struct rv_arena *arena, struct rv_
     if (!m->has_kind || m->kind < 1 || (int)m->kind > RV_CHECKPOINT_KIND_MAX)
         return rv_error_set(err, RV_ERR_CORRUPT, "kind %d is not known to this version",
                             (int)m->kind);
+    if (lacks(m))
+        return rv_error_set(err, RV_ERR_CORRUPT, "a record of kind %d lacks its %s", (int)m->kind,
+                            lacks(m));
     struct rv_checkpoint c = {.kind = (enum rv_checkpoint_kind)(m->kind - 1)};
     c.boot_id = m->boot_id;
     c.framework_id.v = m->framework_id;
