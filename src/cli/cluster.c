@@ -57,20 +57,49 @@ static void add_tasks(struct rv_cli_cluster *c, Reeve__V1__Task *const *v, size_
     }
 }
 
-static void add_ids(struct rv_cli_cluster *c) {
+static void add_framework(struct rv_cli_cluster *c,
+                          Reeve__V1__Master__Response__GetFrameworks__Framework *f) {
+    const Reeve__V1__FrameworkID *id = f->framework_info->id;
+
+    if (!id)
+        return;
+    rv_cli_ids_add(&c->framework_ids, id->value);
+    rv_map_put(&c->frameworks, rv_str(id->value), f);
+}
+
+static void add_records(struct rv_cli_cluster *c) {
     const Reeve__V1__Master__Response__GetFrameworks *f = c->state->get_frameworks;
     const Reeve__V1__Master__Response__GetAgents *a = c->state->get_agents;
 
-    for (size_t i = 0; f && i < f->n_frameworks; i++)
-        if (f->frameworks[i]->framework_info->id)
-            rv_cli_ids_add(&c->framework_ids, f->frameworks[i]->framework_info->id->value);
     for (size_t i = 0; f && i < f->n_completed_frameworks; i++)
-        if (f->completed_frameworks[i]->framework_info->id)
-            rv_cli_ids_add(&c->framework_ids,
-                           f->completed_frameworks[i]->framework_info->id->value);
-    for (size_t i = 0; a && i < a->n_agents; i++)
-        if (a->agents[i]->agent_info->id)
-            rv_cli_ids_add(&c->agent_ids, a->agents[i]->agent_info->id->value);
+        add_framework(c, f->completed_frameworks[i]);
+    for (size_t i = 0; f && i < f->n_frameworks; i++)
+        add_framework(c, f->frameworks[i]);
+    for (size_t i = 0; a && i < a->n_agents; i++) {
+        const Reeve__V1__AgentID *id = a->agents[i]->agent_info->id;
+        if (!id)
+            continue;
+        rv_cli_ids_add(&c->agent_ids, id->value);
+        rv_map_put(&c->agents, rv_str(id->value), a->agents[i]);
+    }
+}
+
+static void count_one(struct rv_map *m, const char *id, struct rv_arena *arena) {
+    size_t *n = rv_map_gets(m, id);
+
+    if (!n) {
+        n = RV_ARENA_NEW(arena, size_t);
+        rv_map_put(m, rv_str(id), n);
+    }
+    ++*n;
+}
+
+static void count_tasks(struct rv_cli_cluster *c, struct rv_arena *arena) {
+    for (size_t i = 0; i < c->n_tasks; i++)
+        if (c->tasks[i].live) {
+            count_one(&c->framework_tasks, c->tasks[i].task->framework_id->value, arena);
+            count_one(&c->agent_tasks, c->tasks[i].task->agent_id->value, arena);
+        }
 }
 
 int rv_cli_cluster_get(struct rv_cli *cli, struct rv_cli_cluster *out, struct rv_error *err) {
@@ -93,7 +122,8 @@ int rv_cli_cluster_get(struct rv_cli *cli, struct rv_cli_cluster *out, struct rv
         add_tasks(out, tasks->unreachable_tasks, tasks->n_unreachable_tasks, false, &cli->arena);
         add_tasks(out, tasks->completed_tasks, tasks->n_completed_tasks, false, &cli->arena);
     }
-    add_ids(out);
+    add_records(out);
+    count_tasks(out, &cli->arena);
     return 0;
 }
 
@@ -101,29 +131,32 @@ void rv_cli_cluster_free(struct rv_cli_cluster *c) {
     rv_cli_ids_free(&c->task_ids);
     rv_cli_ids_free(&c->framework_ids);
     rv_cli_ids_free(&c->agent_ids);
+    rv_map_free(&c->frameworks);
+    rv_map_free(&c->agents);
+    rv_map_free(&c->framework_tasks);
+    rv_map_free(&c->agent_tasks);
 }
 
 const Reeve__V1__Master__Response__GetAgents__Agent *
 rv_cli_agent_by_id(const struct rv_cli_cluster *c, const char *id) {
-    const Reeve__V1__Master__Response__GetAgents *a = c->state->get_agents;
-
-    for (size_t i = 0; a && i < a->n_agents; i++)
-        if (a->agents[i]->agent_info->id && rv_streq(a->agents[i]->agent_info->id->value, id))
-            return a->agents[i];
-    return NULL;
+    return rv_map_gets(&c->agents, id);
 }
 
 const Reeve__V1__Master__Response__GetFrameworks__Framework *
 rv_cli_framework_by_id(const struct rv_cli_cluster *c, const char *id) {
-    const Reeve__V1__Master__Response__GetFrameworks *f = c->state->get_frameworks;
+    return rv_map_gets(&c->frameworks, id);
+}
 
-    for (size_t i = 0; f && i < f->n_frameworks + f->n_completed_frameworks; i++) {
-        const Reeve__V1__Master__Response__GetFrameworks__Framework *one =
-            i < f->n_frameworks ? f->frameworks[i] : f->completed_frameworks[i - f->n_frameworks];
-        if (one->framework_info->id && rv_streq(one->framework_info->id->value, id))
-            return one;
-    }
-    return NULL;
+size_t rv_cli_tasks_of_framework(const struct rv_cli_cluster *c, const char *id) {
+    const size_t *n = rv_map_gets(&c->framework_tasks, id);
+
+    return n ? *n : 0;
+}
+
+size_t rv_cli_tasks_on_agent(const struct rv_cli_cluster *c, const char *id) {
+    const size_t *n = rv_map_gets(&c->agent_tasks, id);
+
+    return n ? *n : 0;
 }
 
 int rv_cli_agent_address(const Reeve__V1__Master__Response__GetAgents__Agent *agent,

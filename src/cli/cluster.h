@@ -5,6 +5,7 @@
 #ifndef RV_CLI_CLUSTER_H
 #define RV_CLI_CLUSTER_H
 
+#include "base/map.h"
 #include "cli/common.h"
 #include "cli/ids.h"
 
@@ -22,6 +23,8 @@ struct rv_cli_cluster {
     struct rv_cli_task *tasks;
     size_t n_tasks;
     struct rv_cli_ids task_ids, framework_ids, agent_ids;
+    struct rv_map frameworks, agents;           /* id -> record */
+    struct rv_map framework_tasks, agent_tasks; /* id -> size_t: tasks that have not ended */
 };
 
 RV_MUST_USE int rv_cli_cluster_get(struct rv_cli *cli, struct rv_cli_cluster *out,
@@ -33,6 +36,9 @@ const Reeve__V1__Master__Response__GetAgents__Agent *
 rv_cli_agent_by_id(const struct rv_cli_cluster *c, const char *id);
 const Reeve__V1__Master__Response__GetFrameworks__Framework *
 rv_cli_framework_by_id(const struct rv_cli_cluster *c, const char *id);
+/* How many of the tasks that have not ended it has. */
+size_t rv_cli_tasks_of_framework(const struct rv_cli_cluster *c, const char *id);
+size_t rv_cli_tasks_on_agent(const struct rv_cli_cluster *c, const char *id);
 /* Where its agent listens. */
 RV_MUST_USE int rv_cli_agent_address(const Reeve__V1__Master__Response__GetAgents__Agent *agent,
                                      struct rv_cli_address *out, struct rv_error *err);

@@ -146,7 +146,7 @@ static bool take_option(struct rv_cli *cli, void *values, int argc, char **argv,
 
     *status = RV_CLI_USAGE;
     common = o ? NULL : find_in(common_options, RV_COUNT(common_options), arg, len);
-    if (common && !common->value) {
+    if (common && !common->value && !equals) {
         help(verb);
         *status = RV_CLI_OK;
         return false;
@@ -242,6 +242,22 @@ int rv_cli_address_parse(const char *text, uint16_t default_port, struct rv_cli_
     out->host[n] = 0;
     out->port = (uint16_t)number;
     return 0;
+}
+
+char *rv_cli_master_list(const struct rv_cli *cli, struct rv_error *err) {
+    _cleanup_free_ char *copy = rv_strdup(cli->master);
+    _cleanup_(rv_buf_free) struct rv_buf list = {0};
+    struct rv_cli_address at;
+
+    for (char *save = NULL, *one = strtok_r(copy, ",", &save); one;
+         one = strtok_r(NULL, ",", &save)) {
+        if (rv_cli_address_parse(one, DEFAULT_PORT, &at, err))
+            return NULL;
+        bool v6 = strchr(at.host, ':') != NULL;
+        rv_buf_printf(&list, "%s%s%s%s:%u", list.n ? "," : "", v6 ? "[" : "", at.host,
+                      v6 ? "]" : "", at.port);
+    }
+    return rv_buf_take(&list, NULL);
 }
 
 /* --- calls --- */

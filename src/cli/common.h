@@ -86,6 +86,9 @@ struct rv_cli_address {
 RV_MUST_USE int rv_cli_address_parse(const char *text, uint16_t default_port,
                                      struct rv_cli_address *out, struct rv_error *err);
 
+/* --master as libreeve takes it: "host:port,host:port". The caller frees; NULL: an error. */
+char *rv_cli_master_list(const struct rv_cli *cli, struct rv_error *err);
+
 /* One request and its whole answer, which the caller frees. Redirects (307) are followed, `at`
  * becomes who answered. A status that is not 2xx is an error with the answer's text: NOT_FOUND for
  * 404, UNSUPPORTED for 501, PERMISSION for 401 and 403, else INVALID. */

@@ -19,14 +19,6 @@ static const struct rv_cli_verb verb = {
     .n_options = RV_COUNT(options),
 };
 
-static size_t tasks_of(const struct rv_cli_cluster *c, const char *framework) {
-    size_t n = 0;
-
-    for (size_t i = 0; i < c->n_tasks; i++)
-        n += c->tasks[i].live && rv_streq(c->tasks[i].task->framework_id->value, framework);
-    return n;
-}
-
 static void put_row(struct rv_cli_table *t, const struct rv_cli_cluster *c,
                     const Reeve__V1__Master__Response__GetFrameworks__Framework *f, bool ended) {
     const Reeve__V1__FrameworkInfo *info = f->framework_info;
@@ -45,7 +37,7 @@ static void put_row(struct rv_cli_table *t, const struct rv_cli_cluster *c,
     rv_cli_cell(t, roles.data ? roles.data : "*");
     rv_cli_cell(t, info->user);
     rv_cli_cell(t, info->hostname);
-    rv_cli_cell_number(t, (double)tasks_of(c, id));
+    rv_cli_cell_number(t, (double)rv_cli_tasks_of_framework(c, id));
     rv_cli_cell_fixed(t, rv_cli_scalar(f->allocated_resources, f->n_allocated_resources, "cpus"));
     rv_cli_cell_fixed(t, rv_cli_scalar(f->allocated_resources, f->n_allocated_resources, "mem"));
     rv_cli_cell_number(t, (double)f->n_offers);

@@ -126,7 +126,7 @@ static int show_file(struct logs *l, unsigned rotation, uint64_t offset, struct 
             return r;
         fwrite(piece.data, 1, piece.n, stdout);
         offset += piece.n;
-    } while (piece.n && offset < size);
+    } while (piece.n && offset < size && !ferror(stdout));
     if (!rotation)
         l->offset = offset;
     return 0;
@@ -205,7 +205,7 @@ static void on_data(void *ctx, struct rv_str bytes) {
     struct follow *f = ctx;
 
     fwrite(bytes.s, 1, bytes.n, stdout);
-    if (fflush(stdout)) { /* nobody reads any more */
+    if (fflush(stdout) || ferror(stdout)) { /* nobody reads any more */
         f->status = RV_CLI_ERROR;
         uv_stop(&f->loop);
     }

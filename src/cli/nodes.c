@@ -11,14 +11,6 @@ static const struct rv_cli_verb verb = {
 
 #define COLUMNS 19
 
-static size_t tasks_on(const struct rv_cli_cluster *c, const char *agent) {
-    size_t n = 0;
-
-    for (size_t i = 0; i < c->n_tasks; i++)
-        n += c->tasks[i].live && rv_streq(c->tasks[i].task->agent_id->value, agent);
-    return n;
-}
-
 static void put_attributes(struct rv_cli_table *t, const Reeve__V1__AgentInfo *info) {
     _cleanup_(rv_buf_free) struct rv_buf text = {0};
 
@@ -58,7 +50,7 @@ static void put_row(struct rv_cli_table *t, const struct rv_cli_cluster *c,
     rv_cli_cell(t, at ? at + 1 : address);
     rv_cli_cell(t, a->deactivated ? "deactivated" : a->active ? "active" : "disconnected");
     put_amounts(t, a);
-    rv_cli_cell_number(t, (double)tasks_on(c, id));
+    rv_cli_cell_number(t, (double)rv_cli_tasks_on_agent(c, id));
     put_attributes(t, info);
     rv_cli_cell_time(t, a->registered_time ? (double)a->registered_time->nanoseconds / 1e9 : 0);
 }

@@ -120,13 +120,13 @@ void rv_run_interrupt(struct rv_run_job *job, int status) {
 static void on_signal(uv_signal_t *handle, int number) {
     struct rv_run_job *job = handle->data;
 
-    if (job->interrupt || !job->n_launched) {
+    if (job->interrupt || job->n_launched == job->n_ended) {
         job->interrupt = BY_SIGNAL + number;
         stop(job);
         return;
     }
-    rv_run_say(job, "killing %zu tasks; once more to not wait for them",
-               job->n_launched - job->n_ended);
+    rv_run_say(job, "killing %s; once more to not wait for the end",
+               job->n_launched - job->n_ended == 1 ? "the task" : "the tasks");
     rv_run_interrupt(job, BY_SIGNAL + number);
 }
 
@@ -304,7 +304,8 @@ static void say_why_waiting(struct rv_run_job *job) {
         if (job->misfit)
             rv_buf_printf(&text, " (%s)", job->misfit);
     }
-    rv_run_say(job, "%zu tasks wait: no offer with %s", job->n_tasks - job->n_launched, text.data);
+    size_t n = job->n_tasks - job->n_launched;
+    rv_run_say(job, "%zu task%s: no offer with %s", n, n == 1 ? " waits" : "s wait", text.data);
 }
 
 static void on_tick(uv_timer_t *timer) {
@@ -312,7 +313,8 @@ static void on_tick(uv_timer_t *timer) {
     int64_t now = (int64_t)uv_now(&job->loop);
 
     if (job->deadline_ms && now >= job->deadline_ms && !job->interrupt) {
-        rv_run_say(job, "the time is over: killing %zu tasks", job->n_launched - job->n_ended);
+        rv_run_say(job, "the time is over%s",
+                   job->n_launched > job->n_ended ? ": killing what runs" : "");
         rv_run_interrupt(job, TIMED_OUT);
         return;
     }
@@ -375,6 +377,7 @@ static void job_free(struct rv_run_job *job) {
         free(job->agents.v[i].id);
     rv_vec_free(&job->agents);
     free(job->tasks);
+    free(job->master);
     free(job->name);
     free(job->id);
 }
@@ -434,7 +437,7 @@ static int run_job(struct rv_run_job *job) {
         .stopped = on_stopped,
     };
     Reeve__V1__FrameworkInfo *info = make_framework(job);
-    const struct reeve_scheduler_config config = {.master = job->cli->master,
+    const struct reeve_scheduler_config config = {.master = job->master,
                                                   .framework = info,
                                                   .callbacks = &callbacks,
                                                   .ctx = job,
@@ -479,6 +482,9 @@ static int run(struct rv_cli *cli, const struct rv_run_options *o) {
     if (find_master(cli, &err))
         return rv_cli_fail(cli, "%s", err.message);
     job.argv = o->shell ? NULL : cli->operands;
+    job.master = rv_cli_master_list(cli, &err);
+    if (!job.master)
+        return rv_cli_fail(cli, "%s", err.message);
     job_init(&job);
     status = run_job(&job);
     job_free(&job);

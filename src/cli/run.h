@@ -47,7 +47,7 @@ struct rv_run_job {
     struct rv_cli *cli;
     const struct rv_run_options *options;
     char *const *argv; /* NULL-terminated; NULL with --shell */
-    char *name, *id;
+    char *master, *name, *id;
     struct rv_run_task *tasks;
     size_t n_tasks, n_launched, n_running, n_ended, n_finished, n_open;
     RV_VEC(struct rv_run_agent) agents;

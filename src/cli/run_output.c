@@ -94,7 +94,7 @@ static void on_data(void *ctx, struct rv_str bytes) {
         put_lines(out, s, bytes);
     else
         fwrite(bytes.s, 1, bytes.n, out);
-    if (fflush(out) && !job->interrupt) /* as a filter whose reader went away */
+    if ((fflush(out) || ferror(out)) && !job->interrupt) /* whoever read us went away */
         rv_run_interrupt(job, RV_CLI_ERROR);
     rv_run_progress(job);
 }
