@@ -163,6 +163,24 @@ static void drop_filter(struct sim_auditor *a, size_t i) {
     rv_vec_remove_at(&a->filters, i);
 }
 
+/* The master keeps at most eight of one framework, role and agent, and drops the one that ends
+ * first: so here, or earlier. */
+static void bound_filters(struct sim_auditor *a, const struct sim_audit_filter *like) {
+    size_t n = 0, first = SIZE_MAX;
+
+    for (size_t i = 0; i < a->filters.n; i++) {
+        const struct sim_audit_filter *f = &a->filters.v[i];
+        if (!rv_streq(f->framework_id, like->framework_id) ||
+            !rv_streq(f->agent_id, like->agent_id) || !rv_streq(f->role, like->role))
+            continue;
+        n++;
+        if (first == SIZE_MAX || f->until_ms < a->filters.v[first].until_ms)
+            first = i;
+    }
+    if (n >= 7)
+        drop_filter(a, first);
+}
+
 static void drop_filters(struct sim_auditor *a, const char *framework_id, const char *agent_id) {
     for (size_t i = a->filters.n; i > 0; i--)
         if ((framework_id && rv_streq(a->filters.v[i - 1].framework_id, framework_id)) ||
@@ -178,6 +196,19 @@ static bool is_excused(struct sim_auditor *a, const char *framework_id, const ch
 
 /* --- what is offered and used --- */
 
+static void print_book(struct sim_auditor *a, const struct sim_audit_agent *g) {
+    struct rv_str key;
+    void *r;
+
+    sim_trace(a->world, NULL, "agent %s has %s", g->id, text_of(a, &g->total));
+    for (size_t it = 0; rv_map_next(&g->used, &it, &key, &r);)
+        sim_trace(a->world, NULL, "  used by %.*s: %s", (int)key.n, key.s, text_of(a, r));
+    for (size_t i = 0; i < a->open.n; i++)
+        if (rv_streq(a->open.v[i]->agent_id, g->id))
+            sim_trace(a->world, NULL, "  offer %s: %s", a->open.v[i]->id,
+                      text_of(a, &a->open.v[i]->resources));
+}
+
 static void check_sum(struct sim_auditor *a, const struct sim_audit_agent *g) {
     struct rv_resources sum = {0};
     void *r;
@@ -188,6 +219,8 @@ static void check_sum(struct sim_auditor *a, const struct sim_audit_agent *g) {
     for (size_t i = 0; i < a->open.n; i++)
         if (rv_streq(a->open.v[i]->agent_id, g->id))
             rv_resources_add(&sum, &a->open.v[i]->resources);
+    if (!rv_resources_contains(&g->total, &sum))
+        print_book(a, g);
     if (!rv_resources_contains(&g->total, &sum))
         sim_fail(a->world, "INV-26: more offered and used of agent %s than it has: %s", g->id,
                  text_of(a, &sum));
@@ -255,6 +288,8 @@ static void offered(struct sim_auditor *a, struct sim_audit_framework *f,
     o->made_ms = a->world->now_ms;
     o->open = true;
     add_plain(&o->resources, view->resources);
+    sim_trace(a->world, NULL, "offered %s of %s in %s: %s", o->id, o->agent_id, o->role,
+              text_of(a, &o->resources));
     rv_map_put(&a->offers, rv_str(o->id), o);
     rv_vec_push(&a->open, o);
     check_filters(a, o);
@@ -344,7 +379,7 @@ static void subscribed(struct sim_auditor *a, uint64_t stream, const char *id) {
 
     if (f->stream && f->stream->open && f->stream != s)
         sim_fail(a->world, "INV-43: framework %s has two subscriptions", id);
-    if (f->removed)
+    if (f->removed && !a->master->config.max_completed_frameworks)
         sim_fail(a->world, "INV-45: framework %s was removed and is subscribed", id);
     if (!s)
         return;
@@ -430,12 +465,15 @@ static void accept_offers(struct sim_auditor *a, const struct rv_scheduler_call 
         rv_resources_add(&a->call.pool, &o->resources);
         close_offer(a, o);
         if (filter && call->accept.refuse_ms > 0) {
+            sim_trace(a->world, NULL, "declined %s of %s in %s for %lld ms: %s", o->id, o->agent_id,
+                      o->role, (long long)call->accept.refuse_ms, text_of(a, &o->resources));
             struct sim_audit_filter f = {rv_strdup(o->framework_id),
                                          rv_strdup(o->agent_id),
                                          rv_strdup(o->role),
                                          {0},
                                          a->world->now_ms + call->accept.refuse_ms};
             rv_resources_copy(&f.resources, &o->resources);
+            bound_filters(a, &f);
             rv_vec_push(&a->filters, f);
         }
     }
@@ -507,6 +545,8 @@ static struct sim_audit_framework *said_of(const struct rv_scheduler_call *call)
 
 void sim_audit_scheduler_call(struct sim_auditor *a, uint64_t request, uint64_t stream,
                               const char *stream_id, const struct rv_scheduler_call *call) {
+    if (call->type == RV_CALL_TEARDOWN)
+        drop_filters(a, call->framework_id.v, NULL);
     sim_trace(a->world, &a->master->server.party, "call %d of %s", (int)call->type,
               call->framework_id.v ? call->framework_id.v : "a new framework");
     a->call.call = call;
@@ -625,8 +665,11 @@ static void registration(struct sim_auditor *a, uint64_t stream, const struct rv
     add_plain(&g->total, &call->registration.info->resources);
     for (size_t i = 0; i < call->registration.n_tasks; i++) {
         const struct rv_task_view *t = &call->registration.tasks[i];
-        if (!rv_task_state_terminal(t->state))
-            use(g, key2(buf, t->framework_id.v, " ", t->info->id.v), &t->info->resources);
+        struct rv_str key = key2(buf, t->framework_id.v, " ", t->info->id.v);
+        if (rv_task_state_terminal(t->state))
+            rv_map_put(&a->over, key, a);
+        else if (!rv_map_get(&a->over, key))
+            use(g, key, &t->info->resources);
     }
     for (size_t i = 0; i < call->registration.n_executors; i++) {
         const struct rv_executor_view *x = &call->registration.executors[i];
@@ -643,9 +686,13 @@ void sim_audit_agent_call(struct sim_auditor *a, uint64_t stream,
     if (call->type == RV_AGENT_CALL_REGISTER || call->type == RV_AGENT_CALL_REREGISTER) {
         registration(a, stream, call);
     } else if (g && call->type == RV_AGENT_CALL_STATUS_UPDATE) {
+        struct rv_str key =
+            key2(buf, call->update.framework_id.v, " ", call->update.status->task_id.v);
         if (rv_task_state_terminal(call->update.latest_state) ||
-            rv_task_state_terminal(call->update.status->state))
-            unuse(g, key2(buf, call->update.framework_id.v, " ", call->update.status->task_id.v));
+            rv_task_state_terminal(call->update.status->state)) {
+            rv_map_put(&a->over, key, a);
+            unuse(g, key);
+        }
     } else if (g && call->type == RV_AGENT_CALL_EXECUTOR_EXITED) {
         unuse(g, key2(buf, call->exited.framework_id.v, "/", call->exited.executor_id.v));
     }
@@ -754,6 +801,10 @@ void sim_audit_registry(struct sim_auditor *a, const struct rv_registry_op *op) 
         free_used(&g->used);
         if (op->kind == RV_REGISTRY_REMOVE_AGENT)
             free_agent(rv_map_remove(&a->agents, rv_str(op->agent_id.v)));
+        break;
+    case RV_REGISTRY_ADMIT_AGENT:
+    case RV_REGISTRY_MARK_REACHABLE:
+        agent(a, op->agent_id.v)->place = SIM_REGISTERED; /* even if it went meanwhile */
         break;
     case RV_REGISTRY_REMOVE_FRAMEWORK:
         framework_removed(a, op->framework_id.v);
@@ -907,6 +958,7 @@ void sim_auditor_free(struct sim_auditor *a) {
     free_all(&a->told, free_task_value);
     free_all(&a->running, free);
     rv_map_free(&a->excused);
+    rv_map_free(&a->over);
     rv_map_free(&a->call.expected);
     rv_resources_free(&a->call.pool);
     rv_vec_free(&a->open);

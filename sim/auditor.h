@@ -60,7 +60,7 @@ struct sim_audit_filter {
 /* What was last said of a task, by an agent or to a framework. */
 struct sim_audit_task {
     enum rv_task_state state;
-    bool sticky, checkpointed;
+    bool sticky;
     bool waits; /* the update is not acknowledged */
     bool by_executor;
     uint8_t uuid[16];
@@ -91,6 +91,7 @@ struct sim_auditor {
     struct rv_map agent_tasks;   /* "agent framework task" -> sim_audit_task */
     struct rv_map told;          /* "framework task" -> sim_audit_task */
     struct rv_map excused;       /* "framework task": launched twice on purpose */
+    struct rv_map over;          /* "framework task": an agent has said that it ended */
     struct rv_map said;          /* stream -> what a SUBSCRIBE says: sim_audit_framework */
     struct rv_map registrations; /* stream -> the agent's call, as books: sim_audit_agent */
     struct sim_audit_call call;

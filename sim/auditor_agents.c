@@ -46,7 +46,6 @@ void sim_audit_agent_says(struct sim_auditor *a, const struct sim_agent *agent,
                  agent->server.party.name, rv_task_state_name((int)s->state), task_id);
     t->waits = true;
     t->by_executor = by_executor;
-    t->checkpointed = durable;
     t->state = s->state;
     memcpy(t->uuid, s->uuid, 16);
 }
@@ -64,7 +63,8 @@ void sim_audit_agent_heard(struct sim_auditor *a, const struct sim_agent *agent,
     }
 }
 
-/* What was not durable is forgotten, and may be told in other words. */
+/* What was not durable is forgotten and may be told in other words; acknowledgements that were not
+ * durable, too: then it begins again with an earlier one. */
 void sim_audit_agent_crashed(struct sim_auditor *a, const struct sim_agent *agent) {
     size_t n = strlen(agent->server.party.name);
     struct rv_str key;
@@ -72,8 +72,7 @@ void sim_audit_agent_crashed(struct sim_auditor *a, const struct sim_agent *agen
 
     for (size_t it = 0; rv_map_next(&a->agent_tasks, &it, &key, &v);) {
         struct sim_audit_task *t = v;
-        if (key.n > n && !memcmp(key.s, agent->server.party.name, n) &&
-            (!t->checkpointed || agent->exit_status))
+        if (key.n > n && !memcmp(key.s, agent->server.party.name, n))
             t->waits = false;
     }
 }

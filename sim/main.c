@@ -137,7 +137,8 @@ static void faults_of_time(struct sim_cluster *c) {
 
     if (sim_fault(w, w->faults.freeze)) {
         struct sim_party *p = any_party(c);
-        p->frozen_until_ms = w->now_ms + sim_between(w, 100, sim_chance(w, 200) ? 100000 : 10000);
+        int64_t ms = sim_between(w, 100, sim_chance(w, 200) ? 100000 : 10000);
+        p->frozen_until_ms = RV_MAX(p->frozen_until_ms, w->now_ms + ms);
         sim_trace(w, p, "frozen until %lld", (long long)p->frozen_until_ms);
     }
     if (sim_fault(w, w->faults.wall_jump)) {
@@ -262,16 +263,12 @@ static void heal(struct sim_cluster *c) {
     w->healing = true;
     sim_network_heal(&c->network);
     c->master.registry.stalled_until_ms = 0;
-    c->master.server.party.frozen_until_ms =
-        RV_MIN(c->master.server.party.frozen_until_ms, w->now_ms);
     sim_at(w, NULL, 100, start_master, c, 0, NULL);
     for (size_t i = 0; i < c->n_agents; i++) {
         c->agents[i].journal.full_until_ms = 0;
-        c->agents[i].server.party.frozen_until_ms = 0;
         sim_at(w, NULL, 200, start_agent, &c->agents[i], 0, NULL);
     }
     for (size_t i = 0; i < c->n_schedulers; i++) {
-        c->schedulers[i].party.frozen_until_ms = 0;
         sim_at(w, NULL, 200, start_scheduler, &c->schedulers[i], 0, NULL);
     }
 }
@@ -310,7 +307,8 @@ static const char *not_done(struct sim_cluster *c) {
     for (size_t i = 0; i < c->n_schedulers; i++) {
         const struct sim_scheduler *s = &c->schedulers[i];
         for (size_t k = 0; sim_scheduler_unfinished(s) && k < s->jobs.n; k++)
-            if (!s->jobs.v[k]->over && s->jobs.v[k]->state != RV_TASK_UNREACHABLE) {
+            if (!s->jobs.v[k]->over && s->jobs.v[k]->state != RV_TASK_UNREACHABLE &&
+                s->jobs.v[k]->state != RV_TASK_UNKNOWN) {
                 snprintf(text, sizeof text, "task %s of %s is still %s", s->jobs.v[k]->id,
                          s->party.name, rv_task_state_name((int)s->jobs.v[k]->state));
                 return text;
@@ -319,24 +317,45 @@ static const char *not_done(struct sim_cluster *c) {
     return NULL;
 }
 
+/* What the master still books for the agent. */
+static const char *still_used(const struct rv_master_agent *g) {
+    static char text[256];
+
+    RV_LIST_EACH (&g->tasks, node, tmp) {
+        const struct rv_master_task *t = RV_LIST_ENTRY(node, struct rv_master_task, on_agent);
+        snprintf(text, sizeof text, "INV-27: the master has task %s of %s in %s on agent %s",
+                 t->id.v, t->framework->id.v, rv_task_state_name((int)t->state), g->id.v);
+        return text;
+    }
+    RV_LIST_EACH (&g->executors, node, tmp) {
+        const struct rv_master_executor *x =
+            RV_LIST_ENTRY(node, struct rv_master_executor, on_agent);
+        snprintf(text, sizeof text, "INV-27: the master has executor %s of %s on agent %s",
+                 x->info.id.v, x->framework->id.v, g->id.v);
+        return text;
+    }
+    if (rv_resources_empty(&g->used))
+        return NULL;
+    snprintf(text, sizeof text, "INV-27: the master books for nothing on agent %s", g->id.v);
+    return text;
+}
+
 static const char *not_free(struct sim_cluster *c) {
     static char text[256];
-    struct rv_master_agent *g;
+    const struct rv_master_agent *g;
     struct rv_agent_framework *f;
     struct rv_agent_task *t;
+    void *v;
 
-    for (size_t it = 0; rv_map_next(&c->master.core->agents, &it, NULL, (void **)&g);)
-        if (!rv_resources_empty(&g->used)) {
-            struct rv_buf b = {0};
-            rv_resources_format(&g->used, &b);
-            snprintf(text, sizeof text, "INV-27: the master books %s as used of agent %s", b.data,
-                     g->id.v);
-            rv_buf_free(&b);
-            return text;
-        }
+    for (size_t it = 0; rv_map_next(&c->master.core->agents, &it, NULL, &v);) {
+        g = v;
+        if (still_used(g))
+            return still_used(g);
+    }
     for (size_t i = 0; i < c->n_agents; i++)
-        for (size_t it = 0; c->agents[i].core &&
-                            rv_map_next(&c->agents[i].core->frameworks, &it, NULL, (void **)&f);)
+        for (size_t it = 0;
+             c->agents[i].core &&
+             rv_map_next(&c->agents[i].core->frameworks, &it, NULL, (void **)&f);)
             for (size_t k = 0; rv_map_next(&f->tasks, &k, NULL, (void **)&t);) {
                 snprintf(text, sizeof text, "INV-35: agent%zu still has task %s in %s", i, t->id.v,
                          rv_task_state_name((int)t->state));
@@ -348,10 +367,10 @@ static const char *not_free(struct sim_cluster *c) {
 static const char *not_gone(struct sim_cluster *c) {
     static char text[256];
 
+    /* One of which no scheduler ever heard the id stays for its failover timeout. */
     for (size_t i = 0; i < c->n_schedulers; i++)
-        if (rv_map_count(&c->master.core->frameworks)) {
-            snprintf(text, sizeof text, "%zu frameworks are still there",
-                     rv_map_count(&c->master.core->frameworks));
+        if (rv_map_gets(&c->master.core->frameworks, c->schedulers[i].framework_id)) {
+            snprintf(text, sizeof text, "the framework of sched%zu is still there", i);
             return text;
         }
     for (size_t i = 0; i < c->n_agents; i++) {

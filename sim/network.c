@@ -72,6 +72,23 @@ static void send(struct sim_conn *c, bool up, struct sim_message m, int64_t dela
     plan(c, up, p->last_ms - w->now_ms);
 }
 
+/* All but the first `keep`, and the end that is there. */
+static void drop_messages(struct sim_conn *c, struct sim_pipe *p, size_t keep) {
+    size_t n = 0;
+
+    for (size_t i = 0; i < p->queue.n; i++) {
+        struct sim_message *m = &p->queue.v[i];
+        if (i < keep || m->kind == SIM_END) {
+            p->queue.v[n++] = *m;
+            continue;
+        }
+        if (m->kind == SIM_BYTES)
+            c->backlog -= m->body->n;
+        rv_blob_unref(m->body);
+    }
+    p->queue.n = n;
+}
+
 /* Whether the first message must wait; it is looked at again. May break the connection. */
 static bool held_up(struct sim_conn *c, bool up) {
     const struct sim_party *to = receiver(c, up), *from = receiver(c, !up);
@@ -82,12 +99,16 @@ static bool held_up(struct sim_conn *c, bool up) {
         until_ms = RV_MAX(until_ms, c->slow_until_ms);
     if (until_ms <= w->now_ms)
         return false;
-    const struct sim_message *first = up ? c->up.queue.v : c->down.queue.v;
+    struct sim_pipe *p = up ? &c->up : &c->down;
+    const struct sim_message *first = p->queue.v;
+    if (first->kind == SIM_END && c->broken)
+        return false; /* its own system tells this side */
     if (first->kind != SIM_END && w->now_ms - first->sent_ms > STUCK_MS &&
-        until_ms != c->slow_until_ms) {
+        (up || until_ms != c->slow_until_ms)) {
         sim_trace(w, from, "connection %llu gives up", (unsigned long long)c->id);
+        drop_messages(c, p, 0);
         sim_break(c);
-        return true;
+        return p->queue.n == 0;
     }
     plan(c, up, RV_MIN(until_ms - w->now_ms, (int64_t)5000));
     return true;
@@ -100,7 +121,7 @@ static bool take(struct sim_conn *c, bool up, struct sim_message *m) {
         return false;
     *m = p->queue.v[0];
     rv_vec_remove_at(&p->queue, 0);
-    if (m->kind != SIM_END && c->client->node != c->server->party.node &&
+    if (m->kind != SIM_END && !c->broken && c->client->node != c->server->party.node &&
         sim_fault(c->net->world, c->net->world->faults.connection_drop)) {
         sim_trace(c->net->world, receiver(c, up), "connection %llu breaks",
                   (unsigned long long)c->id);
@@ -255,15 +276,8 @@ void sim_server_close(struct sim_conn *c) {
 /* What is under way is lost from a place on that chance names, and then comes the end. */
 static void cut(struct sim_conn *c, bool up, int64_t delay_ms) {
     struct sim_pipe *p = up ? &c->up : &c->down;
-    size_t keep = sim_below(c->net->world, p->queue.n + 1);
 
-    while (p->queue.n > keep) {
-        struct sim_message *m = &p->queue.v[p->queue.n - 1];
-        if (m->kind == SIM_BYTES)
-            c->backlog -= m->body->n;
-        rv_blob_unref(m->body);
-        p->queue.n--;
-    }
+    drop_messages(c, p, sim_below(c->net->world, p->queue.n + 1));
     send(c, up, (struct sim_message){.kind = SIM_END}, delay_ms);
 }
 
@@ -275,6 +289,9 @@ static int64_t notice_ms(struct sim_conn *c, bool late) {
 }
 
 void sim_break(struct sim_conn *c) {
+    if (c->broken)
+        return;
+    c->broken = true;
     if (c->server_open)
         cut(c, true, notice_ms(c, false));
     if (c->client_open)

@@ -62,6 +62,7 @@ struct sim_conn {
     const struct sim_client *ops;
     void *ctx;
     bool client_open, server_open;
+    bool broken;              /* each side hears, or has heard, from its own system */
     struct sim_pipe up, down; /* to the server, to the client */
     uint64_t request;         /* the server's number of the request that waits; 0: none */
     uint64_t stream;          /* the server's number of the stream; 0: none */

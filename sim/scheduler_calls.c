@@ -375,9 +375,12 @@ static void roles_call(struct sim_scheduler *s, bool revive) {
     }
 }
 
+/* Who has seen an offer steps back, so that the others' turn comes. */
 void sim_scheduler_revive(struct sim_scheduler *s) {
-    CALL(REVIVE);
+    Reeve__V1__Scheduler__Call call = REEVE__V1__SCHEDULER__CALL__INIT;
 
+    call.type = s->offers_seen ? REEVE__V1__SCHEDULER__CALL__TYPE__SUPPRESS
+                               : REEVE__V1__SCHEDULER__CALL__TYPE__REVIVE;
     sim_scheduler_post(s, &call);
 }
 
@@ -496,10 +499,20 @@ void sim_scheduler_whim(struct sim_scheduler *s) {
         sim_scheduler_teardown(s);
 }
 
+/* About all that the master has: what was said to be LOST may be back. */
+static void reconcile_implicitly(struct sim_scheduler *s) {
+    CALL(RECONCILE);
+    Reeve__V1__Scheduler__Call__Reconcile m = REEVE__V1__SCHEDULER__CALL__RECONCILE__INIT;
+
+    call.reconcile = &m;
+    sim_scheduler_post(s, &call);
+}
+
 void sim_scheduler_drain(struct sim_scheduler *s) {
     if (!s->subscribed)
         return;
     sim_scheduler_reconcile(s, true);
+    reconcile_implicitly(s);
     for (size_t i = 0; i < s->jobs.n; i++)
         if (!s->jobs.v[i]->over)
             kill_job(s, s->jobs.v[i]);

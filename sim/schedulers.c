@@ -408,7 +408,9 @@ size_t sim_scheduler_unfinished(const struct sim_scheduler *s) {
         for (size_t k = 0; k < s->cluster->n_agents; k++)
             there = there || (s->cluster->agents[k].core &&
                               rv_streq(s->cluster->agents[k].core->info.id.v, job->agent_id));
-        n += !job->over && (job->state != RV_TASK_UNREACHABLE || there);
+        /* Of an agent that is gone for ever, nobody will ever hear more than this. */
+        bool lost = job->state == RV_TASK_UNREACHABLE || job->state == RV_TASK_UNKNOWN;
+        n += !job->over && (!lost || there);
     }
     return n;
 }
@@ -446,6 +448,9 @@ void sim_scheduler_init(struct sim_scheduler *s, struct sim_cluster *c, size_t n
     s->holds = sim_chance(w, 200) ? 500 : 0;
     s->max_tasks = (size_t)sim_between(w, 5, 60);
     s->custom_executor = sim_chance(w, 400);
+    sim_trace(w, &s->party, "capabilities %x, checkpoint %d, failover %.0f s, roles %s %s",
+              s->capabilities, s->checkpoint, s->failover_timeout_s, s->roles[0],
+              s->n_roles > 1 ? s->roles[1] : "");
 }
 
 void sim_scheduler_free(struct sim_scheduler *s) {
