@@ -16,7 +16,6 @@ import (
 	"flag"
 	"fmt"
 	"log"
-	"net/http"
 	"os"
 	"syscall"
 	"time"
@@ -191,11 +190,7 @@ func main() {
 		}
 	}
 	client := httpcli.New(httpcli.Endpoint("http://"+*master+"/api/v1/scheduler"),
-		httpcli.Codec(codecs.ByMediaType[media]),
-		httpcli.Do(httpcli.With(httpcli.Transport(func(t *http.Transport) {
-			t.ResponseHeaderTimeout = 15 * time.Second
-			t.MaxIdleConnsPerHost = 2
-		}))))
+		httpcli.Codec(codecs.ByMediaType[media]))
 	j.caller = callrules.New(callrules.WithFrameworkID(store.GetIgnoreErrors(id))).
 		Caller(httpsched.NewCaller(client, httpsched.AllowReconnection(true)))
 
