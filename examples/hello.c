@@ -23,12 +23,12 @@ static void on_offers(struct reeve_scheduler *s, void *ctx, Reeve__V1__Offer *co
 
     for (size_t i = 0; i < n; i++) {
         const Reeve__V1__Offer *offer = offers[i];
-        double cpus = reeve_offer_scalar(offer, "cpus"), mem = reeve_offer_scalar(offer, "mem");
+        double by_cpus = reeve_offer_scalar(offer, "cpus") / CPUS + 0.001;
+        double by_mem = reeve_offer_scalar(offer, "mem") / MEM_MB;
+        size_t fit = (size_t)(by_cpus < by_mem ? by_cpus : by_mem), count = 0;
         Reeve__V1__TaskInfo *tasks[64];
-        size_t count = 0;
 
-        for (; count < 64 && job->launched < job->wanted && cpus >= CPUS && mem >= MEM_MB;
-             cpus -= CPUS, mem -= MEM_MB) {
+        while (count < 64 && count < fit && job->launched < job->wanted) {
             char id[32];
             snprintf(id, sizeof id, "hello-%d", ++job->launched);
             tasks[count] = reeve_task_new(id, NULL, offer);
@@ -39,7 +39,8 @@ static void on_offers(struct reeve_scheduler *s, void *ctx, Reeve__V1__Offer *co
         if (count) /* what is left of the offer goes back, and need not come again for a second */
             reeve_scheduler_launch(s, offer, tasks, count, 1);
         else
-            reeve_scheduler_decline(s, (const char *const[]){offer->id->value}, 1, 3600);
+            reeve_scheduler_decline(s, (const char *const[]){offer->id->value}, 1,
+                                    job->launched == job->wanted ? 3600 : 1);
         while (count)
             reeve__v1__task_info__free_unpacked(tasks[--count], NULL);
     }
@@ -62,7 +63,7 @@ static void on_update(struct reeve_scheduler *s, void *ctx, const Reeve__V1__Tas
 int main(int argc, char **argv) {
     static const struct reeve_scheduler_callbacks callbacks = {.offers = on_offers,
                                                                .update = on_update};
-    struct job job = {.wanted = argc > 2 ? atoi(argv[2]) : 3,
+    struct job job = {.wanted = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 3,
                       .command = argc > 3 ? argv[3] : "echo hello from $(hostname)"};
     Reeve__V1__FrameworkInfo *framework = reeve_framework_new(NULL, "hello");
     struct reeve_error err;

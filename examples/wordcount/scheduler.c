@@ -44,7 +44,7 @@ struct job {
 };
 
 static double seconds(const struct job *j) {
-    return (double)(uv_hrtime() / 1000000 - j->started_ms) / 1000;
+    return ((double)uv_hrtime() / 1e6 - (double)j->started_ms) / 1000;
 }
 
 static unsigned n_tasks(const struct job *j) {
@@ -155,8 +155,8 @@ static void use_offer(struct job *j, const Reeve__V1__Offer *offer, unsigned *in
 
     if (!agent->hostname)
         agent->hostname = must_strdup(offer->hostname);
-    if (cpus + agent->used_cpus > agent->cpus)
-        agent->cpus = cpus + agent->used_cpus;
+    if (cpus > agent->cpus) /* the first offer, before we used anything, is mostly all there is */
+        agent->cpus = cpus;
     if (!agent->has_executor) {
         cpus -= EXECUTOR_CPUS;
         mem -= EXECUTOR_MEM_MB;

@@ -87,7 +87,7 @@ int scheduler_main(const struct options *options, struct input *in);
 
 struct agent_report {
     char *id, *hostname;
-    double cpus;      /* the most ever seen: offered and used */
+    double cpus;      /* the most ever offered */
     double used_cpus; /* now */
     unsigned maps, reduces;
     uint64_t bytes, busy_ms;
