@@ -388,9 +388,10 @@ int rv_cli_post_master(const struct rv_cli *cli, const char *path, enum rv_encod
 
 static int ask_master(const struct rv_cli *cli, Reeve__V1__Master__Call__Type type,
                       enum rv_encoding accept, struct rv_buf *out, struct rv_error *err) {
-    Reeve__V1__Master__Call call = REEVE__V1__MASTER__CALL__INIT;
+    Reeve__V1__Master__Call call;
     _cleanup_(rv_buf_free) struct rv_buf body = {0};
 
+    reeve__v1__master__call__init(&call);
     call.has_type = true;
     call.type = type;
     rv_wire_encode(&call.base, RV_ENC_PROTOBUF, &body);

@@ -55,7 +55,7 @@ static size_t common_prefix(const char *a, const char *b) {
 static bool end_is_unique(const struct rv_cli_ids *ids, const char *id, const char *end) {
     for (size_t i = 0; i < ids->all.n; i++) {
         const char *other = rv_cli_id_end(ids->all.v[i]);
-        if (other && !strcmp(other, end) && strcmp(ids->all.v[i], id))
+        if (rv_streq(other, end) && !rv_streq(ids->all.v[i], id))
             return false;
     }
     return true;

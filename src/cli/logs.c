@@ -51,12 +51,13 @@ struct logs {
 /* A piece of a file; *size is the file's. -RV_ERR_NOT_FOUND if there is none. */
 static int read_piece(const struct logs *l, const char *name, uint64_t offset, uint64_t length,
                       uint64_t *size, struct rv_buf *out, struct rv_error *err) {
-    Reeve__V1__Agent__Call call = REEVE__V1__AGENT__CALL__INIT;
+    Reeve__V1__Agent__Call call;
     Reeve__V1__Agent__Call__ReadFile read = REEVE__V1__AGENT__CALL__READ_FILE__INIT;
     Reeve__V1__Agent__Response *response;
     struct rv_arena arena;
 
     rv_arena_init(&arena);
+    reeve__v1__agent__call__init(&call);
     call.has_type = true;
     call.type = REEVE__V1__AGENT__CALL__TYPE__READ_FILE;
     call.read_file = &read;
@@ -77,13 +78,14 @@ static int read_piece(const struct logs *l, const char *name, uint64_t offset, u
 
 /* How many rotated files there are: NAME.1 is the newest. */
 static unsigned rotated_files(const struct logs *l) {
-    Reeve__V1__Agent__Call call = REEVE__V1__AGENT__CALL__INIT;
+    Reeve__V1__Agent__Call call;
     Reeve__V1__Agent__Call__ListFiles list = REEVE__V1__AGENT__CALL__LIST_FILES__INIT;
     Reeve__V1__Agent__Response *response;
     struct rv_arena arena;
     unsigned most = 0;
 
     rv_arena_init(&arena);
+    reeve__v1__agent__call__init(&call);
     call.has_type = true;
     call.type = REEVE__V1__AGENT__CALL__TYPE__LIST_FILES;
     call.list_files = &list;
@@ -260,11 +262,12 @@ static void on_tasks(void *ctx, int result, int status, const struct rv_http1_he
 static void on_watch(uv_timer_t *timer) {
     static const struct rv_http_call_handler handler = {.on_done = on_tasks};
     struct follow *f = timer->data;
-    Reeve__V1__Agent__Call call = REEVE__V1__AGENT__CALL__INIT;
+    Reeve__V1__Agent__Call call;
     _cleanup_(rv_buf_free) struct rv_buf body = {0};
 
     if (f->asking)
         return;
+    reeve__v1__agent__call__init(&call);
     call.has_type = true;
     call.type = REEVE__V1__AGENT__CALL__TYPE__GET_TASKS;
     rv_wire_encode(&call.base, RV_ENC_PROTOBUF, &body);

@@ -134,12 +134,14 @@ static void on_signal(uv_signal_t *handle, int number) {
 
 /* The exit status that a shell would see. */
 static int exit_status(const char *message) {
+    static const char exited[] = "Command exited with status ";
     static const char ended[] = "Command terminated with signal ";
-    int status;
 
-    if (message && sscanf(message, "Command exited with status %d", &status) == 1 && status > 0 &&
-        status < 256)
-        return status;
+    if (message && rv_starts_with(message, exited)) {
+        long status = strtol(message + strlen(exited), NULL, 10);
+        if (status > 0 && status < 256)
+            return (int)status;
+    }
     for (int i = 1; message && rv_starts_with(message, ended) && i < NSIG; i++)
         if (rv_starts_with(message + strlen(ended), strsignal(i)))
             return BY_SIGNAL + i;

@@ -101,7 +101,7 @@ static bool meets(const Reeve__V1__Offer *offer, const char *constraint) {
     for (size_t i = 0; i < offer->n_attributes; i++) {
         const Reeve__V1__Attribute *a = offer->attributes[i];
         double number;
-        if (strlen(a->name) != n || strncmp(a->name, constraint, n))
+        if (strlen(a->name) != n || strncmp(a->name, constraint, n) != 0)
             continue;
         if (a->type == REEVE__V1__VALUE__TYPE__TEXT && a->text && rv_streq(a->text->value, value))
             return true;

@@ -133,11 +133,12 @@ static void on_done(void *ctx, int result, int status, const struct rv_http1_hea
 
 static void look(struct rv_cli_tail *t) {
     static const struct rv_http_call_handler handler = {.on_done = on_done};
-    Reeve__V1__Agent__Call call = REEVE__V1__AGENT__CALL__INIT;
+    Reeve__V1__Agent__Call call;
     Reeve__V1__Agent__Call__ReadFile read = REEVE__V1__AGENT__CALL__READ_FILE__INIT;
     _cleanup_free_ char *path = rv_asprintf("%s/%s%s", t->folder, t->name, t->rotated ? ".1" : "");
     _cleanup_(rv_buf_free) struct rv_buf body = {0};
 
+    reeve__v1__agent__call__init(&call);
     call.has_type = true;
     call.type = REEVE__V1__AGENT__CALL__TYPE__READ_FILE;
     call.read_file = &read;
