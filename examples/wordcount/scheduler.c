@@ -73,6 +73,8 @@ static struct task *find_task(const struct job *j, const char *id) {
 }
 
 static void give_up(struct job *j, const char *why) {
+    if (j->failed)
+        return;
     fprintf(stderr, "%swordcount: %s\n", j->report.tty ? "\n" : "", why);
     j->failed = true;
     reeve_scheduler_stop(j->scheduler, true);

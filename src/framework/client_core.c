@@ -113,7 +113,6 @@ void rv_client_free(struct rv_client *c) {
     free(c->authorization);
     free(c->stream_id);
     free(c->headers);
-    rv_buf_free(&c->goodbye);
     rv_arena_free(&c->arena);
     *c = (struct rv_client){0};
 }
@@ -192,12 +191,18 @@ static int64_t backoff(struct rv_client *c) {
     return (int64_t)(wait / 2 + rv_prng_below(&c->prng, wait / 2 + 1));
 }
 
+/* Whether there is somebody to say goodbye to. */
+static bool is_known(const struct rv_client *c) {
+    return c->goodbye && c->config.protocol->goodbye(c->config.owner, NULL);
+}
+
 /* The connection is over, or never was. */
 static void lose(struct rv_client *c, const char *why, int64_t now_ms) {
     bool was_subscribed = c->state == RV_CLIENT_SUBSCRIBED;
 
     remember(c, why);
-    if (c->state == RV_CLIENT_FLUSHING) { /* what was under way is answered by the end */
+    /* What was under way is answered by the end. */
+    if (c->state == RV_CLIENT_FLUSHING || (c->stopping && !is_known(c))) {
         rv_client_end(c, REEVE_OK, NULL);
         return;
     }
@@ -376,10 +381,9 @@ int64_t rv_client_deadline(const struct rv_client *c) {
 /* ---- ending ---- */
 
 static void flush(struct rv_client *c) {
-    if (c->goodbye.n) {
-        struct rv_client_action *action = act(c, RV_CLIENT_SEND, NULL);
-        action->body = c->goodbye;
-        c->goodbye = (struct rv_buf){0};
+    if (c->goodbye) {
+        c->goodbye = false;
+        c->config.protocol->goodbye(c->config.owner, &act(c, RV_CLIENT_SEND, NULL)->body);
         c->pending++;
     }
     c->state = RV_CLIENT_FLUSHING;
@@ -387,18 +391,16 @@ static void flush(struct rv_client *c) {
         rv_client_end(c, REEVE_OK, NULL);
 }
 
-void rv_client_stop(struct rv_client *c, const struct rv_buf *goodbye, int64_t now_ms) {
+void rv_client_stop(struct rv_client *c, bool goodbye, int64_t now_ms) {
     if (c->stopping || c->state == RV_CLIENT_ENDED)
         return;
     c->stopping = true;
+    c->goodbye = goodbye;
     c->stop_by_ms = now_ms + RV_CLIENT_STOP_MS;
-    if (goodbye)
-        rv_buf_append(&c->goodbye, goodbye->data, goodbye->n);
-    if (c->state == RV_CLIENT_SUBSCRIBED) {
+    if (c->state == RV_CLIENT_SUBSCRIBED)
         flush(c);
-    } else if (!goodbye || !c->subscriptions) {
-        rv_client_end(c, REEVE_OK, NULL); /* else it is worth subscribing once more, to say it */
-    }
+    else if (c->state == RV_CLIENT_IDLE || !goodbye || (!is_connected(c) && !is_known(c)))
+        rv_client_end(c, REEVE_OK, NULL);
 }
 
 void rv_client_end(struct rv_client *c, int code, const char *why) {

@@ -59,6 +59,9 @@ struct rv_client_protocol {
     void (*subscribe)(void *owner, struct rv_buf *out);
     /* An event came; queues RV_CLIENT_EVENT by rv_client_tell() and what follows from it. */
     void (*on_event)(void *owner, const ProtobufCMessage *event, int64_t now_ms);
+    /* Appends the call to end with; NULL for clients that have none. out NULL: only says whether
+     * the other side knows us, so that it is worth subscribing once more to say it. */
+    bool (*goodbye)(void *owner, struct rv_buf *out);
     /* The subscription was lost, after RV_CLIENT_LOST was queued; may be NULL. */
     void (*on_lost)(void *owner, int64_t now_ms);
 };
@@ -101,8 +104,7 @@ struct rv_client {
     uint64_t connection, subscriptions;
     size_t pending; /* calls sent on this connection and not answered */
     int64_t retry_at_ms, subscribe_by_ms, last_event_ms, silence_ms, stop_by_ms;
-    bool stopping;
-    struct rv_buf goodbye; /* the call to end with */
+    bool stopping, goodbye; /* goodbye: there is one to say yet */
     struct rv_prng prng;
     RV_VEC(struct rv_client_action) actions;
     size_t next_action;
@@ -130,9 +132,8 @@ void rv_client_call_done(struct rv_client *c, uint64_t connection, int call_type
                          const char *why, int64_t now_ms);
 void rv_client_tick(struct rv_client *c, int64_t now_ms);
 int64_t rv_client_deadline(const struct rv_client *c); /* INT64_MAX: none */
-/* Ends once the calls made before are answered, with one more, encoded, as the last word if goodbye
- * is not NULL. */
-void rv_client_stop(struct rv_client *c, const struct rv_buf *goodbye, int64_t now_ms);
+/* Ends once the calls made before are answered, with the protocol's goodbye as the last one. */
+void rv_client_stop(struct rv_client *c, bool goodbye, int64_t now_ms);
 
 /* From the protocol's owner. */
 void rv_client_tell(struct rv_client *c, bool again);

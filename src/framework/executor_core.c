@@ -90,7 +90,7 @@ static void maybe_done(struct rv_executor_core *c, int64_t now_ms) {
     if (c->updates.n)
         return;
     if (c->stopping)
-        rv_client_stop(&c->client, NULL, now_ms);
+        rv_client_stop(&c->client, false, now_ms);
     else if (c->settings.exit_when_idle && c->launched && !c->tasks.n)
         rv_executor_core_stop(c, now_ms);
 }

@@ -53,6 +53,18 @@ static void subscribe(void *owner, struct rv_buf *out) {
     rv_wire_encode(&call.base, c->client.config.encoding, out);
 }
 
+static bool goodbye(void *owner, struct rv_buf *out) {
+    struct rv_scheduler_core *c = owner;
+    Reeve__V1__Scheduler__Call call = REEVE__V1__SCHEDULER__CALL__INIT;
+
+    call.has_type = true;
+    call.type = CALL(TEARDOWN);
+    call.framework_id = c->framework->id;
+    if (out)
+        rv_wire_encode(&call.base, c->client.config.encoding, out);
+    return call.framework_id != NULL;
+}
+
 static int64_t heartbeat_ms(const Reeve__V1__Scheduler__Event__Subscribed *event) {
     double seconds = event->has_heartbeat_interval_seconds ? event->heartbeat_interval_seconds : 0;
 
@@ -134,15 +146,7 @@ int rv_scheduler_core_call(struct rv_scheduler_core *c, const Reeve__V1__Schedul
 }
 
 void rv_scheduler_core_stop(struct rv_scheduler_core *c, bool teardown, int64_t now_ms) {
-    Reeve__V1__Scheduler__Call call = REEVE__V1__SCHEDULER__CALL__INIT;
-    struct rv_buf goodbye = {0};
-
-    call.has_type = true;
-    call.type = CALL(TEARDOWN);
-    call.framework_id = c->framework->id;
-    rv_wire_encode(&call.base, c->client.config.encoding, &goodbye);
-    rv_client_stop(&c->client, teardown ? &goodbye : NULL, now_ms);
-    rv_buf_free(&goodbye);
+    rv_client_stop(&c->client, teardown, now_ms);
 }
 
 int rv_scheduler_core_acknowledge(struct rv_scheduler_core *c,
@@ -188,6 +192,7 @@ static const struct rv_client_protocol protocol = {
     .default_port = 5050,
     .event_type = &reeve__v1__scheduler__event__descriptor,
     .subscribe = subscribe,
+    .goodbye = goodbye,
     .on_event = on_event,
 };
 

@@ -447,6 +447,30 @@ static void test_teardown_while_disconnected(void **state) {
     assert_int_equal(action.status, 0);
 }
 
+static void test_teardown_before_subscribed(void **state) {
+    struct rv_client *c = &scheduler.client;
+
+    (void)state;
+    start_scheduler("a", REEVE_JSON, false);
+    expect(c, RV_CLIENT_CONNECT);
+    rv_scheduler_core_stop(&scheduler, true, 1001); /* the master may have taken us in already */
+    expect_none(c);
+    rv_client_head(c, c->connection, 200, "s", NULL, 1201);
+    feed_scheduler(subscribed, 1202);
+    expect(c, RV_CLIENT_SEND);
+    assert_true(body_has("TEARDOWN"));
+    assert_true(body_has("f-1"));
+    teardown(NULL);
+
+    start_scheduler("a", REEVE_JSON, false);
+    expect(c, RV_CLIENT_CONNECT);
+    rv_scheduler_core_stop(&scheduler, true, 1001);
+    rv_client_closed(c, c->connection, "refused", 1002); /* nobody knows us */
+    expect(c, RV_CLIENT_DISCONNECT);
+    expect(c, RV_CLIENT_STOPPED);
+    assert_int_equal(action.status, 0);
+}
+
 static void test_error_event_is_the_end(void **state) {
     struct rv_client *c = &scheduler.client;
 
@@ -772,6 +796,7 @@ int main(void) {
         TEST(test_stop_waits_for_answers),
         TEST(test_stop_has_a_limit),
         TEST(test_teardown_while_disconnected),
+        TEST(test_teardown_before_subscribed),
         TEST(test_error_event_is_the_end),
         TEST(test_bad_event_breaks_the_stream),
         TEST(test_same_seed_same_actions),
