@@ -77,6 +77,8 @@ END
     check "C, static" gcc -Wall -Werror -o "$folder/static" examples/hello.c \
         $(flags --cflags) "$libdir/libreeve.a" \
         $(flags --static --libs | tr ' ' '\n' | grep -v -e -lreeve)
+    check "C, a loop of its own" gcc -Wall -Werror -o "$folder/own_loop" \
+        tests/e2e/libreeve/own_loop.c $(flags --cflags --libs) $(pkg-config --cflags --libs libuv)
     check "C++" "$(command -v g++ || command -v clang++)" -Wall -Wextra -Werror -o "$folder/plus" "$folder/plus.cc" \
         $(flags --cflags --libs)
 }
@@ -96,6 +98,9 @@ master=$(sed -n 's|^master at http://||p' "$folder/out")
 for program in shared json static; do
     check "$program runs tasks" timeout 60 "$folder/$program" "$master" 3 true
 done
+check "a loop of the caller's" timeout 60 "$folder/own_loop" "$master"
+check "nothing is left of it" sh -c '
+    curl -fsS "http://$0/state" | grep -q "\"frameworks\":\[\]"' "$master"
 check "nobody there: it keeps trying" \
     sh -c 'timeout 3 "$0" 127.0.0.1:1 1 true; [ $? = 124 ]' "$folder/shared"
 
