@@ -17,6 +17,29 @@
 
 struct rv_containerizer;
 
+/* A limit of one kind of resource of a process; values as in getrlimit(2), never above the agent's
+ * hard limit. */
+struct rv_container_rlimit {
+    int resource; /* RLIMIT_... */
+    uint64_t soft, hard;
+};
+
+/* What isolates a container; zero is the default of each. `process` gives none of it. */
+struct rv_container_isolation {
+    int64_t cpu_limit_milli;  /* hard quota; 0: none */
+    int64_t mem_limit_bytes;  /* 0: the request is the limit; -1: none */
+    bool share_cgroup;        /* nested: in its parent's groups, not in its own */
+    bool share_pid_namespace; /* nested: sees its parent's processes */
+    bool debug;            /* joins all namespaces of its parent: LAUNCH_NESTED_CONTAINER_SESSION */
+    bool unconfined;       /* no seccomp profile */
+    bool own_network;      /* a network namespace of its own, with loopback only */
+    bool has_capabilities; /* else the default set */
+    uint64_t bounding, effective; /* bits by number of the capability */
+    const struct rv_container_rlimit *rlimits;
+    size_t n_rlimits;
+    const char *hostname; /* NULL: the container's id */
+};
+
 struct rv_container_config {
     const char *id;          /* "uuid" or "parent.child" */
     const char *const *argv; /* NULL-terminated; argv[0] is a path or searched in env's PATH */
@@ -27,6 +50,10 @@ struct rv_container_config {
     uint64_t log_max_bytes; /* stdout and stderr rotate at this size, 10 MiB */
     unsigned log_keep;      /* rotated files kept, 1 */
     bool survive;           /* goes on when the agent ends (checkpointing) */
+    const int *stdio; /* NULL: stdout and stderr are files in the sandbox, stdin is empty; else
+                         three descriptors that are duplicated, the caller's to close */
+    bool tty;         /* stdio[0] is a terminal: it becomes the controlling one */
+    const struct rv_container_isolation *isolation; /* NULL: all defaults */
 };
 
 struct rv_container_usage {
