@@ -32,6 +32,11 @@ sim: all ## the simulated cluster: SEED=n for one seed, MINUTES=n for new seeds
 format: ## rewrites our C files as .clang-format says
 	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
 
+docs: all ## makes the parts of docs/ that come from the program and the tests
+	@build/reeve flags >docs/FLAGS.md
+	@scripts/compatibility --write
+	@scripts/invariants --write
+
 lint: all ## clang-tidy over src/
 	@scripts/check-lint
 
@@ -44,4 +49,4 @@ clean: ## removes all build folders
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
 
-.PHONY: all build build-asan build-fuzz run test check bench fuzz sim format lint install clean help
+.PHONY: all build build-asan build-fuzz run test check bench fuzz sim format docs lint install clean help
