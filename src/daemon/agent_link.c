@@ -17,14 +17,16 @@
 #define PATH "/api/v1/agent"
 /* A batch larger than this waits for the next request: well below any body limit. */
 #define BATCH_BYTES (1u << 20)
-/* Short, so that the answers to pings of many agents do not add up to many connections. */
-#define IDLE_CLOSE_MS 20
+/* A connection for calls is kept for a while; that for an answer to a ping, which an agent at rest
+ * sends, is not: of many agents they would add up. */
+#define CALLS_IDLE_MS 2000
+#define PONGS_IDLE_MS 1
 
 struct rv_agent_link_io {
     const struct rv_agent_link_handler *handler;
     void *ctx;
     struct rv_arena scratch;
-    struct rv_http_client *streams, *calls;
+    struct rv_http_client *streams, *calls, *pongs;
     struct rv_http_call *stream, *post;
     struct rv_recordio records;
     RV_VEC(struct rv_blob *) queue; /* encoded calls that wait */
@@ -39,7 +41,7 @@ struct rv_agent_link_io *rv_agent_link_new(uv_loop_t *loop, const char *host, ui
                                            .port = port,
                                            .connect_timeout_ms = 5000,
                                            .call_timeout_ms = 30000,
-                                           .idle_close_ms = IDLE_CLOSE_MS,
+                                           .idle_close_ms = CALLS_IDLE_MS,
                                            .max_connections = 1};
 
     l->handler = handler;
@@ -47,6 +49,8 @@ struct rv_agent_link_io *rv_agent_link_new(uv_loop_t *loop, const char *host, ui
     rv_arena_init(&l->scratch);
     l->streams = rv_http_client_new(loop, &config);
     l->calls = rv_http_client_new(loop, &config);
+    config.idle_close_ms = PONGS_IDLE_MS;
+    l->pongs = rv_http_client_new(loop, &config);
     rv_recordio_init(&l->records, 64u << 20);
     return l;
 }
@@ -75,6 +79,7 @@ struct rv_agent_link_io *rv_agent_link_free(struct rv_agent_link_io *l) {
     rv_agent_link_disconnect(l);
     rv_http_client_free(l->streams);
     rv_http_client_free(l->calls);
+    rv_http_client_free(l->pongs);
     rv_recordio_free(&l->records);
     rv_arena_free(&l->scratch);
     rv_vec_free(&l->queue);
@@ -171,7 +176,7 @@ void rv_agent_link_register(struct rv_agent_link_io *l, const struct rv_agent_ca
 
 /* --- calls --- */
 
-static void post_next(struct rv_agent_link_io *l);
+static void post_next(struct rv_agent_link_io *l, struct rv_http_client *client);
 
 static void post_done(void *ctx, int result, int status, const struct rv_http1_header *headers,
                       size_t n, struct rv_str body, const struct rv_error *err) {
@@ -180,7 +185,7 @@ static void post_done(void *ctx, int result, int status, const struct rv_http1_h
     (void)n;
     l->post = NULL;
     if (!result && status == 202) {
-        post_next(l);
+        post_next(l, l->calls);
         return;
     }
     if (result) {
@@ -196,7 +201,7 @@ static void post_done(void *ctx, int result, int status, const struct rv_http1_h
     }
 }
 
-static void post_next(struct rv_agent_link_io *l) {
+static void post_next(struct rv_agent_link_io *l, struct rv_http_client *client) {
     static const struct rv_http_call_handler handler = {NULL, NULL, post_done};
     struct rv_buf body = {0};
     size_t taken = 0;
@@ -210,7 +215,7 @@ static void post_next(struct rv_agent_link_io *l) {
     }
     memmove(l->queue.v, l->queue.v + taken, (l->queue.n - taken) * sizeof *l->queue.v);
     l->queue.n -= taken;
-    l->post = rv_http_client_call(l->calls, "POST", PATH, "Content-Type: application/recordio\r\n",
+    l->post = rv_http_client_call(client, "POST", PATH, "Content-Type: application/recordio\r\n",
                                   rv_buf_str(&body), false, &handler, l);
     rv_buf_free(&body);
 }
@@ -222,5 +227,5 @@ void rv_agent_link_send(struct rv_agent_link_io *l, const struct rv_agent_call *
     rv_arena_reset(&l->scratch);
     rv_vec_push(&l->queue, rv_blob_new(encoded.data, encoded.n));
     rv_buf_free(&encoded);
-    post_next(l);
+    post_next(l, call->type == RV_AGENT_CALL_PONG ? l->pongs : l->calls);
 }
