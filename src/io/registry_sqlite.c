@@ -118,9 +118,11 @@ static int sqlite_load(struct rv_registry *r, rv_registry_each each, void *ctx,
         sqlite3_prepare_v2(s->db, "SELECT key, value FROM records ORDER BY key", -1, &q, NULL);
 
     if (!step)
-        while ((step = sqlite3_step(q)) == SQLITE_ROW)
+        while ((step = sqlite3_step(q)) == SQLITE_ROW) {
+            const char *value = sqlite3_column_blob(q, 1); /* NULL where it is empty */
             each(ctx, (const char *)sqlite3_column_text(q, 0),
-                 rv_strn(sqlite3_column_blob(q, 1), (size_t)sqlite3_column_bytes(q, 1)));
+                 rv_strn(value ? value : "", (size_t)sqlite3_column_bytes(q, 1)));
+        }
     int failure = step == SQLITE_DONE ? 0 : failed(s->db, "load", err);
     sqlite3_finalize(q);
     return failure;
