@@ -4,6 +4,122 @@
  */
 #include "agent_world.h"
 
+#include "daemon/checkpoint_compact.h"
+
+/* --- compaction --- */
+
+static bool is_framework(void *ctx, const char *id) {
+    const struct world *w = ctx;
+
+    return rv_map_gets(&w->agent->frameworks, id) != NULL;
+}
+
+/* Some sandboxes are there yet; the same answer to the same question. */
+static bool is_there(void *ctx, const char *path) {
+    unsigned sum = 0;
+
+    (void)ctx;
+    for (; *path; path++)
+        sum += (unsigned char)*path;
+    return sum % 3 == 0;
+}
+
+static int compare_lines(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* What an agent would make of the journal: a line a task and an executor that live. */
+static char *recovered_text(struct world *w, const struct rv_checkpoint *records, size_t n) {
+    struct rv_agent_recovered r = {.records = records, .n = n};
+    struct rv_agent_effects out = {0};
+    struct rv_agent *a = rv_agent_new(&w->config, &r, w->now_ms, w->now_ms * 1000000, &out);
+    struct rv_agent_executor *ex;
+    struct rv_agent_task *t;
+    RV_VEC(char *) lines = {0};
+    struct rv_buf text = {0};
+
+    assert_null(rv_agent_check(a));
+    assert_int_equal(a->counters.recovery_errors, 0);
+    rv_buf_printf(&text, "agent %s\n", a->info.id.v ? a->info.id.v : "-");
+    for (size_t i = 0; rv_map_next(&a->containers, &i, NULL, (void **)&ex);) {
+        rv_vec_push(&lines, rv_asprintf("%s %s %s got %d\n", ex->framework->info.name,
+                                        ex->info.id.v, ex->container_id.v, ex->got_task));
+        for (size_t j = 0; rv_map_next(&ex->tasks, &j, NULL, (void **)&t);) {
+            struct rv_buf line = {0};
+            rv_buf_printf(&line, "%s %s %d %d:", ex->container_id.v, t->id.v, (int)t->place,
+                          (int)t->state);
+            for (size_t k = 0; k < t->updates.n; k++) {
+                const struct rv_task_status *s = &t->updates.v[k].status;
+                if (t->updates.v[k].durable) /* others were made just now */
+                    rv_buf_printf(&line, " %d-%02x%02x", (int)s->state, s->uuid[0], s->uuid[15]);
+            }
+            rv_buf_puts(&line, "\n");
+            rv_vec_push(&lines, rv_buf_take(&line, NULL));
+        }
+    }
+    if (lines.n)
+        qsort(lines.v, lines.n, sizeof *lines.v, compare_lines);
+    for (size_t i = 0; i < lines.n; i++) {
+        rv_buf_puts(&text, lines.v[i]);
+        free(lines.v[i]);
+    }
+    rv_vec_free(&lines);
+    rv_agent_free(a);
+    rv_agent_effects_free(&out);
+    return rv_buf_take(&text, NULL);
+}
+
+/* The journal is compacted, and means what it meant. */
+static void compact(struct world *w) {
+    const struct rv_checkpoint_known known = {is_framework, is_there, w};
+    struct rv_checkpoint_head *heads = rv_calloc(w->journal.n + 1, sizeof *heads);
+    struct rv_checkpoint_order order = {0};
+    RV_VEC(struct rv_checkpoint) kept = {0};
+
+    for (size_t i = 0; i < w->journal.n; i++)
+        rv_checkpoint_head(&w->journal.v[i], &heads[i]);
+    rv_checkpoint_compact(heads, w->journal.n, &known, &order);
+    for (size_t i = 0; i < order.kept.n; i++)
+        rv_vec_push(&kept, w->journal.v[order.kept.v[i]]);
+    char *before = recovered_text(w, w->journal.v, w->journal.n);
+    char *after = recovered_text(w, kept.v, kept.n);
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+    free(heads);
+    w->journal.n = 0;
+    for (size_t i = 0; i < kept.n; i++)
+        rv_vec_push(&w->journal, kept.v[i]);
+    rv_vec_free(&kept);
+    rv_checkpoint_order_free(&order);
+}
+
+/* However many tasks went through an executor, little of them stays. */
+static void test_compaction(void **state) {
+    struct world *w = *state;
+
+    run_one(w);
+    compact(w);
+    assert_int_equal(w->journal.n, 5); /* agent, framework, executor, task, update */
+    for (int i = 2; i < 100; i++) {
+        char id[8];
+        snprintf(id, sizeof id, "t%d", i);
+        run_custom(w, id);
+        assert_int_equal(update(w, "e1", id, RV_TASK_FINISHED, (uint8_t)i), 202);
+        compact(w);
+        assert_int_equal(w->journal.n, 7); /* and of that task: it is not acknowledged */
+        acknowledge(w, id, (uint8_t)i);
+    }
+    acknowledge(w, "t1", 1);
+    assert_int_equal(update(w, "e1", "t1", RV_TASK_FINISHED, 200), 202);
+    acknowledge(w, "t1", 200);
+    compact(w);
+    assert_int_equal(w->journal.n, 6); /* the last one's three: it got a task */
+    container_ends(w, 0);
+    compact(w);
+    assert_true(w->journal.n <= 4); /* of what is done no more than that it had a sandbox */
+}
+
 /* --- recovery --- */
 
 static void test_inv_18_executors_come_back(void **state) {
@@ -333,6 +449,9 @@ static void chaos_restart(struct chaos *c) {
         free(alive.v[i]);
     }
     rv_vec_free(&alive);
+    if (below(c, 2)) { /* as at each start */
+        compact(c->w);
+    }
     assert_int_equal(c->w->agent->counters.recovery_errors, 0);
 }
 
@@ -360,6 +479,9 @@ static void chaos_fault(struct chaos *c) {
         break;
     case 5:
         pass(w, (int64_t)below(c, 100000));
+        break;
+    case 6:
+        compact(w);
         break;
     default:
         w->full_disk = !w->full_disk && below(c, 2) == 0;
@@ -481,6 +603,7 @@ int main(void) {
         TEST(inv_17_reboot),
         TEST(every_crash_point),
         TEST(damaged_journal),
+        TEST(compaction),
         TEST(anything_at_any_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
