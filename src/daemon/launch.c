@@ -88,8 +88,10 @@ static void environment(struct rv_agent_daemon *d, const struct rv_launch *l, st
     put_variable(env, "MESOS_CHECKPOINT", l->checkpoint ? "1" : "0");
     put_variable(env, "MESOS_HTTP_COMMAND_EXECUTOR", "1");
     put_duration(env, "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", l->shutdown_grace_ms);
+    /* Half of it, so that one that waits when the agent comes back tries before its time is over,
+     * and once more if that fails. */
     put_duration(env, "MESOS_SUBSCRIPTION_BACKOFF_MAX",
-                 d->flags->executor_reregistration_timeout / 1000000);
+                 RV_MAX(d->flags->executor_reregistration_timeout / 2000000, INT64_C(1)));
     if (l->checkpoint)
         put_duration(env, "MESOS_RECOVERY_TIMEOUT", d->flags->recovery_timeout / 1000000);
 }
