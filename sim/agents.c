@@ -404,8 +404,8 @@ void sim_agent_init(struct sim_agent *a, struct sim_cluster *c, size_t number) {
              (long long)sim_between(w, 1, 8), (long long)sim_between(w, 2, 16) * 128,
              (long long)sim_between(w, 31003, 31050),
              number && sim_chance(w, 300) ? ";gpus:1"
-             : sim_chance(w, 300) ? ";cpus(prod):1;mem(prod):64"
-                                  : "");
+             : sim_chance(w, 300)         ? ";cpus(prod):1;mem(prod):64"
+                                          : "");
     if (rv_resources_parse(text, "*", &a->info.resources, &err) ||
         rv_attributes_parse(racks[number % 2], &a->info.attributes, &err))
         RV_UNREACHABLE();

@@ -135,6 +135,18 @@ static void unuse_framework(struct sim_audit_agent *g, const char *id) {
         }
 }
 
+static void unuse_executors(struct sim_audit_agent *g) {
+    struct rv_str key;
+    void *r;
+
+    for (size_t it = 0; rv_map_next(&g->used, &it, &key, &r);)
+        if (memchr(key.s, '/', key.n)) {
+            rv_map_remove(&g->used, key);
+            rv_resources_free(r);
+            free(r);
+        }
+}
+
 static void free_offer(struct sim_audit_offer *o) {
     rv_resources_free(&o->resources);
     free(o->id);
@@ -464,6 +476,16 @@ static void accept_offers(struct sim_auditor *a, const struct rv_scheduler_call 
         a->call.agent_id = o->agent_id;
         rv_resources_add(&a->call.pool, &o->resources);
         close_offer(a, o);
+        if (!filter && call->accept.refuse_ms > 0) {
+            /* What is refused of the rest is not known here: it only counts. */
+            struct sim_audit_filter f = {rv_strdup(o->framework_id),
+                                         rv_strdup(o->agent_id),
+                                         rv_strdup(o->role),
+                                         {0},
+                                         a->world->now_ms + call->accept.refuse_ms};
+            bound_filters(a, &f);
+            rv_vec_push(&a->filters, f);
+        }
         if (filter && call->accept.refuse_ms > 0) {
             sim_trace(a->world, NULL, "declined %s of %s in %s for %lld ms: %s", o->id, o->agent_id,
                       o->role, (long long)call->accept.refuse_ms, text_of(a, &o->resources));
@@ -640,6 +662,9 @@ void sim_audit_closed(struct sim_auditor *a, uint64_t stream) {
         if (g && g->stream == s) {
             g->connected = false;
             g->stream = NULL;
+            /* Executors of frameworks that do not checkpoint count as over; if they are not, the
+             * agent tells when it is back. */
+            unuse_executors(g);
         }
     }
 }

@@ -353,9 +353,8 @@ static const char *not_free(struct sim_cluster *c) {
             return still_used(g);
     }
     for (size_t i = 0; i < c->n_agents; i++)
-        for (size_t it = 0;
-             c->agents[i].core &&
-             rv_map_next(&c->agents[i].core->frameworks, &it, NULL, (void **)&f);)
+        for (size_t it = 0; c->agents[i].core &&
+                            rv_map_next(&c->agents[i].core->frameworks, &it, NULL, (void **)&f);)
             for (size_t k = 0; rv_map_next(&f->tasks, &k, NULL, (void **)&t);) {
                 snprintf(text, sizeof text, "INV-35: agent%zu still has task %s in %s", i, t->id.v,
                          rv_task_state_name((int)t->state));
@@ -406,8 +405,8 @@ static void until(struct sim_cluster *c, const char *(*missing)(struct sim_clust
 }
 
 static void end_framework(struct sim_scheduler *s) {
+    s->ending = true;
     sim_scheduler_teardown(s);
-    s->torn_down = s->torn_down || s->subscribed;
 }
 
 static void run(struct sim_cluster *c) {
@@ -429,7 +428,7 @@ static void run(struct sim_cluster *c) {
     if (!w->failed)
         sim_audit_idle(&c->auditor);
     until(c, not_connected, NULL, 900000);
-    until(c, not_gone, end_framework, 300000);
+    until(c, not_gone, end_framework, 900000);
 }
 
 static void print_trace(const struct sim_world *w) {

@@ -294,7 +294,6 @@ static void configure(struct sim_master *m) {
         .agent_ping_ms = sim_chance(w, 500) ? sim_between(w, 1000, 8000) : 0,
         .max_agent_ping_timeouts = (unsigned)sim_between(w, 2, 5),
         .agent_reregister_ms = sim_chance(w, 700) ? sim_between(w, 20000, 120000) : 0,
-        .max_completed_frameworks = sim_chance(w, 300) ? 1 : 0,
         .max_completed_tasks = sim_chance(w, 300) ? (size_t)sim_between(w, 1, 5) : 0,
         .max_unreachable_tasks = sim_chance(w, 300) ? (size_t)sim_between(w, 1, 5) : 0,
         .max_statuses = sim_chance(w, 300) ? (size_t)sim_between(w, 1, 3) : 0,

@@ -446,7 +446,7 @@ static void update_framework(struct sim_scheduler *s) {
     Reeve__V1__Scheduler__Call__UpdateFramework m =
         REEVE__V1__SCHEDULER__CALL__UPDATE_FRAMEWORK__INIT;
 
-    s->failover_timeout_s = (double)sim_between(world_of(s), 60, 3600);
+    s->failover_timeout_s = (double)sim_between(world_of(s), 60, 600);
     m.framework_info = sim_scheduler_info(s);
     call.update_framework = &m;
     sim_scheduler_post(s, &call);

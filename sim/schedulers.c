@@ -95,6 +95,7 @@ static void reborn(struct sim_scheduler *s) {
     s->framework_id = NULL;
     for (size_t i = 0; i < s->jobs.n; i++)
         s->jobs.v[i]->over = true;
+    s->torn_down = s->ending;
 }
 
 static void on_subscribed(struct sim_scheduler *s,
@@ -441,7 +442,7 @@ void sim_scheduler_init(struct sim_scheduler *s, struct sim_cluster *c, size_t n
     for (size_t i = 0; i < s->n_roles; i++)
         s->roles[i] = rv_strdup(roles[(first + i) % RV_COUNT(roles)]);
     s->checkpoint = sim_chance(w, 650);
-    s->failover_timeout_s = sim_chance(w, 750) ? (double)sim_between(w, 60, 3600) : 0;
+    s->failover_timeout_s = sim_chance(w, 750) ? (double)sim_between(w, 60, 600) : 0;
     s->encoding = sim_chance(w, 500) ? RV_ENC_JSON : RV_ENC_PROTOBUF;
     s->think_ms = sim_chance(w, 300) ? 20000 : 500;
     s->accepts = (unsigned)sim_between(w, 300, 1000);

@@ -60,7 +60,7 @@ struct sim_scheduler {
     struct rv_arena arena;
     uint64_t offers_seen;
     int64_t last_event_ms;
-    bool torn_down;
+    bool ending, torn_down; /* tears itself down at the end of the run; has done so */
 };
 
 void sim_scheduler_init(struct sim_scheduler *s, struct sim_cluster *c, size_t number);

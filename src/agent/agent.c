@@ -146,6 +146,18 @@ static void finish(struct rv_agent *a) {
     e->message = why;
 }
 
+/* Whether the next agent here finds something to tell: updates that nobody acknowledged yet. */
+static bool has_news(const struct rv_agent *a) {
+    struct rv_agent_framework *fw;
+
+    for (size_t i = 0; rv_map_next(&a->frameworks, &i, NULL, (void **)&fw);) {
+        if (fw->info.checkpoint && rv_map_count(&fw->tasks)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void rv_agent_stop_check(struct rv_agent *a) {
     bool registered = a->link == RV_LINK_REGISTERED;
 
@@ -153,7 +165,7 @@ void rv_agent_stop_check(struct rv_agent *a) {
         return;
     }
     if (registered && !a->unregistered && a->stop_status == 0 &&
-        rv_map_count(&a->containers) == 0) {
+        rv_map_count(&a->containers) == 0 && !has_news(a)) {
         /* Nothing is left to come back to. The master hears it and ends the stream, or time does.
          */
         a->unregistered = true;
@@ -246,6 +258,7 @@ struct rv_agent *rv_agent_new(const struct rv_agent_config *config,
     rv_agent_info_copy(&a->info, config->info);
     take_config(a, config);
     rv_prng_seed(&a->prng, config->seed);
+    a->life = rv_prng_next(&a->prng) | 1;
     a->now_ms = now_ms;
     a->wall_ns = a->started_ns = wall_ns;
     a->registration.kind = RV_TIMER_REGISTRATION;
@@ -282,6 +295,7 @@ struct rv_agent *rv_agent_free(struct rv_agent *a) {
     rv_map_free(&a->containers);
     rv_map_free(&a->streams);
     rv_vec_free(&a->strays);
+    rv_agent_exits_clear(a);
     rv_agent_garbage_clear(a);
     rv_agent_pending_free(a);
     rv_timers_free(&a->timers);

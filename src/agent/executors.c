@@ -521,10 +521,43 @@ static void end_tasks(struct rv_agent *a, struct rv_agent_executor *ex,
     rv_blob_unref(rest);
 }
 
+static void send_exited(struct rv_agent *a, const char *framework_id, const char *executor_id,
+                        int32_t status) {
+    struct rv_agent_call *c = rv_agent_send_master(a, RV_AGENT_CALL_EXECUTOR_EXITED);
+
+    c->exited.framework_id.v = rv_agent_hold_string(a, framework_id);
+    c->exited.executor_id.v = rv_agent_hold_string(a, executor_id);
+    c->exited.status = status;
+}
+
+void rv_agent_tell_exited(struct rv_agent *a, const char *framework_id, const char *executor_id,
+                          int32_t status) {
+    if (a->link == RV_LINK_REGISTERED) {
+        send_exited(a, framework_id, executor_id, status);
+    } else if (a->link == RV_LINK_REGISTERING) {
+        struct rv_agent_exit e = {rv_strdup(framework_id), rv_strdup(executor_id), status};
+        rv_vec_push(&a->exits, e);
+    }
+}
+
+void rv_agent_exits_clear(struct rv_agent *a) {
+    for (size_t i = 0; i < a->exits.n; i++) {
+        free(a->exits.v[i].framework_id);
+        free(a->exits.v[i].executor_id);
+    }
+    rv_vec_free(&a->exits);
+}
+
+void rv_agent_exits_resume(struct rv_agent *a) {
+    for (size_t i = 0; i < a->exits.n; i++) {
+        const struct rv_agent_exit *e = &a->exits.v[i];
+        send_exited(a, e->framework_id, e->executor_id, e->status);
+    }
+    rv_agent_exits_clear(a);
+}
+
 void rv_agent_executor_ended(struct rv_agent *a, struct rv_agent_executor *ex,
                              const struct rv_agent_end *end) {
-    struct rv_agent_call *c;
-
     if (ex->state == RV_EXECUTOR_TERMINATED) {
         return;
     }
@@ -539,11 +572,9 @@ void rv_agent_executor_ended(struct rv_agent *a, struct rv_agent_executor *ex,
     }
     rv_map_remove(&a->containers, rv_str(ex->container_id.v));
     end_tasks(a, ex, end);
-    if (!ex->command && a->link == RV_LINK_REGISTERED) {
-        c = rv_agent_send_master(a, RV_AGENT_CALL_EXECUTOR_EXITED);
-        c->exited.framework_id.v = rv_agent_hold_string(a, ex->framework->id.v);
-        c->exited.executor_id.v = rv_agent_hold_string(a, ex->info.id.v);
-        c->exited.status = end->has_status ? end->status : -1;
+    if (!ex->command) {
+        rv_agent_tell_exited(a, ex->framework->id.v, ex->info.id.v,
+                             end->has_status ? end->status : -1);
     }
     if (ex->started) {
         rv_agent_garbage_add(a, ex->directory);

@@ -141,6 +141,12 @@ struct rv_agent_end {
     const struct rv_blob *limitation;
     bool rebooted, recovered;
 };
+/* EXECUTOR_EXITED: nothing of the executor runs (any more). While a registration is under way it
+ * waits for the answer, for that registration may have told of the executor. */
+void rv_agent_tell_exited(struct rv_agent *a, const char *framework_id, const char *executor_id,
+                          int32_t status);
+void rv_agent_exits_resume(struct rv_agent *a); /* registered: tells what waited */
+void rv_agent_exits_clear(struct rv_agent *a);  /* the registration that is sent tells all */
 void rv_agent_executor_ended(struct rv_agent *a, struct rv_agent_executor *ex,
                              const struct rv_agent_end *end);
 void rv_agent_container_launched(struct rv_agent *a, const struct rv_agent_input *in);

@@ -277,6 +277,10 @@ static void join(struct rv_agent *a, struct rv_agent_executor *ex,
                               "The executor is terminating", NULL);
         }
     }
+    if (ex->state == RV_EXECUTOR_TERMINATED && !ex->command) {
+        /* The master was told of its end before this launch, for which it booked it again. */
+        rv_agent_tell_exited(a, fw->id.v, ex->info.id.v, -1);
+    }
     if (over) {
         return;
     }
@@ -323,6 +327,9 @@ static void run(struct rv_agent *a, struct rv_agent_framework *fw,
 
     if (ex && (ex->command || info->type == RV_EXECUTOR_COMMAND)) {
         refuse_name(a, ex, info, tasks, n);
+        if (info->type != RV_EXECUTOR_COMMAND) {
+            rv_agent_tell_exited(a, fw->id.v, info->id.v, -1);
+        }
         return;
     }
     if (!ex) {

@@ -108,6 +108,13 @@ struct rv_agent_stray {
     int64_t retry_ms;
 };
 
+/* An executor that ended after its agent had told of it in a registration that is not answered yet:
+ * the master is to hear of it after the answer. */
+struct rv_agent_exit {
+    char *framework_id, *executor_id;
+    int32_t status;
+};
+
 struct rv_agent_garbage {
     char *path;
     struct rv_timer timer;
@@ -153,6 +160,7 @@ struct rv_agent {
     int64_t now_ms, wall_ns, started_ns;
     struct rv_timers timers;
     enum rv_agent_link link;
+    uint64_t life, attempt;       /* of this process, and of its registrations so far */
     struct rv_timer registration; /* the next try */
     int64_t backoff_ms;
     bool refused; /* the master refused a call: the next tries are no sooner than the last */
@@ -174,6 +182,7 @@ struct rv_agent {
     enum rv_agent_kept info_kept;
     uint64_t write;
     RV_VEC(struct rv_agent_stray *) strays;
+    RV_VEC(struct rv_agent_exit) exits;       /* since the last registration was sent */
     RV_VEC(struct rv_agent_executor *) check; /* may be done with; looked at when the step ends */
     struct rv_timer stop;                     /* the process ends at the latest then */
     bool unregistered;                        /* the master was told that this is the end */

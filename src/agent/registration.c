@@ -153,7 +153,10 @@ void rv_agent_registration_due(struct rv_agent *a) {
     c = rv_agent_send_master(a, type);
     c->registration.info = rv_agent_hold_info(a, &a->info);
     c->registration.boot_id = rv_agent_hold_string(a, a->config.boot_id);
+    c->registration.life = a->life;
+    c->registration.attempt = ++a->attempt;
     view_all(a, c);
+    rv_agent_exits_clear(a);
     rv_timer_set(&a->timers, &a->registration,
                  a->now_ms + half_ms + (int64_t)rv_prng_below(&a->prng, (uint64_t)half_ms + 1));
     a->backoff_ms = RV_MIN(a->backoff_ms > INT64_MAX / 2 ? INT64_MAX : a->backoff_ms * 2,
@@ -201,6 +204,7 @@ static void registered(struct rv_agent *a, const struct rv_agent_event *e) {
     rv_timer_cancel(&a->timers, &a->registration);
     await_ping(a);
     rv_agent_log(a, RV_LOG_INFO, "registered as %s", id);
+    rv_agent_exits_resume(a);
     rv_agent_updates_resume(a);
 }
 

@@ -49,6 +49,7 @@ struct rv_master_subscriber {
 struct rv_master_registration {
     struct rv_agent_info info;
     char *boot_id;
+    uint64_t life, attempt;
     RV_VEC(struct rv_task_view) tasks;
     RV_VEC(struct rv_executor_view) executors;
     RV_VEC(struct rv_framework_info) frameworks;

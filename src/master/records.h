@@ -94,6 +94,7 @@ struct rv_master_agent {
     struct rv_list executors; /* rv_master_executor.on_agent */
     struct rv_list offers;    /* rv_master_offer.on_agent */
     char *boot_id;
+    uint64_t life, attempt; /* of its last registration */
     struct rv_map executor_index; /* "framework id/executor id" -> rv_master_executor; private */
     uint64_t visit;               /* private: the last walk that came by */
 };

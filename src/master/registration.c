@@ -65,6 +65,8 @@ static struct rv_master_registration *registration_new(const struct rv_agent_cal
     free((char *)(uintptr_t)r->info.id.v);
     r->info.id.v = rv_strdup(id);
     r->boot_id = rv_strdup(call->registration.boot_id);
+    r->life = call->registration.life;
+    r->attempt = call->registration.attempt;
     for (size_t i = 0; i < call->registration.n_tasks; i++)
         rv_vec_push(&r->tasks, view_copy(&call->registration.tasks[i]));
     for (size_t i = 0; i < call->registration.n_executors; i++) {
@@ -260,6 +262,8 @@ static struct rv_master_agent *add(struct rv_master *m, const struct rv_master_r
     a->ping.kind = RV_TIMER_PING;
     a->registered_ns = m->wall_ns;
     a->boot_id = rv_strdup(r->boot_id);
+    a->life = r->life;
+    a->attempt = r->attempt;
     old = rv_map_put(&m->agents, rv_str(a->id.v), a);
     RV_ASSERT(!old);
     put_address(m, a);
@@ -605,6 +609,14 @@ static void again(struct rv_master *m, struct rv_master_agent *a,
     a->reregistered_ns = m->wall_ns;
     free(a->boot_id);
     a->boot_id = rv_strdup(r->boot_id);
+    a->life = r->life;
+    a->attempt = r->attempt;
+}
+
+/* Whether a newer registration of the same process is there: what this one tells is out of date,
+ * and nobody reads its stream. */
+static bool is_late(const struct rv_master_agent *a, uint64_t life, uint64_t attempt) {
+    return a && life != 0 && a->life == life && attempt < a->attempt;
 }
 
 /* The agent is admitted and takes its place, with all it has. */
@@ -665,6 +677,10 @@ void rv_master_admitted(struct rv_master *m, struct rv_master_pending *p, bool o
         }
         if (a && a->connected && !p->stream)
             return; /* a later registration of the same agent was faster */
+        if (is_late(a, p->registration->life, p->registration->attempt)) {
+            RV_MASTER_REPLY(m, p->request, 409, "a newer registration came before");
+            return;
+        }
     }
     settle(m, p->registration, p->request, p->stream, p->known);
 }
@@ -700,10 +716,16 @@ void rv_master_register(struct rv_master *m, const struct rv_master_event *e) {
         RV_MASTER_REPLY(m, e->request, 503, "there are %zu agents already", m->config.max_agents);
         return;
     }
-    /* One process listens there, and it has no id: what was there before is no more. */
     old = call->registration.info->port > 0
               ? rv_map_get(&m->addresses, address(m, call->registration.info))
               : NULL;
+    /* A try that came late, or the successor of an agent whose end was not noticed yet: the second
+     * one tries again, until the first one's stream has ended. */
+    if (old && old->connected) {
+        RV_MASTER_REPLY(m, e->request, 503, "agent %s is connected from this address", old->id.v);
+        return;
+    }
+    /* One process listens there, and it has no id: what was there before is no more. */
     if (old)
         rv_master_agent_remove(m, old, RV_REGISTRY_REMOVE_AGENT,
                                "a new agent registered at its address");
@@ -743,6 +765,8 @@ void rv_master_reregister(struct rv_master *m, const struct rv_master_event *e) 
         rv_master_reply_text(m, e->request, 400, problem);
     } else if (rv_map_gets(&m->gone, id)) {
         refuse_gone(m, e);
+    } else if (is_late(a, call->registration.life, call->registration.attempt)) {
+        RV_MASTER_REPLY(m, e->request, 409, "a newer registration came before");
     } else if ((a && a->removing) || rv_map_gets(&m->marking, id)) {
         RV_MASTER_REPLY(m, e->request, 503, "the agent is being removed: register again");
     } else if (known && same_info(known, call->registration.info)) {

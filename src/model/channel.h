@@ -78,6 +78,9 @@ struct rv_agent_call {
         struct { /* REGISTER, REREGISTER */
             const struct rv_agent_info *info;
             const char *boot_id; /* of the machine */
+            /* Of the agent's process (random), and of its registrations, counting up, so that one
+             * that comes after a newer one is known to be late. 0: not given. */
+            uint64_t life, attempt;
             struct rv_task_view *tasks;
             size_t n_tasks;
             struct rv_executor_view *executors;

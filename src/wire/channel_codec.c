@@ -169,6 +169,10 @@ static Reeve__V1__Channel__Call__Registration *registration_to(const struct rv_a
     Reeve__V1__Channel__Call__Registration *m = MAKE(arena, Call__Registration, call__registration);
     m->agent = agent_to(c->registration.info, arena);
     m->boot_id = text(c->registration.boot_id);
+    m->has_life = c->registration.life != 0;
+    m->life = c->registration.life;
+    m->has_attempt = c->registration.attempt != 0;
+    m->attempt = c->registration.attempt;
     m->n_tasks = c->registration.n_tasks;
     m->tasks = RV_ARENA_ARRAY(arena, Reeve__V1__Channel__TaskView *, m->n_tasks);
     for (size_t i = 0; i < m->n_tasks; i++)
@@ -260,6 +264,8 @@ static int registration_from(const Reeve__V1__Channel__Call__Registration *m,
         return r;
     out->registration.info = info;
     out->registration.boot_id = m->boot_id;
+    out->registration.life = m->has_life ? m->life : 0;
+    out->registration.attempt = m->has_attempt ? m->attempt : 0;
     out->registration.tasks = RV_ARENA_ARRAY(arena, struct rv_task_view, m->n_tasks);
     for (size_t i = 0; i < m->n_tasks; i++) {
         out->registration.n_tasks = i + 1;
