@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/statvfs.h>
 
 #include "daemon/agent_daemon.h"
@@ -23,12 +24,13 @@ static int64_t cpus(void) {
 
 static uint64_t mem_bytes(void) {
     FILE *f = fopen("/proc/meminfo", "re");
+    static const char name[] = "MemTotal:";
     unsigned long long kib = 0;
     char line[128];
 
-    while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, "MemTotal: %llu kB", &kib) == 1)
-            break;
+    while (f && kib == 0 && fgets(line, sizeof line, f))
+        if (rv_starts_with(line, name))
+            kib = strtoull(line + strlen(name), NULL, 10);
     if (f)
         fclose(f);
     return (uint64_t)kib * 1024;

@@ -315,12 +315,12 @@ size_t rv_process_signal(const struct rv_process_set *set, int signal) {
 static bool has_orphans(const struct rv_process_set *set) {
     FILE *f = fopen("/proc/thread-self/children", "re");
     bool found = false;
-    int pid;
+    char pid[16];
 
     if (!f)
         return true;
-    while (!found && fscanf(f, "%d", &pid) == 1)
-        found = !is_known(set, pid);
+    while (!found && fscanf(f, "%15s", pid) == 1)
+        found = !is_known(set, (pid_t)strtol(pid, NULL, 10));
     fclose(f);
     return found;
 }
