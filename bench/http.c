@@ -29,7 +29,7 @@ static unsigned n_streams, sent, answered;
 static uint64_t received;
 static char body[200];
 
-static void die(const char *what) {
+_Noreturn static void die(const char *what) {
     fprintf(stderr, "bench/http: %s\n", what);
     exit(1);
 }

@@ -601,7 +601,7 @@ static void test_nodes(void **state) {
     assert_int_equal(strlen(((Reeve__V1__Scheduler__Call__Decline *)back)->offer_ids[0]->value),
                      200);
     char *decline_json _cleanup_free_ = encode(&decline.base, RV_ENC_JSON, &n);
-    assert_string_equal(decline_json + n - 15, ",{\"value\":\"z\"}]}" + 1);
+    assert_string_equal(decline_json + n - 15, "{\"value\":\"z\"}]}");
     rv_blob_unref(packed);
     rv_blob_unref(rest);
     rv_arena_free(&other);
