@@ -374,7 +374,12 @@ static const char *not_gone(struct sim_cluster *c) {
         }
     for (size_t i = 0; i < c->n_agents; i++) {
         if (rv_map_count(&c->agents[i].core->frameworks)) {
-            snprintf(text, sizeof text, "agent%zu still has frameworks", i);
+            size_t it = 0;
+            struct rv_str id;
+            void *f;
+            rv_map_next(&c->agents[i].core->frameworks, &it, &id, &f);
+            snprintf(text, sizeof text, "agent%zu still has framework %.*s%s", i, (int)id.n, id.s,
+                     ((struct rv_agent_framework *)f)->terminating ? ", which is ending" : "");
             return text;
         }
         for (size_t k = 0; k < c->agents[i].containers.n; k++)
