@@ -71,7 +71,9 @@ void rv_registry_op_encode(const struct rv_registry_op *op, struct rv_arena *scr
     case RV_REGISTRY_MARK_UNREACHABLE:
         CHANGE("unreachable/%s", agent, absence(op->wall_ns, scratch));
         return;
-    case RV_REGISTRY_MARK_REACHABLE:
+    case RV_REGISTRY_MARK_REACHABLE: /* perhaps with other attributes or another address */
+        if (op->agent)
+            CHANGE("agent/%s", agent, agent_value(op->agent, scratch));
         CHANGE("unreachable/%s", agent, removed);
         return;
     case RV_REGISTRY_REMOVE_AGENT:
