@@ -273,15 +273,20 @@ static void recover(struct rv_master *m, const struct rv_registry_snapshot *s) {
         old = rv_map_put(&m->recovered, rv_str(info->id.v), info);
         RV_ASSERT(!old);
     }
-    for (size_t i = 0; i < s->n_unreachable; i++)
+    for (size_t i = 0; i < s->n_unreachable; i++) { /* those need not come back in time */
+        struct rv_agent_info *info = rv_map_remove(&m->recovered, rv_str(s->unreachable[i].id.v));
+        if (info)
+            rv_agent_info_free(info);
+        free(info);
         rv_map_put(&m->unreachable, rv_str(s->unreachable[i].id.v),
                    rv_master_absent_new(s->unreachable[i].id.v, s->unreachable[i].wall_ns, NULL));
+    }
     for (size_t i = 0; i < s->n_gone; i++)
         rv_map_put(&m->gone, rv_str(s->gone[i].id.v),
                    rv_master_absent_new(s->gone[i].id.v, s->gone[i].wall_ns, NULL));
     for (size_t i = 0; i < s->n_frameworks; i++)
         rv_master_framework_recover(m, &s->frameworks[i]);
-    if (s->n_agents)
+    if (rv_map_count(&m->recovered))
         rv_timer_set(&m->timers, &m->reregister, m->now_ms + m->config.agent_reregister_ms);
 }
 
