@@ -728,8 +728,10 @@ static void registered(struct sim_auditor *a, uint64_t stream, const char *id) {
     struct sim_audit_stream *s = find_stream(a, stream);
 
     said = rv_map_remove(&a->registrations, number_key(&stream));
-    if (!s)
+    if (!s) {
+        free_agent(said);
         return;
+    }
     free(s->agent_id);
     s->agent_id = rv_strdup(id);
     if (g->place == SIM_GONE)

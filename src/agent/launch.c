@@ -362,6 +362,18 @@ static size_t new_tasks(struct rv_agent *a, const struct rv_agent_event *e,
     return n;
 }
 
+/* The master relies on an executor that has ended, which it does not know yet: it has booked
+ * nothing for another one. */
+static bool relies_on_ended(const struct rv_agent_framework *fw, const struct rv_agent_event *e) {
+    const struct rv_agent_executor *ex;
+
+    if (!e->run.executor || !e->run.executor_runs) {
+        return false;
+    }
+    ex = fw ? rv_map_gets(&fw->executors, e->run.executor->id.v) : NULL;
+    return !ex || ex->state == RV_EXECUTOR_TERMINATED;
+}
+
 void rv_agent_run_tasks(struct rv_agent *a, const struct rv_agent_event *e) {
     const struct rv_task_info **tasks =
         RV_ARENA_ARRAY(&a->out->arena, const struct rv_task_info *, e->run.n_tasks + 1);
@@ -377,6 +389,11 @@ void rv_agent_run_tasks(struct rv_agent *a, const struct rv_agent_event *e) {
     if (a->stopping || (fw && fw->terminating)) {
         stray_all(a, e, rv_agent_dropped(e->run.framework), RV_REASON_AGENT_DISCONNECTED,
                   a->stopping ? "The agent is ending" : "The framework is being shut down");
+        return;
+    }
+    if (relies_on_ended(fw, e)) {
+        stray_all(a, e, rv_agent_dropped(e->run.framework), RV_REASON_EXECUTOR_TERMINATED,
+                  "The executor has terminated");
         return;
     }
     n = new_tasks(a, e, tasks);

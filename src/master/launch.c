@@ -131,7 +131,7 @@ static struct rv_master_task *book(struct rv_master *m, struct rv_master_accepta
 
 /* The infos go out as they are in the records: with the allocation role. */
 static void run(struct rv_master *m, struct rv_master_acceptance *a, struct rv_master_task **tasks,
-                size_t n, struct rv_master_executor *x, bool group) {
+                size_t n, struct rv_master_executor *x, bool runs, bool group) {
     struct rv_agent_event *event = rv_master_tell_agent(m, a->agent, RV_AGENT_EVENT_RUN_TASKS);
     struct rv_task_info *infos = RV_ARENA_ARRAY(&m->out->arena, struct rv_task_info, n);
 
@@ -141,6 +141,7 @@ static void run(struct rv_master *m, struct rv_master_acceptance *a, struct rv_m
     event->run.framework = &a->framework->info;
     event->run.executor = x ? &x->info : NULL;
     event->run.group = group;
+    event->run.executor_runs = runs;
     event->run.tasks = infos;
     event->run.n_tasks = n;
 }
@@ -172,7 +173,7 @@ static void launch_one(struct rv_master *m, struct rv_master_acceptance *a,
         run(m, a, &t, 1,
             info->executor ? rv_master_executor_find(a->agent, a->framework, info->executor->id.v)
                            : NULL,
-            false);
+            need.running != NULL, false);
     }
     rv_resources_free(&left);
     need_free(&need);
@@ -249,7 +250,8 @@ void rv_master_launch_group(struct rv_master *m, struct rv_master_acceptance *a,
     }
     if (!problem)
         run(m, a, tasks, op->n_tasks,
-            rv_master_executor_find(a->agent, a->framework, op->executor->id.v), true);
+            rv_master_executor_find(a->agent, a->framework, op->executor->id.v),
+            needs[0].running != NULL, true);
     for (size_t i = 0; i < op->n_tasks; i++)
         need_free(&needs[i]);
     need_free(&executor);

@@ -124,6 +124,9 @@ struct rv_agent_event {
             const struct rv_framework_info *framework;
             const struct rv_executor_info *executor; /* NULL: a command task */
             bool group;                              /* LAUNCH_GROUP */
+            /* For all that the master knows the executor runs, so it has booked none: if it has
+             * ended meanwhile, the tasks are dropped. */
+            bool executor_runs;
             const struct rv_task_info *tasks;        /* resources with allocation */
             size_t n_tasks;
         } run;

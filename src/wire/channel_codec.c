@@ -442,6 +442,7 @@ static Reeve__V1__Channel__Event__RunTasks *run_to(const struct rv_agent_event *
     if (e->run.executor)
         m->executor = executor_to(e->run.executor, e->run.framework->id, arena);
     m->has_group = m->group = e->run.group;
+    m->has_executor_runs = m->executor_runs = e->run.executor_runs;
     m->n_tasks = e->run.n_tasks;
     m->tasks = RV_ARENA_ARRAY(arena, Reeve__V1__Channel__Task *, m->n_tasks);
     for (size_t i = 0; i < m->n_tasks; i++)
@@ -586,6 +587,7 @@ static int run_from(const Reeve__V1__Channel__Event__RunTasks *m, struct rv_aren
     if (r < 0)
         return r;
     out->run.group = m->has_group && m->group;
+    out->run.executor_runs = m->has_executor_runs && m->executor_runs;
     if (m->executor) {
         struct rv_executor_info *executor = RV_ARENA_NEW(arena, struct rv_executor_info);
         if ((r = executor_from(m->executor, arena, executor, err)) < 0)
