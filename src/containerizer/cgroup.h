@@ -1,0 +1,116 @@
+/*
+ * Control groups behind one interface, a file for each version: v1 (a hierarchy a controller), v2
+ * (one for all), and hybrid, which is v1 here: the controllers are what counts. All groups of one
+ * agent lie below a folder of its own, so that an agent that comes back finds them again.
+ *
+ * Calls are synchronous and short (writes to cgroupfs); removal can be busy and says so, the caller
+ * tries again with backoff.
+ */
+#ifndef RV_CONTAINERIZER_CGROUP_H
+#define RV_CONTAINERIZER_CGROUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "base/str.h"
+
+struct rv_cgroups;
+
+enum rv_cgroup_version { RV_CGROUP_NONE, RV_CGROUP_V1, RV_CGROUP_V2 };
+
+/* Controllers, as bits of what is there and usable. */
+enum rv_cgroup_controller {
+    RV_CGROUP_CPU = 1 << 0, /* with cpuacct on v1 */
+    RV_CGROUP_MEMORY = 1 << 1,
+    RV_CGROUP_PIDS = 1 << 2,
+    RV_CGROUP_CPUSET = 1 << 3,
+    RV_CGROUP_IO = 1 << 4,      /* blkio on v1 */
+    RV_CGROUP_DEVICES = 1 << 5, /* a BPF program on v2 */
+    RV_CGROUP_FREEZER = 1 << 6,
+};
+
+/* One allowed device: type 'c' or 'b', -1: any number; access of r, w, m. */
+struct rv_cgroup_device {
+    char type;
+    int32_t major, minor;
+    char access[4];
+};
+
+/* What a group is limited to. It is the whole wish: -1 or NULL takes a limit away that was set
+ * before, but for devices, where NULL leaves what is. */
+struct rv_cgroup_limits {
+    int64_t cpu_request_milli; /* weight: 1,024 shares a cpu on v1, the kernel's mapping on v2 */
+    int64_t cpu_limit_milli;   /* hard quota over 100 ms; -1: none */
+    int64_t mem_request_bytes; /* soft limit, memory.low on v2 */
+    int64_t mem_limit_bytes;   /* hard limit; swap off */
+    int64_t pids_max;
+    const char *cpuset;                     /* "0-1,3" */
+    int64_t io_weight;                      /* 10..1000 */
+    const struct rv_cgroup_device *devices; /* allow-list; NULL: as the parent */
+    size_t n_devices;
+};
+
+/* Finds the hierarchies and makes the agent's own folder, `name` ("reeve/4f2a..."), in each.
+ * -RV_ERR_UNSUPPORTED: no usable hierarchy; says which controllers are missing and why. */
+RV_MUST_USE int rv_cgroups_open(const char *name, struct rv_cgroups **out, struct rv_error *err);
+/* Frees; with remove_own, the agent's folder too if it is empty. */
+struct rv_cgroups *rv_cgroups_close(struct rv_cgroups *c, bool remove_own);
+enum rv_cgroup_version rv_cgroups_version(const struct rv_cgroups *c);
+uint32_t rv_cgroups_controllers(const struct rv_cgroups *c);
+/* "v1 (cpu, memory, pids; no cpuset: not mounted)" for the agent's first log line. */
+void rv_cgroups_describe(const struct rv_cgroups *c, struct rv_buf *out);
+
+/* Groups by id: "uuid" or "uuid/child" for a nested one. No part of an id begins with a dot: on v2
+ * a group's own processes are in a folder ".own" of it, because there only leaves may have some. */
+/* -RV_ERR_EXISTS: it is there, whole or in part (remove it); -RV_ERR_NOT_FOUND: the parent of a
+ * nested one is not. */
+RV_MUST_USE int rv_cgroup_create(struct rv_cgroups *c, const char *id, struct rv_error *err);
+/* An open directory for CLONE_INTO_CGROUP (v2), which the caller closes, or -1 where only attach
+ * works. */
+int rv_cgroup_fd(struct rv_cgroups *c, const char *id);
+/* Moves a process, in every hierarchy. */
+RV_MUST_USE int rv_cgroup_attach(struct rv_cgroups *c, const char *id, pid_t pid,
+                                 struct rv_error *err);
+/* Also on a running group; a limit below what is in use is set as far as the kernel allows: never
+ * does it kill (read_stats tells the limit that holds). Soft limits stay below hard ones at every
+ * moment. -RV_ERR_UNSUPPORTED: a limit is asked for which there is no controller; look at
+ * rv_cgroups_controllers before. Nested on v2: call it before the group has processes, what they
+ * used up to then stays accounted to the parent. */
+RV_MUST_USE int rv_cgroup_set(struct rv_cgroups *c, const char *id,
+                              const struct rv_cgroup_limits *limits, struct rv_error *err);
+/* SIGKILL to every process, frozen first where there is no cgroup.kill, so that none forks away. */
+void rv_cgroup_kill(struct rv_cgroups *c, const char *id);
+bool rv_cgroup_is_empty(struct rv_cgroups *c, const char *id); /* no process, below it neither */
+/* 0, -RV_ERR_CONFLICT while it is busy (try again), other errors name path and errno. Removes the
+ * groups below it first. A group that is not there is fine. */
+RV_MUST_USE int rv_cgroup_remove(struct rv_cgroups *c, const char *id, struct rv_error *err);
+/* Ids of the groups that are there (not nested ones), malloc'ed strings in a malloc'ed array. */
+RV_MUST_USE int rv_cgroup_list(struct rv_cgroups *c, char ***ids, size_t *n, struct rv_error *err);
+/* How many times the kernel has killed in the group for want of memory. */
+uint64_t rv_cgroup_oom_kills(struct rv_cgroups *c, const char *id);
+/* A descriptor that tells when that number may have changed: poll for EPOLLIN on v1 (an eventfd),
+ * EPOLLPRI on v2 (a file that is always readable); -1 if there is none. The caller drains it with
+ * rv_cgroup_oom_drain and closes it. v1 tells it just before the kill, and once more when the group
+ * is removed: read the number when a process has ended, too. */
+int rv_cgroup_oom_fd(struct rv_cgroups *c, const char *id);
+void rv_cgroup_oom_drain(int fd);
+
+/* What the kernel counts; a field is valid if its bit is in `has`. */
+struct rv_cgroup_stats {
+    uint32_t has; /* enum rv_cgroup_controller bits */
+    double cpu_user_s, cpu_system_s;
+    uint64_t cpu_periods, cpu_throttled;
+    double cpu_throttled_s;
+    /* mem_limit, mem_soft_limit: UINT64_MAX is none */
+    uint64_t mem_total, mem_rss, mem_cache, mem_mapped, mem_swap, mem_unevictable, mem_anon,
+        mem_file, mem_kernel, mem_limit, mem_soft_limit;
+    uint64_t pids, pids_events; /* pids_events: forks refused */
+    uint64_t io_read_bytes, io_write_bytes, io_reads, io_writes;
+    bool has_pressure; /* PSI, "some", over 10 s, percent */
+    double cpu_pressure, mem_pressure, io_pressure;
+};
+void rv_cgroup_read_stats(struct rv_cgroups *c, const char *id, struct rv_cgroup_stats *out);
+
+#endif

@@ -1,0 +1,728 @@
+/*
+ * Control groups of version 1, see cgroup.h: a hierarchy for each controller, or for a few that are
+ * mounted together. Holds: the first hierarchy (the freezer if there is one) has every group that
+ * any other has, and every process that is in a group: made and attached there first, removed there
+ * last.
+ *
+ * Many limits have an order to be written in, and a parent's may not be below its children's: that
+ * is what most of the code is about.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "containerizer/cgroup_internal.h"
+
+enum { FREEZE_ROUNDS = 50, KILL_ROUNDS = 20, LOWER_ROUNDS = 5, MAX_CPUS = 8192 };
+
+/* The group's folder where the controller is; NULL if it is nowhere. */
+static char *folder_of(const struct rv_cgroups *c, const char *id, uint32_t controller) {
+    for (size_t i = 0; i < c->n; i++)
+        if (c->hierarchies[i].controllers & controller)
+            return rv_cgroup_path(&c->hierarchies[i], id);
+    return NULL;
+}
+
+/* Making folders. */
+
+/* A new group of cpuset has no cpus and no memory nodes, and takes no process until it has. */
+static int inherit_cpuset(const char *parent, const char *dir) {
+    static const char *const files[] = {"cpuset.cpus", "cpuset.mems"};
+    _cleanup_(rv_buf_free) struct rv_buf text = {0};
+
+    for (size_t i = 0; i < RV_COUNT(files); i++) {
+        int rc = rv_cgfs_read(dir, files[i], &text);
+        if (rc == 0 && text.n <= 1) {
+            rc = rv_cgfs_read(parent, files[i], &text);
+            if (rc == 0)
+                rc = rv_cgfs_write(dir, files[i], text.data);
+        }
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static int make_folder(const struct rv_cgroup_hierarchy *h, const char *dir, bool may_exist) {
+    _cleanup_free_ char *parent = rv_strdup(dir);
+    struct stat st;
+
+    if (mkdir(dir, 0755)) {
+        /* A file of the kernel's may have the name too. */
+        if (errno == EEXIST && (stat(dir, &st) || !S_ISDIR(st.st_mode)))
+            return -EINVAL;
+        if (errno != EEXIST || !may_exist)
+            return -errno;
+    }
+    *strrchr(parent, '/') = '\0';
+    return h->controllers & RV_CGROUP_CPUSET ? inherit_cpuset(parent, dir) : 0;
+}
+
+/* The agent's folder and those above it. */
+static int make_own(const struct rv_cgroup_hierarchy *h) {
+    _cleanup_free_ char *path = rv_strdup(h->folder);
+    size_t from = strlen(h->mount);
+
+    for (char *at = path + from + 1;; at++) {
+        char was = *at;
+        int rc;
+        if (was != '/' && was != '\0')
+            continue;
+        *at = '\0';
+        rc = make_folder(h, path, true);
+        *at = was;
+        if (rc)
+            return rc;
+        if (was == '\0')
+            break;
+    }
+    if (h->controllers & RV_CGROUP_MEMORY) {
+        uint64_t on;
+        /* Kernels before 5.11 leave it to us whether limits hold for what is below. */
+        if (rv_cgfs_read_u64(h->folder, "memory.use_hierarchy", &on) == 0 && on == 0)
+            return rv_cgfs_write(h->folder, "memory.use_hierarchy", "1");
+    }
+    return 0;
+}
+
+static uint32_t controllers_of(const char *options) {
+    _cleanup_free_ char *copy = rv_strdup(options);
+    uint32_t bits = 0;
+    char *save = NULL;
+
+    for (char *o = strtok_r(copy, ",", &save); o; o = strtok_r(NULL, ",", &save))
+        for (const struct rv_cgroup_controller_name *n = rv_cgroup_controller_names; n->bit; n++)
+            if (rv_streq(o, n->v1))
+                bits |= n->bit;
+    return bits;
+}
+
+int rv_cgroup_v1_open(struct rv_cgroups *c, const struct rv_cgroup_mounts *mounts) {
+    uint32_t failed = 0, seen = 0;
+
+    for (size_t i = 0; i < mounts->n; i++)
+        seen |= mounts->v[i].v2 ? 0 : controllers_of(mounts->v[i].options);
+    if (!seen)
+        return -RV_ERR_UNSUPPORTED;
+    for (size_t i = 0; i < mounts->n && c->n < RV_CGROUP_MAX_HIERARCHIES; i++) {
+        struct rv_cgroup_hierarchy h = {
+            .controllers = mounts->v[i].v2 ? 0 : controllers_of(mounts->v[i].options)};
+        int rc;
+        if (!h.controllers || h.controllers & (c->controllers | failed))
+            continue; /* nothing for us, or mounted in two places */
+        h.mount = rv_strdup(mounts->v[i].path);
+        h.folder = rv_asprintf("%s/%s", h.mount, c->name);
+        rc = make_own(&h);
+        if (rc) {
+            failed |= h.controllers;
+            for (const struct rv_cgroup_controller_name *n = rv_cgroup_controller_names; n->bit;
+                 n++)
+                if (h.controllers & n->bit)
+                    rv_cgroup_miss(c, n->v1, "cannot make %s: %s", h.folder, strerror(-rc));
+            free(h.mount);
+            free(h.folder);
+            continue;
+        }
+        c->controllers |= h.controllers;
+        c->hierarchies[c->n++] = h;
+        if (h.controllers & RV_CGROUP_FREEZER) {
+            c->hierarchies[c->n - 1] = c->hierarchies[0];
+            c->hierarchies[0] = h;
+        }
+    }
+    if (!c->n)
+        return -RV_ERR_UNSUPPORTED;
+    for (const struct rv_cgroup_controller_name *n = rv_cgroup_controller_names; n->bit; n++)
+        if (!((c->controllers | failed) & n->bit))
+            rv_cgroup_miss(c, n->v1, "not mounted");
+    c->version = RV_CGROUP_V1;
+    c->ops = &rv_cgroup_v1_ops;
+    return 0;
+}
+
+static int v1_create(struct rv_cgroups *c, const char *id, struct rv_error *err) {
+    for (size_t i = 0; i < c->n; i++) {
+        struct rv_cgroup_hierarchy *h = &c->hierarchies[i];
+        _cleanup_free_ char *dir = rv_cgroup_path(h, id);
+        /* What an agent that died left elsewhere is taken over. */
+        int rc = make_folder(h, dir, i > 0);
+        if (rc == -ENOENT && !strchr(id, '/')) {
+            rc = make_own(h); /* somebody cleaned up */
+            if (rc == 0)
+                rc = make_folder(h, dir, i > 0);
+        }
+        if (rc == 0)
+            continue;
+        rc = rv_cgroup_fail(err, rc, "cannot make", dir, NULL);
+        if (rc != -RV_ERR_EXISTS) {
+            for (size_t k = i + 1; k-- > 0;) {
+                _cleanup_free_ char *made = rv_cgroup_path(&c->hierarchies[k], id);
+                (void)rmdir(made);
+            }
+        }
+        return rc;
+    }
+    return 0;
+}
+
+static int v1_fd(struct rv_cgroups *c, const char *id) {
+    (void)c;
+    (void)id;
+    return -1;
+}
+
+static int v1_attach(struct rv_cgroups *c, const char *id, pid_t pid, struct rv_error *err) {
+    for (size_t i = 0; i < c->n; i++) {
+        _cleanup_free_ char *dir = rv_cgroup_path(&c->hierarchies[i], id);
+        int rc = rv_cgfs_set(err, dir, "cgroup.procs", "%d", (int)pid);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* Limits. */
+
+static int set_quota(const char *dir, int64_t quota, struct rv_error *err) {
+    char text[32];
+    int rc;
+
+    snprintf(text, sizeof text, "%lld", (long long)quota);
+    rc = rv_cgfs_write(dir, "cpu.cfs_quota_us", text);
+    if (rc == -EINVAL && quota > 0) {
+        /* Above the parent's, or below a child's. Without one of its own a group has its parent's,
+         * which is what holds then. */
+        char **names = rv_cgfs_children(dir);
+        for (size_t i = 0; names && names[i]; i++) {
+            _cleanup_free_ char *child = rv_asprintf("%s/%s", dir, names[i]);
+            _cleanup_(rv_buf_free) struct rv_buf now = {0};
+            if (rv_cgfs_read(child, "cpu.cfs_quota_us", &now) == 0 &&
+                strtoll(now.data, NULL, 10) > quota) {
+                rc = set_quota(child, -1, err);
+                if (rc)
+                    break;
+            }
+        }
+        rv_cgfs_children_free(names);
+        rc = rv_cgfs_write(dir, "cpu.cfs_quota_us", text);
+        if (rc == -EINVAL)
+            rc = rv_cgfs_write(dir, "cpu.cfs_quota_us", "-1");
+    }
+    return rc ? rv_cgroup_fail(err, rc, "cannot write", dir, "cpu.cfs_quota_us") : 0;
+}
+
+static int set_cpu(const char *dir, const struct rv_cgroup_limits *l, struct rv_error *err) {
+    int64_t shares = l->cpu_request_milli < 0 ? 1024 : rv_cgroup_shares(l->cpu_request_milli);
+    int rc = rv_cgfs_set(err, dir, "cpu.shares", "%lld", (long long)shares);
+    uint64_t period;
+
+    if (rc)
+        return rc;
+    if (!rv_cgfs_exists(dir, "cpu.cfs_quota_us")) {
+        if (l->cpu_limit_milli < 0)
+            return 0;
+        return rv_error_set(err, RV_ERR_UNSUPPORTED, "this kernel has no quota of cpu time");
+    }
+    if (rv_cgfs_read_u64(dir, "cpu.cfs_period_us", &period) || period != RV_CGROUP_PERIOD_US) {
+        rc = rv_cgfs_set(err, dir, "cpu.cfs_period_us", "%d", (int)RV_CGROUP_PERIOD_US);
+        if (rc)
+            return rc;
+    }
+    return set_quota(dir, l->cpu_limit_milli < 0 ? -1 : rv_cgroup_quota(l->cpu_limit_milli), err);
+}
+
+/* Writes a memory limit that may be below what is in use: then the kernel tries to free some, and
+ * gives up with EBUSY; we take what is in use instead. */
+static int lower(const char *dir, const char *file, const char *usage_file, uint64_t bytes,
+                 struct rv_error *err) {
+    char text[32];
+    int rc = 0;
+
+    for (int i = 0; i < LOWER_ROUNDS; i++) {
+        uint64_t usage;
+        snprintf(text, sizeof text, "%llu", (unsigned long long)bytes);
+        rc = rv_cgfs_write(dir, file, text);
+        if (rc != -EBUSY || rv_cgfs_read_u64(dir, usage_file, &usage))
+            break;
+        bytes = RV_MAX(bytes, usage + (65536ULL << i)); /* it may grow as we look */
+    }
+    return rc == 0 || rc == -EBUSY ? 0 : rv_cgroup_fail(err, rc, "cannot write", dir, file);
+}
+
+static int set_hard(const char *dir, int64_t bytes, bool raise, bool swap, struct rv_error *err) {
+    static const char limit_file[] = "memory.limit_in_bytes",
+                      total_file[] = "memory.memsw.limit_in_bytes";
+    uint64_t limit;
+    int rc;
+
+    /* Memory with swap may never be below memory: raised before it, lowered after. */
+    if (raise) {
+        rc = swap ? rv_cgfs_set(err, dir, total_file, "%lld", (long long)bytes) : 0;
+        return rc ? rc : rv_cgfs_set(err, dir, limit_file, "%lld", (long long)bytes);
+    }
+    rc = lower(dir, limit_file, "memory.usage_in_bytes", (uint64_t)bytes, err);
+    if (rc || !swap)
+        return rc;
+    if (rv_cgfs_read_u64(dir, limit_file, &limit))
+        limit = (uint64_t)bytes;
+    return lower(dir, total_file, "memory.memsw.usage_in_bytes", limit, err);
+}
+
+static int set_soft(const char *dir, int64_t bytes, struct rv_error *err) {
+    char text[32];
+    int rc;
+
+    snprintf(text, sizeof text, "%lld", (long long)bytes);
+    rc = rv_cgfs_write(dir, "memory.soft_limit_in_bytes", text);
+    if (rc == -EOPNOTSUPP)
+        return 0; /* a real-time kernel: no soft limits, and nothing depends on them */
+    return rc ? rv_cgroup_fail(err, rc, "cannot write", dir, "memory.soft_limit_in_bytes") : 0;
+}
+
+static int set_memory(const char *dir, const struct rv_cgroup_limits *l, struct rv_error *err) {
+    int64_t soft = l->mem_request_bytes < 0 ? -1 : l->mem_request_bytes;
+    int64_t hard = l->mem_limit_bytes < 0 ? -1 : l->mem_limit_bytes;
+    bool swap = rv_cgfs_exists(dir, "memory.memsw.limit_in_bytes"), raise;
+    uint64_t now;
+    int rc = rv_cgfs_read_u64(dir, "memory.limit_in_bytes", &now);
+
+    if (rc)
+        return rv_cgroup_fail(err, rc, "cannot read", dir, "memory.limit_in_bytes");
+    raise = hard < 0 || (uint64_t)hard >= now;
+    /* The soft limit stays below the hard one on the way. */
+    rc = raise ? set_hard(dir, hard, true, swap, err) : set_soft(dir, soft, err);
+    if (rc == 0)
+        rc = raise ? set_soft(dir, soft, err) : set_hard(dir, hard, false, swap, err);
+    if (rc == 0)
+        rv_cgfs_write(dir, "memory.swappiness", "0"); /* not there without swap */
+    return rc;
+}
+
+/* A list of cpus as bits: "0-3,8". */
+struct cpus {
+    uint64_t bits[MAX_CPUS / 64];
+};
+
+static bool parse_cpus(const char *s, struct cpus *out) {
+    *out = (struct cpus){0};
+    while (*s && *s != '\n') {
+        char *end;
+        unsigned long first = strtoul(s, &end, 10), last = first;
+        if (end == s)
+            return false;
+        if (*end == '-') {
+            s = end + 1;
+            last = strtoul(s, &end, 10);
+            if (end == s)
+                return false;
+        }
+        if (last < first || last >= MAX_CPUS)
+            return false;
+        for (unsigned long i = first; i <= last; i++)
+            out->bits[i / 64] |= 1ULL << i % 64;
+        s = *end == ',' ? end + 1 : end;
+        if (*end && *end != ',' && *end != '\n')
+            return false;
+    }
+    return true;
+}
+
+static bool format_cpus(const struct cpus *c, struct rv_buf *out) {
+    rv_buf_clear(out);
+    for (unsigned i = 0; i < MAX_CPUS; i++)
+        if (c->bits[i / 64] >> i % 64 & 1)
+            rv_buf_printf(out, "%s%u", out->n ? "," : "", i);
+    return out->n > 0;
+}
+
+/* Sets the cpus of a group, of which the kernel wants that its children's are among them. Children
+ * that had the same as their parent follow it; others keep what of theirs is left. So it goes: all
+ * below to what is in both the old and the new, then this one, then those below that follow. */
+static int set_cpus(const char *dir, const char *list, struct rv_error *err) {
+    _cleanup_(rv_buf_free) struct rv_buf before = {0}, text = {0};
+    struct cpus old, new, child_old;
+    char **names = rv_cgfs_children(dir);
+    int rc = rv_cgfs_read(dir, "cpuset.cpus", &before);
+
+    if (rc == 0 && (!parse_cpus(before.data, &old) || !parse_cpus(list, &new)))
+        rc = -EINVAL;
+    if (rc == 0 && memcmp(&old, &new, sizeof old) == 0) {
+        rv_cgfs_children_free(names);
+        return 0;
+    }
+    if (rc)
+        rc = rv_cgroup_fail(err, rc, "cannot set", dir, "cpuset.cpus");
+    for (int step = 0; rc == 0 && step < 2; step++) {
+        for (size_t i = 0; rc == 0 && names && names[i]; i++) {
+            _cleanup_free_ char *child = rv_asprintf("%s/%s", dir, names[i]);
+            bool follows;
+            if (rv_cgfs_read(child, "cpuset.cpus", &text) || !parse_cpus(text.data, &child_old))
+                continue; /* it went away */
+            follows = memcmp(&child_old, &old, sizeof old) == 0;
+            if (step == 1) {
+                /* Those that followed have the part that is in both now. */
+                struct cpus both;
+                for (size_t k = 0; k < RV_COUNT(both.bits); k++)
+                    both.bits[k] = old.bits[k] & new.bits[k];
+                follows = follows || memcmp(&child_old, &both, sizeof both) == 0;
+                if (follows)
+                    rc = set_cpus(child, list, err);
+                continue;
+            }
+            for (size_t k = 0; k < RV_COUNT(child_old.bits); k++)
+                child_old.bits[k] &= new.bits[k];
+            if (format_cpus(&child_old, &text))
+                rc = set_cpus(child, text.data, err);
+        }
+        if (rc == 0 && step == 0)
+            rc = rv_cgfs_set(err, dir, "cpuset.cpus", "%s", list);
+    }
+    rv_cgfs_children_free(names);
+    return rc;
+}
+
+static int set_cpuset(const char *dir, const char *cpus, struct rv_error *err) {
+    _cleanup_free_ char *parent = rv_strdup(dir);
+    _cleanup_(rv_buf_free) struct rv_buf all = {0};
+    int rc;
+
+    if (cpus)
+        return set_cpus(dir, cpus, err);
+    *strrchr(parent, '/') = '\0';
+    rc = rv_cgfs_read(parent, "cpuset.cpus", &all);
+    if (rc)
+        return rv_cgroup_fail(err, rc, "cannot read", parent, "cpuset.cpus");
+    all.data[strcspn(all.data, "\n")] = '\0';
+    return set_cpus(dir, all.data, err);
+}
+
+static int set_io(const char *dir, int64_t weight, struct rv_error *err) {
+    /* Which of them there is depends on the kernel's scheduler. */
+    static const struct {
+        const char *file;
+        int64_t none;
+    } files[] = {{"blkio.bfq.weight", 100}, {"blkio.weight", 500}};
+
+    for (size_t i = 0; i < RV_COUNT(files); i++)
+        if (rv_cgfs_exists(dir, files[i].file))
+            return rv_cgfs_set(err, dir, files[i].file, "%lld",
+                               (long long)(weight < 0 ? files[i].none : weight));
+    if (weight < 0)
+        return 0;
+    return rv_error_set(err, RV_ERR_UNSUPPORTED, "no I/O scheduler of this kernel has weights");
+}
+
+/* Devices. */
+
+static int write_rule(const char *dir, const char *file, struct rv_cgroup_rule r,
+                      struct rv_error *err) {
+    char major[16] = "*", minor[16] = "*";
+
+    if (r.major >= 0)
+        snprintf(major, sizeof major, "%d", (int)r.major);
+    if (r.minor >= 0)
+        snprintf(minor, sizeof minor, "%d", (int)r.minor);
+    return rv_cgfs_set(err, dir, file, "%c %s:%s %s%s%s", r.type, major, minor,
+                       r.access & RV_CGROUP_READ ? "r" : "", r.access & RV_CGROUP_WRITE ? "w" : "",
+                       r.access & RV_CGROUP_MKNOD ? "m" : "");
+}
+
+static uint8_t access_in(const struct rv_cgroup_rules *rules, struct rv_cgroup_rule r) {
+    for (size_t i = 0; i < rules->n; i++)
+        if (rules->v[i].type == r.type && rules->v[i].major == r.major &&
+            rules->v[i].minor == r.minor)
+            return rules->v[i].access;
+    return 0;
+}
+
+/* What the group may use now; *everything if there is no list. */
+static int read_rules(const char *dir, struct rv_cgroup_rules *out, bool *everything) {
+    _cleanup_(rv_buf_free) struct rv_buf text = {0};
+    int rc = rv_cgfs_read(dir, "devices.list", &text);
+    char *save = NULL;
+
+    *everything = false;
+    for (char *line = rc ? NULL : strtok_r(text.data, "\n", &save); line;
+         line = strtok_r(NULL, "\n", &save)) {
+        struct rv_cgroup_rule r = {.major = -1, .minor = -1};
+        char major[16], minor[16], access[8];
+        if (sscanf(line, "%c %15[^:]:%15s %7s", &r.type, major, minor, access) != 4)
+            continue;
+        if (r.type == 'a')
+            *everything = true;
+        if (major[0] != '*')
+            r.major = (int32_t)strtol(major, NULL, 10);
+        if (minor[0] != '*')
+            r.minor = (int32_t)strtol(minor, NULL, 10);
+        r.access = (uint8_t)((strchr(access, 'r') ? RV_CGROUP_READ : 0) |
+                             (strchr(access, 'w') ? RV_CGROUP_WRITE : 0) |
+                             (strchr(access, 'm') ? RV_CGROUP_MKNOD : 0));
+        rv_cgroup_rules_add(out, r);
+    }
+    return rc;
+}
+
+/* Writes only what differs: a running group never has less than what is in both lists. */
+static int set_devices(const char *dir, const struct rv_cgroup_limits *l, struct rv_error *err) {
+    struct rv_cgroup_rules want = {0}, now = {0};
+    bool everything;
+    int rc = rv_cgroup_rules_of(l, &want, err);
+
+    if (rc)
+        return rc;
+    rc = read_rules(dir, &now, &everything);
+    if (rc)
+        rc = rv_cgroup_fail(err, rc, "cannot read", dir, "devices.list");
+    if (rc == 0 && everything) {
+        rc = rv_cgfs_set(err, dir, "devices.deny", "a");
+        now.n = 0;
+    }
+    for (size_t i = 0; rc == 0 && i < want.n; i++) {
+        struct rv_cgroup_rule r = want.v[i];
+        r.access = (uint8_t)(r.access & ~access_in(&now, r));
+        if (r.access)
+            rc = write_rule(dir, "devices.allow", r, err);
+    }
+    for (size_t i = 0; rc == 0 && i < now.n; i++) {
+        struct rv_cgroup_rule r = now.v[i];
+        r.access = (uint8_t)(r.access & ~access_in(&want, r));
+        if (r.access)
+            rc = write_rule(dir, "devices.deny", r, err);
+    }
+    rv_vec_free(&want);
+    rv_vec_free(&now);
+    return rc;
+}
+
+static int v1_set(struct rv_cgroups *c, const char *id, const struct rv_cgroup_limits *l,
+                  struct rv_error *err) {
+    _cleanup_free_ char *cpu = folder_of(c, id, RV_CGROUP_CPU);
+    _cleanup_free_ char *memory = folder_of(c, id, RV_CGROUP_MEMORY);
+    _cleanup_free_ char *pids = folder_of(c, id, RV_CGROUP_PIDS);
+    _cleanup_free_ char *cpuset = folder_of(c, id, RV_CGROUP_CPUSET);
+    _cleanup_free_ char *io = folder_of(c, id, RV_CGROUP_IO);
+    _cleanup_free_ char *devices = folder_of(c, id, RV_CGROUP_DEVICES);
+    int rc = 0;
+
+    if (pids)
+        rc = l->pids_max < 0 ? rv_cgfs_set(err, pids, "pids.max", "max")
+                             : rv_cgfs_set(err, pids, "pids.max", "%lld", (long long)l->pids_max);
+    if (rc == 0 && devices && l->devices)
+        rc = set_devices(devices, l, err);
+    if (rc == 0 && memory)
+        rc = set_memory(memory, l, err);
+    if (rc == 0 && cpu)
+        rc = set_cpu(cpu, l, err);
+    if (rc == 0 && cpuset)
+        rc = set_cpuset(cpuset, l->cpuset, err);
+    if (rc == 0 && io)
+        rc = set_io(io, l->io_weight, err);
+    return rc;
+}
+
+/* Ends. */
+
+static void v1_kill(struct rv_cgroups *c, const char *id) {
+    _cleanup_free_ char *dir = rv_cgroup_path(&c->hierarchies[0], id);
+    _cleanup_(rv_buf_free) struct rv_buf state = {0};
+    int rounds = KILL_ROUNDS;
+
+    if (!(c->controllers & RV_CGROUP_FREEZER)) {
+        rv_cgfs_kill_all(dir, KILL_ROUNDS);
+        return;
+    }
+    /* A frozen group does not fork, and its numbers of processes cannot be used again. The state is
+     * written again and again since what forked meanwhile may have missed it. One that sits in the
+     * kernel and will not freeze must not keep us: then it is rounds. */
+    for (int i = 0; i < FREEZE_ROUNDS; i++) {
+        if (rv_cgfs_write(dir, "freezer.state", "FROZEN") ||
+            rv_cgfs_read(dir, "freezer.state", &state))
+            break;
+        if (rv_starts_with(state.data, "FROZEN")) {
+            rounds = 1;
+            break;
+        }
+        rv_cgfs_pause();
+    }
+    rv_cgfs_kill_all(dir, rounds);
+    rv_cgfs_write(dir, "freezer.state", "THAWED"); /* only now do they see the signal */
+}
+
+static bool v1_is_empty(struct rv_cgroups *c, const char *id) {
+    _cleanup_free_ char *dir = rv_cgroup_path(&c->hierarchies[0], id);
+    struct rv_cgfs_pids pids = {0};
+    size_t n;
+
+    rv_cgfs_pids(dir, &pids);
+    n = pids.n;
+    rv_vec_free(&pids);
+    return n == 0;
+}
+
+static int v1_remove(struct rv_cgroups *c, const char *id, struct rv_error *err) {
+    for (size_t i = c->n; i-- > 0;) {
+        _cleanup_free_ char *dir = rv_cgroup_path(&c->hierarchies[i], id);
+        int rc = rv_cgfs_remove(dir);
+        if (rc)
+            return rv_cgroup_fail(err, rc, "cannot remove", dir, NULL);
+    }
+    return 0;
+}
+
+/* What happened. */
+
+/* The kernel counts where the process was: nested groups apart. */
+static uint64_t oom_kills_in(const char *dir) {
+    _cleanup_(rv_buf_free) struct rv_buf text = {0};
+    char **names = rv_cgfs_children(dir);
+    uint64_t n = 0;
+
+    if (rv_cgfs_read(dir, "memory.oom_control", &text) == 0)
+        n = rv_cgfs_key(&text, "oom_kill");
+    for (size_t i = 0; names && names[i]; i++) {
+        _cleanup_free_ char *child = rv_asprintf("%s/%s", dir, names[i]);
+        n += oom_kills_in(child);
+    }
+    rv_cgfs_children_free(names);
+    return n;
+}
+
+static uint64_t v1_oom_kills(struct rv_cgroups *c, const char *id) {
+    _cleanup_free_ char *dir = folder_of(c, id, RV_CGROUP_MEMORY);
+
+    return dir ? oom_kills_in(dir) : 0;
+}
+
+static int v1_oom_fd(struct rv_cgroups *c, const char *id) {
+    _cleanup_free_ char *dir = folder_of(c, id, RV_CGROUP_MEMORY);
+    _cleanup_free_ char *path = dir ? rv_asprintf("%s/memory.oom_control", dir) : NULL;
+    char text[32];
+    int event, control;
+
+    if (!path)
+        return -1;
+    control = open(path, O_RDONLY | O_CLOEXEC);
+    if (control < 0)
+        return -1;
+    event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    snprintf(text, sizeof text, "%d %d", event, control);
+    if (event >= 0 && rv_cgfs_write(dir, "cgroup.event_control", text)) {
+        close(event);
+        event = -1;
+    }
+    close(control); /* the kernel has its own hold on it */
+    return event;
+}
+
+static void read_cpu(const struct rv_cgroups *c, const char *id, struct rv_cgroup_stats *out) {
+    _cleanup_free_ char *cpu = folder_of(c, id, RV_CGROUP_CPU);
+    _cleanup_free_ char *acct = folder_of(c, id, RV_CGROUP_CPUACCT);
+    _cleanup_(rv_buf_free) struct rv_buf text = {0};
+    double tick = 1.0 / (double)sysconf(_SC_CLK_TCK);
+
+    if (acct && rv_cgfs_read(acct, "cpuacct.stat", &text) == 0) {
+        out->cpu_user_s = (double)rv_cgfs_key(&text, "user") * tick;
+        out->cpu_system_s = (double)rv_cgfs_key(&text, "system") * tick;
+        out->has |= RV_CGROUP_CPU;
+    }
+    if (cpu && rv_cgfs_read(cpu, "cpu.stat", &text) == 0) {
+        out->cpu_periods = rv_cgfs_key(&text, "nr_periods");
+        out->cpu_throttled = rv_cgfs_key(&text, "nr_throttled");
+        out->cpu_throttled_s = (double)rv_cgfs_key(&text, "throttled_time") / 1e9;
+    }
+}
+
+static void read_memory(const char *dir, struct rv_cgroup_stats *out) {
+    _cleanup_(rv_buf_free) struct rv_buf text = {0};
+
+    if (rv_cgfs_read_u64(dir, "memory.usage_in_bytes", &out->mem_total) ||
+        rv_cgfs_read(dir, "memory.stat", &text))
+        return;
+    out->mem_rss = out->mem_anon = rv_cgfs_key(&text, "total_rss");
+    out->mem_cache = out->mem_file = rv_cgfs_key(&text, "total_cache");
+    out->mem_mapped = rv_cgfs_key(&text, "total_mapped_file");
+    out->mem_swap = rv_cgfs_key(&text, "total_swap");
+    out->mem_unevictable = rv_cgfs_key(&text, "total_unevictable");
+    if (rv_cgfs_read_u64(dir, "memory.kmem.usage_in_bytes", &out->mem_kernel))
+        out->mem_kernel = 0;
+    if (rv_cgfs_read_u64(dir, "memory.limit_in_bytes", &out->mem_limit))
+        out->mem_limit = UINT64_MAX;
+    if (rv_cgfs_read_u64(dir, "memory.soft_limit_in_bytes", &out->mem_soft_limit))
+        out->mem_soft_limit = UINT64_MAX;
+    out->has |= RV_CGROUP_MEMORY;
+}
+
+/* Sums "8:0 Read 4096" over the disks. */
+static bool sum_io(const char *dir, const char *const files[2], uint64_t *reads, uint64_t *writes) {
+    _cleanup_(rv_buf_free) struct rv_buf text = {0};
+    char *save = NULL;
+
+    if (rv_cgfs_read(dir, files[0], &text) && rv_cgfs_read(dir, files[1], &text))
+        return false;
+    for (char *line = strtok_r(text.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        unsigned long long n;
+        char what[16];
+        if (sscanf(line, "%*s %15s %llu", what, &n) != 2)
+            continue;
+        if (rv_streq(what, "Read"))
+            *reads += n;
+        else if (rv_streq(what, "Write"))
+            *writes += n;
+    }
+    return true;
+}
+
+static uint64_t pids_events(const char *dir) {
+    _cleanup_(rv_buf_free) struct rv_buf text = {0};
+    char **names = rv_cgfs_children(dir);
+    uint64_t n = 0;
+
+    if (rv_cgfs_read(dir, "pids.events", &text) == 0)
+        n = rv_cgfs_key(&text, "max");
+    for (size_t i = 0; names && names[i]; i++) {
+        _cleanup_free_ char *child = rv_asprintf("%s/%s", dir, names[i]);
+        n += pids_events(child);
+    }
+    rv_cgfs_children_free(names);
+    return n;
+}
+
+static void v1_read_stats(struct rv_cgroups *c, const char *id, struct rv_cgroup_stats *out) {
+    static const char *const bytes[2] = {"blkio.throttle.io_service_bytes_recursive",
+                                         "blkio.throttle.io_service_bytes"};
+    static const char *const operations[2] = {"blkio.throttle.io_serviced_recursive",
+                                              "blkio.throttle.io_serviced"};
+    _cleanup_free_ char *memory = folder_of(c, id, RV_CGROUP_MEMORY);
+    _cleanup_free_ char *pids = folder_of(c, id, RV_CGROUP_PIDS);
+    _cleanup_free_ char *io = folder_of(c, id, RV_CGROUP_IO);
+
+    read_cpu(c, id, out);
+    if (memory)
+        read_memory(memory, out);
+    if (pids && rv_cgfs_read_u64(pids, "pids.current", &out->pids) == 0) {
+        out->pids_events = pids_events(pids);
+        out->has |= RV_CGROUP_PIDS;
+    }
+    if (io && sum_io(io, bytes, &out->io_read_bytes, &out->io_write_bytes) &&
+        sum_io(io, operations, &out->io_reads, &out->io_writes))
+        out->has |= RV_CGROUP_IO;
+}
+
+const struct rv_cgroup_ops rv_cgroup_v1_ops = {
+    .create = v1_create,
+    .fd = v1_fd,
+    .attach = v1_attach,
+    .set = v1_set,
+    .kill = v1_kill,
+    .is_empty = v1_is_empty,
+    .remove = v1_remove,
+    .oom_kills = v1_oom_kills,
+    .oom_fd = v1_oom_fd,
+    .read_stats = v1_read_stats,
+};
