@@ -44,6 +44,8 @@ struct http_conn {
 enum http_request_state {
     HTTP_REQ_LINE,     /* the request line came */
     HTTP_REQ_BODY,     /* the head came */
+    HTTP_REQ_TAKING,   /* the head came, and the body is taken as it arrives */
+    HTTP_REQ_CLOSING,  /* was answered while its body came: the rest of it is thrown away */
     HTTP_REQ_HANDLING, /* inside the handler */
     HTTP_REQ_PENDING,  /* the handler answers later; the connection is suspended */
     HTTP_REQ_ANSWERED, /* response is to be queued, or is queued */
@@ -63,6 +65,7 @@ struct rv_http_request {
     void (*on_abandoned)(void *data, struct rv_http_request *req);
     enum http_request_state state;
     int status;
+    bool held;      /* TAKING: suspended, its user has no room */
     bool too_large; /* the body is thrown away, the answer is 413 */
     bool bad_path;
     bool chunked; /* the client speaks HTTP/1.1 */
@@ -106,6 +109,8 @@ struct rv_http_server {
     struct MHD_Daemon *mhd;
     rv_http_handler handler;
     void *ctx;
+    struct rv_http_body_stream taker; /* all NULL: none */
+    void *taker_ctx;
     char *ip;
     size_t max_body, max_header, max_backlog;
     int64_t idle_ms, receive_ms;

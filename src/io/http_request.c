@@ -7,6 +7,10 @@
  * once is suspended. If its client goes away it stays suspended until its owner answers, so that
  * everything that was borrowed from it stays valid; the answer then only closes the connection.
  *
+ * A body that is taken as it arrives is the exception: its pieces go to the taker, and what has no
+ * room there stays with MHD, the connection suspended. MHD cannot answer in the middle of a body:
+ * such an answer is written to the socket here, and what still comes is thrown away.
+ *
  * A body over the limit is read and thrown away up to three times the limit, because closing a
  * socket with unread bytes makes the kernel throw away our 413 too.
  */
@@ -14,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -84,6 +89,10 @@ void rv_http_set_data(struct rv_http_request *req, void *data,
     req->on_abandoned = on_abandoned;
 }
 
+void *rv_http_data(const struct rv_http_request *req) {
+    return req->data;
+}
+
 /* Answers */
 
 static const char *allowed_origin(struct rv_http_request *req) {
@@ -115,7 +124,7 @@ static void add_headers(struct rv_http_request *req, struct MHD_Response *respon
 /* Sets the answer: it is queued by http_request_access, now or after the resume. */
 static void answer(struct rv_http_request *req, int status, struct MHD_Response *response) {
     RV_ASSERT(response);
-    RV_ASSERT(req->state != HTTP_REQ_ANSWERED);
+    RV_ASSERT(req->state != HTTP_REQ_ANSWERED && req->state != HTTP_REQ_TAKING);
     req->on_abandoned = NULL;
     if (req->abandoned || req->state == HTTP_REQ_DROPPED) {
         MHD_destroy_response(response);
@@ -128,9 +137,41 @@ static void answer(struct rv_http_request *req, int status, struct MHD_Response 
     http_conn_resume(req->conn);
 }
 
+/* An answer while the body still comes. Nothing was written to this socket for this request, so
+ * that a short answer always fits. */
+static void answer_early(struct rv_http_request *req, int status, const char *content_type,
+                         struct rv_str body) {
+    struct http_conn *c = req->conn;
+    _cleanup_(rv_buf_free) struct rv_buf out = {0};
+
+    rv_buf_printf(&out, "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Length: %zu\r\n", status,
+                  MHD_get_reason_phrase_for((unsigned)status), body.n);
+    if (content_type)
+        rv_buf_printf(&out, "Content-Type: %s\r\n", content_type);
+    if (req->origin)
+        rv_buf_printf(&out, "Access-Control-Allow-Origin: %s\r\n", req->origin);
+    rv_buf_puts(&out, "\r\n");
+    rv_buf_append(&out, body.s, body.n);
+    req->on_abandoned = NULL;
+    req->held = false;
+    req->state = HTTP_REQ_CLOSING;
+    http_conn_set_stage(c, HTTP_RECEIVING); /* so long it may still send */
+    if (send(c->fd, out.data, out.n, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)out.n)
+        shutdown(c->fd, SHUT_WR);
+    else
+        shutdown(c->fd, SHUT_RDWR);
+    http_conn_resume(c);
+}
+
 static void answer_buffer(struct rv_http_request *req, int status, const char *content_type,
                           void *body, size_t n, enum MHD_ResponseMemoryMode mode,
                           const char *const *headers) {
+    if (req->state == HTTP_REQ_TAKING) {
+        answer_early(req, status, content_type, rv_strn(body, n));
+        if (mode == MHD_RESPMEM_MUST_FREE)
+            free(body);
+        return;
+    }
     struct MHD_Response *response = MHD_create_response_from_buffer(n, body, mode);
     RV_ASSERT(response);
     add_headers(req, response, content_type, headers);
@@ -290,6 +331,11 @@ static enum MHD_Result on_head(struct rv_http_request *req, const char *url, con
     req->origin = allowed_origin(req);
     if (info && info->header_size > s->max_header)
         return reject(req, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE, "The head is too large.");
+    if (s->taker.wants && !req->bad_path && s->taker.wants(s->taker_ctx, req)) {
+        req->state = HTTP_REQ_TAKING;
+        http_conn_set_stage(req->conn, HTTP_ANSWERING);
+        return MHD_YES;
+    }
     if (length && rv_parse_u64(length, UINT64_MAX, &n) < 0)
         n = 0; /* MHD has refused what is no number */
     if (n > s->max_body) {
@@ -319,6 +365,45 @@ static enum MHD_Result on_body(struct rv_http_request *req, const char *bytes, s
     return MHD_YES;
 }
 
+/* The client of a body that still comes has gone: its taker hears of it, and has no handle after.
+ */
+static void taking_ends(struct rv_http_request *req) {
+    void (*call)(void *, struct rv_http_request *) = req->on_abandoned;
+
+    req->on_abandoned = NULL;
+    if (call)
+        call(req->data, req);
+    req->state = HTTP_REQ_DROPPED;
+    req->held = false;
+}
+
+static enum MHD_Result on_taken_body(struct rv_http_request *req, const char *bytes, size_t *n) {
+    struct rv_http_server *s = req->conn->server;
+    size_t taken = s->taker.on_data(s->taker_ctx, req, rv_strn(bytes, *n));
+
+    if (s->stopping)
+        return MHD_NO;
+    RV_ASSERT(taken <= *n);
+    *n -= req->state == HTTP_REQ_TAKING ? taken : *n;
+    if (*n == 0)
+        return MHD_YES;
+    if (req->conn->gone) {
+        taking_ends(req);
+        return MHD_NO;
+    }
+    req->held = true;
+    http_conn_suspend(req->conn);
+    http_watch_add(req->conn);
+    return MHD_YES;
+}
+
+void rv_http_body_more(struct rv_http_request *req) {
+    if (req->state != HTTP_REQ_TAKING || !req->held)
+        return;
+    req->held = false;
+    http_conn_resume(req->conn);
+}
+
 static bool is_preflight(const struct rv_http_request *req) {
     return req->origin && rv_streq(req->method, "OPTIONS") &&
            rv_http_header(req, "Access-Control-Request-Method");
@@ -338,6 +423,7 @@ static void preflight(struct rv_http_request *req) {
 static enum MHD_Result on_complete(struct rv_http_request *req) {
     struct http_conn *c = req->conn;
     struct rv_http_server *s = c->server;
+    bool taken = req->state == HTTP_REQ_TAKING;
 
     if (req->too_large)
         return reject(req, MHD_HTTP_CONTENT_TOO_LARGE, "The body is too large.");
@@ -346,7 +432,9 @@ static enum MHD_Result on_complete(struct rv_http_request *req) {
     s->counters.requests++;
     req->state = HTTP_REQ_HANDLING;
     http_conn_set_stage(c, HTTP_ANSWERING);
-    if (is_preflight(req))
+    if (taken)
+        s->taker.on_end(s->taker_ctx, req);
+    else if (is_preflight(req))
         preflight(req);
     else
         s->handler(s->ctx, req);
@@ -377,6 +465,15 @@ enum MHD_Result http_request_access(void *cls, struct MHD_Connection *mhd, const
         if (*upload_size > 0)
             return on_body(req, upload, upload_size);
         return on_complete(req);
+    case HTTP_REQ_TAKING:
+        if (*upload_size > 0)
+            return on_taken_body(req, upload, upload_size);
+        return on_complete(req);
+    case HTTP_REQ_CLOSING:
+        if (*upload_size == 0)
+            break;
+        *upload_size = 0;
+        return MHD_YES;
     case HTTP_REQ_ANSWERED:
         return req->response ? queue(req) : MHD_YES;
     case HTTP_REQ_PENDING:
@@ -388,6 +485,13 @@ enum MHD_Result http_request_access(void *cls, struct MHD_Connection *mhd, const
 }
 
 void http_request_client_gone(struct rv_http_request *req) {
+    if (req->state == HTTP_REQ_TAKING) {
+        if (req->held) {
+            taking_ends(req);
+            http_conn_resume(req->conn);
+        }
+        return; /* else MHD reads, and sees for itself */
+    }
     if (req->abandoned)
         return;
     req->abandoned = true;
@@ -407,6 +511,8 @@ void http_request_completed(void *cls, struct MHD_Connection *mhd, void **reques
         return;
     *request = NULL;
     struct http_conn *c = req->conn;
+    if (req->state == HTTP_REQ_TAKING)
+        taking_ends(req);
     const union MHD_ConnectionInfo *status =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_HTTP_STATUS);
     if (req->state <= HTTP_REQ_BODY && status && status->http_status >= 400)

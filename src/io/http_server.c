@@ -550,6 +550,12 @@ struct rv_http_server *rv_http_server_stop(struct rv_http_server *s) {
     return NULL;
 }
 
+void rv_http_server_set_body_stream(struct rv_http_server *s,
+                                    const struct rv_http_body_stream *handler, void *ctx) {
+    s->taker = handler ? *handler : (struct rv_http_body_stream){0};
+    s->taker_ctx = ctx;
+}
+
 uint16_t rv_http_server_port(const struct rv_http_server *s) {
     return s->port;
 }

@@ -45,6 +45,27 @@ uint16_t rv_http_server_port(const struct rv_http_server *s);
  * dropped. After this no callback is made. The loop must run once more to free all. */
 struct rv_http_server *rv_http_server_stop(struct rv_http_server *s);
 
+/* Takes the bodies of chosen requests as they arrive, instead of whole: no limit on their size or
+ * time, and never more of one in memory than a connection's pool (max_header). */
+struct rv_http_body_stream {
+    /* The head is complete: whether this request's body is taken so. It may set data, not answer.
+     */
+    bool (*wants)(void *ctx, struct rv_http_request *req);
+    /* A piece has come; gives how many of its bytes were taken. If not all, the rest is kept back,
+     * and the client with it, until rv_http_body_more(). */
+    size_t (*on_data)(void *ctx, struct rv_http_request *req, struct rv_str piece);
+    /* The body is complete: to be answered now or later, like any other request. */
+    void (*on_end)(void *ctx, struct rv_http_request *req);
+};
+/* To be set before the loop runs; NULL: none. A request whose body still comes may be answered at
+ * any time, from on_data too, with rv_http_reply, _take or _text and no headers of its own: the
+ * connection is closed after. If its client goes away meanwhile, on_abandoned is called and the
+ * handle is gone with its return. */
+void rv_http_server_set_body_stream(struct rv_http_server *s,
+                                    const struct rv_http_body_stream *handler, void *ctx);
+/* There is room again: on_data is called from the loop with what was kept back. */
+void rv_http_body_more(struct rv_http_request *req);
+
 struct rv_http_counters {
     uint64_t requests, rejected /* 4xx made by the server itself */, streams_cut, connections;
 };
@@ -61,6 +82,8 @@ const char *rv_http_peer(const struct rv_http_request *req); /* "127.0.0.1:4711"
 /* A place for the owner's data; on_abandoned(data, req) is called if the client goes away first. */
 void rv_http_set_data(struct rv_http_request *req, void *data,
                       void (*on_abandoned)(void *data, struct rv_http_request *req));
+
+void *rv_http_data(const struct rv_http_request *req);
 
 /* Answers: copies the body; content_type may be NULL. The handle is gone after the call.
  * headers: NULL, or name, value, name, value..., NULL. */

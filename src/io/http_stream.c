@@ -52,7 +52,7 @@ static void watch_event(struct http_conn *c, uint32_t events) {
         c->gone = true;
         if (req && req->stream)
             http_stream_fail(req->stream);
-        else if (req && req->state == HTTP_REQ_PENDING)
+        else if (req && (req->state == HTTP_REQ_PENDING || req->state == HTTP_REQ_TAKING))
             http_request_client_gone(req);
         return; /* in other states MHD reads, and sees for itself */
     }

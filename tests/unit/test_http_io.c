@@ -37,6 +37,10 @@ struct world {
     RV_VEC(struct stream_at *) streams;
     struct rv_buf log; /* a line a request */
     bool stop_in_handler;
+    struct rv_http_request *taking;
+    struct rv_buf taken;
+    size_t room; /* what is taken at most */
+    unsigned n_ended;
 };
 
 static void on_tick(uv_timer_t *t) {
@@ -136,6 +140,52 @@ static void world_free(struct world *w) {
                 fail_msg("never: %s", #condition);                                                 \
         }                                                                                          \
     } while (0)
+
+/* A handler that takes the bodies of /take as they arrive. */
+static void on_taking_abandoned(void *data, struct rv_http_request *req) {
+    struct world *w = data;
+    assert_ptr_equal(w->taking, req);
+    w->taking = NULL;
+    w->n_abandoned++;
+}
+
+static bool wants_body(void *ctx, struct rv_http_request *req) {
+    struct world *w = ctx;
+    if (!rv_streq(rv_http_path(req), "/take"))
+        return false;
+    rv_http_set_data(req, w, on_taking_abandoned);
+    w->taking = req;
+    return true;
+}
+
+static size_t on_body_data(void *ctx, struct rv_http_request *req, struct rv_str piece) {
+    struct world *w = ctx;
+    size_t n = RV_MIN(piece.n, w->room);
+    assert_ptr_equal(rv_http_data(req), w);
+    rv_buf_append(&w->taken, piece.s, n);
+    w->room -= n;
+    if (w->taken.n >= 4 && memcmp(w->taken.data, "stop", 4) == 0) {
+        w->taking = NULL;
+        rv_http_reply_text(req, 409, "enough");
+    }
+    return n;
+}
+
+static void on_body_end(void *ctx, struct rv_http_request *req) {
+    struct world *w = ctx;
+    w->n_ended++;
+    w->taking = NULL;
+    rv_http_reply_text(req, 200, "took %zu", w->taken.n);
+}
+
+static struct world *taking_world(void) {
+    static const struct rv_http_body_stream taker = {wants_body, on_body_data, on_body_end};
+    const struct rv_http_config config = {.max_body = 100000};
+    struct world *w = world_new(&config);
+    rv_http_server_set_body_stream(w->server, &taker, w);
+    w->room = SIZE_MAX;
+    return w;
+}
 
 /* A raw client */
 struct raw {
@@ -1043,6 +1093,118 @@ static void test_client_in_parallel(void **state) {
     world_free(w);
 }
 
+#define TAKE_CHUNKED "POST /take HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+static void test_body_is_taken_as_it_comes(void **state) {
+    struct world *w = taking_world();
+    struct raw r;
+    (void)state;
+    raw_open(w, &r);
+    raw_puts(w, &r, TAKE_CHUNKED "5\r\nfirst\r\n");
+    UNTIL(w, w->taken.n == 5);
+    assert_int_equal(w->n_ended, 0);
+    raw_puts(w, &r, "6\r\nsecond\r\n");
+    UNTIL(w, w->taken.n == 11);
+    raw_puts(w, &r, "0\r\n\r\n");
+    UNTIL(w, raw_has(&r, "took 11"));
+    assert_int_equal(w->n_ended, 1);
+    raw_puts(w, &r, GET("/query?a=1&empty=")); /* the connection lives on */
+    UNTIL(w, raw_has(&r, "1||(absent)"));
+    raw_close(&r, false);
+    rv_buf_free(&w->taken);
+    world_free(w);
+}
+
+/* More than max_body, with no room for a while: nothing is lost and nothing piles up. */
+static void test_body_waits_for_room(void **state) {
+    enum { PIECE = 1000, PIECES = 300 };
+    struct world *w = taking_world();
+    struct raw r;
+    char piece[PIECE + 16];
+    (void)state;
+    w->room = 0;
+    raw_open(w, &r);
+    raw_puts(w, &r, TAKE_CHUNKED);
+    UNTIL(w, w->taking);
+    for (int i = 0; i < PIECES; i++) {
+        int n = snprintf(piece, sizeof piece, "%x\r\n%0*d\r\n", PIECE, PIECE, i);
+        raw_write(w, &r, rv_strn(piece, (size_t)n));
+        if (i == 100)
+            assert_int_equal(w->taken.n, 0);
+        if (i == 200) { /* by now only a kernel's buffers hold it */
+            w->room = 12345;
+            rv_http_body_more(w->taking);
+            UNTIL(w, w->taken.n == 12345);
+            w->room = SIZE_MAX;
+            rv_http_body_more(w->taking);
+        }
+    }
+    raw_puts(w, &r, "0\r\n\r\n");
+    UNTIL(w, raw_has(&r, "took 300000"));
+    for (int i = 0; i < PIECES; i++) {
+        snprintf(piece, sizeof piece, "%0*d", PIECE, i);
+        assert_memory_equal(w->taken.data + (size_t)i * PIECE, piece, PIECE);
+    }
+    raw_close(&r, false);
+    rv_buf_free(&w->taken);
+    world_free(w);
+}
+
+static void test_body_is_answered_early(void **state) {
+    struct world *w = taking_world();
+    struct raw r;
+    (void)state;
+    raw_open(w, &r);
+    raw_puts(w, &r, TAKE_CHUNKED "6\r\nstop i\r\n");
+    UNTIL(w, raw_has(&r, "enough"));
+    assert_true(raw_has(&r, "HTTP/1.1 409 Conflict\r\nConnection: close\r\n"));
+    raw_puts(w, &r, "3\r\nt!!\r\n0\r\n\r\n");
+    UNTIL(w, raw_at_end(&r));
+    assert_int_equal(w->n_ended, 0);
+    assert_int_equal(w->n_abandoned, 0);
+    raw_close(&r, false);
+    rv_buf_clear(&w->taken);
+    /* Held back, and answered from elsewhere. */
+    w->room = 2;
+    raw_open(w, &r);
+    raw_puts(w, &r, TAKE_CHUNKED "6\r\nabcdef\r\n");
+    UNTIL(w, w->taken.n == 2);
+    rv_http_reply_text(TAKE_PTR(w->taking), 200, "done");
+    UNTIL(w, raw_has(&r, "done"));
+    raw_close(&r, false);
+    rv_buf_free(&w->taken);
+    world_free(w);
+}
+
+static void test_body_client_goes_away(void **state) {
+    struct world *w = taking_world();
+    struct raw r;
+    (void)state;
+    raw_open(w, &r);
+    raw_puts(w, &r, TAKE_CHUNKED "5\r\nfirst\r\n");
+    UNTIL(w, w->taken.n == 5);
+    raw_close(&r, false);
+    UNTIL(w, w->n_abandoned == 1);
+    assert_null(w->taking);
+    w->room = 0; /* the same while it is held back */
+    raw_open(w, &r);
+    raw_puts(w, &r, TAKE_CHUNKED "5\r\nfirst\r\n");
+    UNTIL(w, w->taking);
+    for (int i = 0; i < 20; i++)
+        uv_run(&w->loop, UV_RUN_ONCE);
+    raw_close(&r, true);
+    UNTIL(w, w->n_abandoned == 2);
+    /* And a server that stops meanwhile. */
+    raw_open(w, &r);
+    raw_puts(w, &r, TAKE_CHUNKED "5\r\nfirst\r\n");
+    UNTIL(w, w->taking);
+    for (int i = 0; i < 20; i++)
+        uv_run(&w->loop, UV_RUN_ONCE);
+    rv_buf_free(&w->taken);
+    world_free(w);
+    raw_close(&r, false);
+}
+
 static void test_start_fails_cleanly(void **state) {
     (void)state;
     struct world *w = world_new(NULL);
@@ -1081,6 +1243,10 @@ int main(void) {
         cmocka_unit_test(test_client_errors),
         cmocka_unit_test(test_client_acts_inside_callbacks),
         cmocka_unit_test(test_client_in_parallel),
+        cmocka_unit_test(test_body_is_taken_as_it_comes),
+        cmocka_unit_test(test_body_waits_for_room),
+        cmocka_unit_test(test_body_is_answered_early),
+        cmocka_unit_test(test_body_client_goes_away),
         cmocka_unit_test(test_start_fails_cleanly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
