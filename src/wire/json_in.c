@@ -565,7 +565,8 @@ static int read_message(struct json_in *j, const ProtobufCMessageDescriptor *typ
 
 int rv_wire_json_in(struct rv_wire_in *in, const ProtobufCMessageDescriptor *type,
                     struct rv_str bytes, ProtobufCMessage **out) {
-    struct json_in j = {in, bytes.s, bytes.s, bytes.s + bytes.n, 0};
+    const char *text = bytes.s ? bytes.s : ""; // an empty body has no address to count from
+    struct json_in j = {in, text, text, text + bytes.n, 0};
     ProtobufCMessage *m;
     blanks(&j);
     int r = read_message(&j, type, NULL, &m);
