@@ -175,7 +175,9 @@ void rv_agent_update_written(struct rv_agent *a, struct rv_agent_task *t, const 
                              bool ok, const char *message);
 void rv_agent_updates_send(struct rv_agent *a, struct rv_agent_task *t);
 void rv_agent_updates_resume(struct rv_agent *a); /* registered: all that waits goes out */
-void rv_agent_updates_pause(struct rv_agent *a);  /* no master */
+/* The framework has subscribed anew: what waits for it goes out now, not at its next retry. */
+void rv_agent_updates_again(struct rv_agent *a, struct rv_agent_framework *fw);
+void rv_agent_updates_pause(struct rv_agent *a); /* no master */
 void rv_agent_acknowledge(struct rv_agent *a, const char *framework_id, const char *task_id,
                           const uint8_t uuid[16]);
 void rv_agent_retry_due(struct rv_agent *a, struct rv_agent_task *t);

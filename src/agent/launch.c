@@ -233,6 +233,8 @@ void rv_agent_update_framework(struct rv_agent *a, const struct rv_framework_inf
     if (fw && !fw->terminating) {
         take_framework(fw, info);
         write_framework(a, fw);
+        /* It may be a new instance, which has heard of nothing that is not acknowledged. */
+        rv_agent_updates_again(a, fw);
     }
 }
 

@@ -213,6 +213,15 @@ void rv_agent_updates_resume(struct rv_agent *a) {
     }
 }
 
+void rv_agent_updates_again(struct rv_agent *a, struct rv_agent_framework *fw) {
+    struct rv_agent_task *t;
+
+    for (size_t i = 0; rv_map_next(&fw->tasks, &i, NULL, (void **)&t);) {
+        t->sent = false;
+        rv_agent_updates_send(a, t);
+    }
+}
+
 void rv_agent_updates_pause(struct rv_agent *a) {
     struct rv_agent_framework *fw;
     struct rv_agent_task *t;
