@@ -407,6 +407,21 @@ static void test_inv_35_sent_again_until_acknowledged(void **state) {
     assert_int_equal(w->agent->counters.updates_resent, 10);
 }
 
+static void test_inv_35_sent_at_once_to_a_framework_that_is_back(void **state) {
+    struct world *w = *state;
+    struct rv_agent_event again = {.type = RV_AGENT_EVENT_UPDATE_FRAMEWORK};
+
+    run_one(w);
+    pass(w, 5000);
+    assert_null(update_of(w, "t1"));
+    again.framework = &w->framework;
+    master(w, &again);
+    assert_update(w, "t1", RV_TASK_RUNNING, RV_REASON_NONE);
+    acknowledge(w, "t1", 1);
+    master(w, &again);
+    assert_null(update_of(w, "t1"));
+}
+
 static void test_inv_37_terminal_is_sticky(void **state) {
     struct world *w = *state;
 
@@ -789,6 +804,7 @@ int main(void) {
         TEST(kill),
         TEST(inv_36_one_update_at_a_time),
         TEST(inv_35_sent_again_until_acknowledged),
+        TEST(inv_35_sent_at_once_to_a_framework_that_is_back),
         TEST(inv_37_terminal_is_sticky),
         TEST(updates_that_are_wrong_or_old),
         TEST(updates_are_bounded),
