@@ -1,5 +1,5 @@
 # Reeve's everyday commands. Meson and Ninja do the building, in build/ (and build-asan/,
-# build-fuzz/); this file only names what people ask for. `make help` lists it.
+# build-tsan/, build-fuzz/); this file only names what people ask for. `make help` lists it.
 
 NINJA = ninja --quiet -C
 
@@ -7,7 +7,7 @@ all: build ## build/reeve and all it needs
 	@$(NINJA) build
 	@if [ -x build/src/cli/bin/reeve ]; then ln -sfn src/cli/bin/reeve build/reeve; fi
 
-build build-asan build-fuzz:
+build build-asan build-tsan build-fuzz:
 	@scripts/configure $@
 
 run: ## a cluster on this machine that counts words; ONCE=1 ends by itself
@@ -44,9 +44,9 @@ install: all ## below PREFIX (when build/ is set up) and DESTDIR
 	@meson install -C build --no-rebuild
 
 clean: ## removes all build folders
-	@rm -rf build build-asan build-fuzz
+	@rm -rf build build-asan build-tsan build-fuzz
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
 
-.PHONY: all build build-asan build-fuzz run test check bench fuzz sim format docs lint install clean help
+.PHONY: all build build-asan build-tsan build-fuzz run test check bench fuzz sim format docs lint install clean help
