@@ -47,15 +47,16 @@ static int become_user(const struct rv_spawn *spawn) {
 __attribute__((no_sanitize("address", "undefined"))) static int child(void *arg) {
     struct shared *s = arg;
     const struct rv_spawn *spawn = s->spawn;
-    struct sigaction by_default = {.sa_handler = SIG_DFL};
+    static const uint64_t by_default[4]; /* the kernel's sigaction: SIG_DFL, no flags, no mask */
     sigset_t none;
     int error = ENOENT;
 
     setsid();
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     umask(022);
+    /* Past libc, which keeps two signals for itself: a parent's posix_spawn(3) may ignore them. */
     for (int i = 1; i < NSIG; i++)
-        sigaction(i, &by_default, NULL);
+        syscall(SYS_rt_sigaction, i, by_default, NULL, sizeof by_default[0]);
     for (int i = 0; i < 3; i++)
         if (dup2(spawn->fds[i], i) < 0)
             return give_up(s, "dup2");
