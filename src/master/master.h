@@ -191,7 +191,7 @@ struct rv_effects {
         struct rv_grave {
             void (*free)(void *record);
             void *record;
-        } *v;
+        } * v;
         size_t n, cap;
     } graves;
 };

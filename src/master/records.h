@@ -73,8 +73,8 @@ struct rv_master_framework {
     char **suppressed_roles; /* as of the last SUBSCRIBE, UPDATE_FRAMEWORK, SUPPRESS, REVIVE */
     size_t n_suppressed_roles;
     uint64_t count_states[RV_TASK_STATE_MAX]; /* tasks that ever reached the state */
-    bool removing;                             /* waits for the registry to forget it */
-    RV_VEC(struct rv_master_offer *) fresh;    /* of this pass, not sent yet; private */
+    bool removing;                            /* waits for the registry to forget it */
+    RV_VEC(struct rv_master_offer *) fresh;   /* of this pass, not sent yet; private */
 };
 
 struct rv_master_agent {
@@ -88,13 +88,13 @@ struct rv_master_agent {
     char stream_id[37];
     struct rv_timer ping;
     unsigned missed_pings;
-    bool ponged;   /* the last ping was answered */
-    bool removing; /* waits for the registry: unreachable, or removed */
+    bool ponged;              /* the last ping was answered */
+    bool removing;            /* waits for the registry: unreachable, or removed */
     struct rv_list tasks;     /* rv_master_task.on_agent: not completed */
     struct rv_list executors; /* rv_master_executor.on_agent */
     struct rv_list offers;    /* rv_master_offer.on_agent */
     char *boot_id;
-    uint64_t life, attempt; /* of its last registration */
+    uint64_t life, attempt;       /* of its last registration */
     struct rv_map executor_index; /* "framework id/executor id" -> rv_master_executor; private */
     uint64_t visit;               /* private: the last walk that came by */
 };
@@ -102,25 +102,26 @@ struct rv_master_agent {
 struct rv_master_counters {
 #define RV_MASTER_COUNTERS(X)                                                                      \
     X(messages_register_agent)                                                                     \
-    X(messages_reregister_agent) X(messages_unregister_agent) X(messages_status_update)            \
-        X(messages_exited_executor) X(messages_executor_to_framework)                              \
-            X(messages_framework_to_executor) X(messages_operation_status_update) X(               \
-                messages_subscribe) X(messages_teardown) X(messages_accept) X(messages_decline)    \
-                X(messages_revive) X(messages_suppress) X(messages_kill_task) X(messages_shutdown) \
-                    X(messages_acknowledge) X(messages_reconcile) X(messages_message)              \
-                        X(messages_request) X(messages_update_framework)                           \
-                            X(messages_reconcile_operations) X(messages_acknowledge_operation)     \
-                                X(valid_status_updates) X(invalid_status_updates)                  \
-                                    X(valid_acknowledgements) X(invalid_acknowledgements) X(       \
-                                        valid_framework_messages) X(invalid_framework_messages)    \
-                                        X(agent_registrations) X(agent_reregistrations)            \
-                                            X(agent_removals) X(agent_unreachable) X(offers_made)  \
-                                                X(offers_accepted) X(offers_declined)              \
-                                                    X(offers_rescinded) X(dropped_messages)        \
-                                                        X(allocation_runs) X(tasks_finished)       \
-                                                            X(tasks_failed) X(tasks_killed)        \
-                                                                X(tasks_lost) X(tasks_error)       \
-                                                                    X(tasks_dropped) X(tasks_gone) \
+    X(messages_reregister_agent)                                                                   \
+    X(messages_unregister_agent) X(messages_status_update) X(messages_exited_executor)             \
+        X(messages_executor_to_framework) X(messages_framework_to_executor)                        \
+            X(messages_operation_status_update) X(messages_subscribe) X(messages_teardown)         \
+                X(messages_accept) X(messages_decline) X(messages_revive) X(messages_suppress)     \
+                    X(messages_kill_task) X(messages_shutdown) X(messages_acknowledge)             \
+                        X(messages_reconcile) X(messages_message) X(messages_request)              \
+                            X(messages_update_framework) X(messages_reconcile_operations)          \
+                                X(messages_acknowledge_operation) X(valid_status_updates)          \
+                                    X(invalid_status_updates) X(valid_acknowledgements) X(         \
+                                        invalid_acknowledgements) X(valid_framework_messages)      \
+                                        X(invalid_framework_messages) X(agent_registrations) X(    \
+                                            agent_reregistrations) X(agent_removals)               \
+                                            X(agent_unreachable) X(offers_made) X(offers_accepted) \
+                                                X(offers_declined) X(offers_rescinded)             \
+                                                    X(dropped_messages) X(allocation_runs)         \
+                                                        X(tasks_finished) X(tasks_failed)          \
+                                                            X(tasks_killed) X(tasks_lost)          \
+                                                                X(tasks_error) X(tasks_dropped)    \
+                                                                    X(tasks_gone)                  \
                                                                         X(tasks_gone_by_operator)
 #define X(name) uint64_t name;
     RV_MASTER_COUNTERS(X)
@@ -140,15 +141,15 @@ struct rv_master {
     struct rv_allocator *allocator;
     struct rv_map frameworks; /* id -> rv_master_framework */
     RV_VEC(struct rv_master_framework *) completed_frameworks;
-    struct rv_map agents;       /* id -> rv_master_agent: registered */
-    struct rv_map recovered;    /* id -> rv_agent_info: from the registry, not back yet */
-    struct rv_map unreachable;  /* id -> struct rv_master_absent */
-    struct rv_map gone;         /* id -> struct rv_master_absent */
-    struct rv_map offers;       /* id -> rv_master_offer */
-    struct rv_map weights;      /* role -> rv_master_weight */
-    struct rv_map streams;      /* 8-byte stream number -> who has it; private to src/master */
-    struct rv_map marking;      /* agent id -> itself: recovered ones whose absence is being written */
-    struct rv_map addresses;    /* "ip:port" -> rv_master_agent */
+    struct rv_map agents;      /* id -> rv_master_agent: registered */
+    struct rv_map recovered;   /* id -> rv_agent_info: from the registry, not back yet */
+    struct rv_map unreachable; /* id -> struct rv_master_absent */
+    struct rv_map gone;        /* id -> struct rv_master_absent */
+    struct rv_map offers;      /* id -> rv_master_offer */
+    struct rv_map weights;     /* role -> rv_master_weight */
+    struct rv_map streams;     /* 8-byte stream number -> who has it; private to src/master */
+    struct rv_map marking;   /* agent id -> itself: recovered ones whose absence is being written */
+    struct rv_map addresses; /* "ip:port" -> rv_master_agent */
     struct rv_map subscribers;  /* 8-byte stream number -> of the operator API; private */
     struct rv_timer allocation; /* the next pass: at the batch interval, or sooner */
     int64_t next_batch_ms;      /* when a pass looks at every agent again */

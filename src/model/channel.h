@@ -127,7 +127,7 @@ struct rv_agent_event {
             /* For all that the master knows the executor runs, so it has booked none: if it has
              * ended meanwhile, the tasks are dropped. */
             bool executor_runs;
-            const struct rv_task_info *tasks;        /* resources with allocation */
+            const struct rv_task_info *tasks; /* resources with allocation */
             size_t n_tasks;
         } run;
         struct {

@@ -171,68 +171,68 @@ enum rv_task_state {
 #define X(name, number) RV_TASK_##name = number,
     RV_TASK_STATES(X)
 #undef X
-    RV_TASK_STATE_MAX
+        RV_TASK_STATE_MAX
 };
 enum rv_reason {
     RV_REASON_NONE = -1,
 #define X(name, number) RV_REASON_##name = number,
     RV_TASK_REASONS(X)
 #undef X
-    RV_REASON_MAX = 64
+        RV_REASON_MAX = 64
 };
 enum rv_source {
 #define X(name, number) RV_SOURCE_##name = number,
     RV_TASK_SOURCES(X)
 #undef X
-    RV_SOURCE_MAX
+        RV_SOURCE_MAX
 };
 enum rv_operation_state {
 #define X(name, number) RV_OPERATION_##name = number,
     RV_OPERATION_STATES(X)
 #undef X
-    RV_OPERATION_STATE_MAX
+        RV_OPERATION_STATE_MAX
 };
 enum rv_operation_type {
 #define X(name, number) RV_OP_##name = number,
     RV_OPERATION_TYPES(X)
 #undef X
-    RV_OP_MAX
+        RV_OP_MAX
 };
 enum rv_framework_capability {
 #define X(name, number) RV_FRAMEWORK_##name = number,
     RV_FRAMEWORK_CAPABILITIES(X)
 #undef X
-    RV_FRAMEWORK_CAPABILITY_MAX
+        RV_FRAMEWORK_CAPABILITY_MAX
 };
 enum rv_agent_capability {
 #define X(name, number) RV_AGENT_##name = number,
     RV_AGENT_CAPABILITIES(X)
 #undef X
-    RV_AGENT_CAPABILITY_MAX
+        RV_AGENT_CAPABILITY_MAX
 };
 enum rv_scheduler_call_type {
 #define X(name, number) RV_CALL_##name = number,
     RV_SCHEDULER_CALLS(X)
 #undef X
-    RV_CALL_MAX = 18
+        RV_CALL_MAX = 18
 };
 enum rv_scheduler_event_type {
 #define X(name, number) RV_EVENT_##name = number,
     RV_SCHEDULER_EVENTS(X)
 #undef X
-    RV_EVENT_MAX = 12
+        RV_EVENT_MAX = 12
 };
 enum rv_executor_call_type {
 #define X(name, number) RV_EXECUTOR_CALL_##name = number,
     RV_EXECUTOR_CALLS(X)
 #undef X
-    RV_EXECUTOR_CALL_MAX
+        RV_EXECUTOR_CALL_MAX
 };
 enum rv_executor_event_type {
 #define X(name, number) RV_EXECUTOR_EVENT_##name = number,
     RV_EXECUTOR_EVENTS(X)
 #undef X
-    RV_EXECUTOR_EVENT_MAX
+        RV_EXECUTOR_EVENT_MAX
 };
 
 /* "TASK_RUNNING", "REASON_...", "SOURCE_...", "OPERATION_..."; "?" if there is no such number. */
