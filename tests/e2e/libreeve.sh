@@ -21,7 +21,7 @@ check() { # what, then a command
     fi
 }
 
-folder=$(mktemp -d /tmp/reeve-e2e-libreeve-XXXXXX)
+folder=$(mktemp -d "${TMPDIR:-/tmp}/reeve-e2e-libreeve-XXXXXX")
 cluster=
 clean() {
     trap - EXIT

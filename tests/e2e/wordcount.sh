@@ -30,7 +30,7 @@ for program in "$reeve" "$wordcount" "$hello"; do
     fi
 done
 
-folder=$(mktemp -d /tmp/reeve-e2e-wordcount-XXXXXX)
+folder=$(mktemp -d "${TMPDIR:-/tmp}/reeve-e2e-wordcount-XXXXXX")
 cluster=
 clean() {
     trap - EXIT
@@ -163,9 +163,10 @@ check "wordcount wants a master" \
 check "and numbers that are numbers" sh -c '"$0" --maps=x 2>/dev/null; [ $? = 2 ]' "$wordcount"
 
 # ---- make run ----
-check "make run ONCE=1 ends well" env SKIP_BUILD=1 ONCE=1 PORT=0 REEVE="$reeve" \
+mkdir "$folder/tmp"
+check "make run ONCE=1 ends well" env TMPDIR="$folder/tmp" SKIP_BUILD=1 ONCE=1 PORT=0 REEVE="$reeve" \
     WORDCOUNT="$wordcount" scripts/run >"$folder/run" 2>&1
-check "make run leaves no folder" sh -c '! ls -d /tmp/reeve-run-* >/dev/null 2>&1'
+check "make run leaves no folder" rmdir "$folder/tmp"
 
 kill -TERM "$cluster"
 wait "$cluster"
