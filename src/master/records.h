@@ -100,29 +100,22 @@ struct rv_master_agent {
 };
 
 struct rv_master_counters {
-#define RV_MASTER_COUNTERS(X)                                                                      \
-    X(messages_register_agent)                                                                     \
-    X(messages_reregister_agent)                                                                   \
-    X(messages_unregister_agent) X(messages_status_update) X(messages_exited_executor)             \
-        X(messages_executor_to_framework) X(messages_framework_to_executor)                        \
-            X(messages_operation_status_update) X(messages_subscribe) X(messages_teardown)         \
-                X(messages_accept) X(messages_decline) X(messages_revive) X(messages_suppress)     \
-                    X(messages_kill_task) X(messages_shutdown) X(messages_acknowledge)             \
-                        X(messages_reconcile) X(messages_message) X(messages_request)              \
-                            X(messages_update_framework) X(messages_reconcile_operations)          \
-                                X(messages_acknowledge_operation) X(valid_status_updates)          \
-                                    X(invalid_status_updates) X(valid_acknowledgements) X(         \
-                                        invalid_acknowledgements) X(valid_framework_messages)      \
-                                        X(invalid_framework_messages) X(agent_registrations) X(    \
-                                            agent_reregistrations) X(agent_removals)               \
-                                            X(agent_unreachable) X(offers_made) X(offers_accepted) \
-                                                X(offers_declined) X(offers_rescinded)             \
-                                                    X(dropped_messages) X(allocation_runs)         \
-                                                        X(tasks_finished) X(tasks_failed)          \
-                                                            X(tasks_killed) X(tasks_lost)          \
-                                                                X(tasks_error) X(tasks_dropped)    \
-                                                                    X(tasks_gone)                  \
-                                                                        X(tasks_gone_by_operator)
+/* clang-format off */
+#define RV_MASTER_COUNTERS(X) \
+    X(messages_register_agent) X(messages_reregister_agent) X(messages_unregister_agent) \
+    X(messages_status_update) X(messages_exited_executor) X(messages_executor_to_framework) \
+    X(messages_framework_to_executor) X(messages_operation_status_update) X(messages_subscribe) \
+    X(messages_teardown) X(messages_accept) X(messages_decline) X(messages_revive) \
+    X(messages_suppress) X(messages_kill_task) X(messages_shutdown) X(messages_acknowledge) \
+    X(messages_reconcile) X(messages_message) X(messages_request) X(messages_update_framework) \
+    X(messages_reconcile_operations) X(messages_acknowledge_operation) X(valid_status_updates) \
+    X(invalid_status_updates) X(valid_acknowledgements) X(invalid_acknowledgements) \
+    X(valid_framework_messages) X(invalid_framework_messages) X(agent_registrations) \
+    X(agent_reregistrations) X(agent_removals) X(agent_unreachable) X(offers_made) \
+    X(offers_accepted) X(offers_declined) X(offers_rescinded) X(dropped_messages) \
+    X(allocation_runs) X(tasks_finished) X(tasks_failed) X(tasks_killed) X(tasks_lost) \
+    X(tasks_error) X(tasks_dropped) X(tasks_gone) X(tasks_gone_by_operator)
+/* clang-format on */
 #define X(name) uint64_t name;
     RV_MASTER_COUNTERS(X)
 #undef X
