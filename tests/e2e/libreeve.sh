@@ -40,6 +40,7 @@ pc=$(find "$folder/root" -name reeve.pc)
 check "there is a pkg-config file" [ -n "$pc" ]
 libdir=$(dirname "$(dirname "$pc")")
 prefix=$(sed -n 's/^prefix=//p' "$pc")
+check "the installed program runs" "$folder/root$prefix/bin/reeve" --version
 flags() {
     PKG_CONFIG_PATH=$(dirname "$pc") pkg-config --define-variable=prefix="$folder/root$prefix" "$@" \
         reeve
