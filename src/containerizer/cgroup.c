@@ -18,8 +18,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/assert.h"
-
 enum { MAX_ID = 1024, MAX_PART = 200, MAX_RULES = 256 };
 
 const struct rv_cgroup_controller_name rv_cgroup_controller_names[] = {
@@ -189,19 +187,29 @@ bool rv_cgfs_exists(const char *dir, const char *file) {
            access(path, F_OK) == 0;
 }
 
-char **rv_cgfs_children(const char *dir) {
+static char **entries(const char *dir, bool folders_only) {
     RV_VEC(char *) names = {0};
     DIR *d = opendir(dir);
 
     if (!d)
         return NULL;
     for (struct dirent *e; (e = readdir(d));) {
-        if (e->d_type == DT_DIR && !rv_streq(e->d_name, ".") && !rv_streq(e->d_name, ".."))
+        if (rv_streq(e->d_name, ".") || rv_streq(e->d_name, ".."))
+            continue;
+        if (e->d_type == DT_DIR || !folders_only)
             rv_vec_push(&names, rv_strdup(e->d_name));
     }
     closedir(d);
     rv_vec_push(&names, NULL);
     return names.v;
+}
+
+char **rv_cgfs_children(const char *dir) {
+    return entries(dir, true);
+}
+
+char **rv_cgfs_entries(const char *dir) {
+    return entries(dir, false);
 }
 
 void rv_cgfs_children_free(char **names) {
@@ -496,6 +504,26 @@ int rv_cgroup_create(struct rv_cgroups *c, const char *id, struct rv_error *err)
 
 int rv_cgroup_fd(struct rv_cgroups *c, const char *id) {
     return check_id(id, NULL) ? -1 : c->ops->fd(c, id);
+}
+
+int rv_cgroup_enter_fds(struct rv_cgroups *c, const char *id, int *fds, size_t max,
+                        struct rv_error *err) {
+    const char *file = c->version == RV_CGROUP_V1 ? "tasks" : "cgroup.procs";
+    int rc = check_id(id, err);
+
+    if (!rc && c->n > max)
+        rc = rv_error_set(err, RV_ERR_LIMIT, "there are more than %zu hierarchies", max);
+    for (size_t i = 0; i < c->n && !rc; i++) {
+        _cleanup_free_ char *dir = rv_cgroup_path(&c->hierarchies[i], id);
+        fds[i] = open_file(dir, file, O_WRONLY);
+        if (fds[i] < 0) {
+            rc = rv_cgroup_fail(err, fds[i], "cannot open", dir, file);
+            while (i-- > 0)
+                close(fds[i]);
+            break;
+        }
+    }
+    return rc ? rc : (int)c->n;
 }
 
 int rv_cgroup_attach(struct rv_cgroups *c, const char *id, pid_t pid, struct rv_error *err) {

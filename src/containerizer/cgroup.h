@@ -70,6 +70,11 @@ RV_MUST_USE int rv_cgroup_create(struct rv_cgroups *c, const char *id, struct rv
 /* An open directory for CLONE_INTO_CGROUP (v2), which the caller closes, or -1 where only attach
  * works. */
 int rv_cgroup_fd(struct rv_cgroups *c, const char *id);
+/* Opens the files (at most max) by which a process of one thread moves itself in, in every
+ * hierarchy, if it writes "0" to each. It need not wait for other moves then, as attach does for
+ * milliseconds on v1. Returns how many; the caller closes them. */
+RV_MUST_USE int rv_cgroup_enter_fds(struct rv_cgroups *c, const char *id, int *fds, size_t max,
+                                    struct rv_error *err);
 /* Moves a process, in every hierarchy. */
 RV_MUST_USE int rv_cgroup_attach(struct rv_cgroups *c, const char *id, pid_t pid,
                                  struct rv_error *err);
@@ -88,7 +93,8 @@ bool rv_cgroup_is_empty(struct rv_cgroups *c, const char *id); /* no process, be
 RV_MUST_USE int rv_cgroup_remove(struct rv_cgroups *c, const char *id, struct rv_error *err);
 /* Ids of the groups that are there (not nested ones), malloc'ed strings in a malloc'ed array. */
 RV_MUST_USE int rv_cgroup_list(struct rv_cgroups *c, char ***ids, size_t *n, struct rv_error *err);
-/* How many times the kernel has killed in the group for want of memory. */
+/* How many times the kernel has killed in the group for want of memory. v2 kills the whole group
+ * and counts the first process twice: what matters is that it grew. */
 uint64_t rv_cgroup_oom_kills(struct rv_cgroups *c, const char *id);
 /* A descriptor that tells when that number may have changed: poll for EPOLLIN on v1 (an eventfd),
  * EPOLLPRI on v2 (a file that is always readable); -1 if there is none. The caller drains it with

@@ -104,6 +104,8 @@ bool rv_cgfs_exists(const char *dir, const char *file);
 /* Names of the folders in dir; NULL-terminated, everything malloc'ed; NULL if dir cannot be read
  * (errno says why). */
 char **rv_cgfs_children(const char *dir);
+/* The same with all entries: /sys/block has links. */
+char **rv_cgfs_entries(const char *dir);
 void rv_cgfs_children_free(char **names); /* NULL is fine */
 /* Removes dir and what is below it. 0 also if it was not there. */
 RV_MUST_USE int rv_cgfs_remove(const char *dir);

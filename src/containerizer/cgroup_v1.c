@@ -19,7 +19,7 @@
 
 #include "containerizer/cgroup_internal.h"
 
-enum { FREEZE_ROUNDS = 50, KILL_ROUNDS = 20, LOWER_ROUNDS = 5, MAX_CPUS = 8192 };
+enum { FREEZE_ROUNDS = 50, KILL_ROUNDS = 20, LOWER_ROUNDS = 5, MAX_CPUS = 8192, MAX_DISKS = 256 };
 
 /* The group's folder where the controller is; NULL if it is nowhere. */
 static char *folder_of(const struct rv_cgroups *c, const char *id, uint32_t controller) {
@@ -91,6 +91,37 @@ static int make_own(const struct rv_cgroup_hierarchy *h) {
     return 0;
 }
 
+/* From Linux 6.9 on a disk's I/O is not counted before somebody sets a limit on it: so we set one
+ * that limits nothing, and take it away; the counting stays. */
+static void count_io(const struct rv_cgroup_hierarchy *h) {
+    static const char counts[] = "blkio.throttle.io_service_bytes",
+                      limit[] = "blkio.throttle.read_bps_device";
+    _cleanup_(rv_buf_free) struct rv_buf counted = {0}, number = {0};
+    char **disks = NULL;
+
+    if (rv_cgfs_read(h->mount, counts, &counted))
+        return;
+    disks = rv_cgfs_entries("/sys/block");
+    for (size_t i = 0; disks && disks[i] && i < MAX_DISKS; i++) {
+        _cleanup_free_ char *disk = rv_asprintf("/sys/block/%s", disks[i]);
+        char text[64];
+        uint64_t sectors;
+        if (rv_cgfs_read_u64(disk, "size", &sectors) || !sectors ||
+            rv_cgfs_read(disk, "dev", &number) || number.n > 32)
+            continue;
+        number.data[strcspn(number.data, "\n")] = '\0';
+        snprintf(text, sizeof text, "%s Read", number.data);
+        if (strstr(counted.data, text))
+            continue;
+        snprintf(text, sizeof text, "%s 1000000000000000", number.data);
+        if (rv_cgfs_write(h->folder, limit, text))
+            continue; /* a disk that takes no limits is not counted */
+        snprintf(text, sizeof text, "%s 0", number.data);
+        rv_cgfs_write(h->folder, limit, text);
+    }
+    rv_cgfs_children_free(disks);
+}
+
 static uint32_t controllers_of(const char *options) {
     _cleanup_free_ char *copy = rv_strdup(options);
     uint32_t bits = 0;
@@ -129,6 +160,8 @@ int rv_cgroup_v1_open(struct rv_cgroups *c, const struct rv_cgroup_mounts *mount
             free(h.folder);
             continue;
         }
+        if (h.controllers & RV_CGROUP_IO)
+            count_io(&h);
         c->controllers |= h.controllers;
         c->hierarchies[c->n++] = h;
         if (h.controllers & RV_CGROUP_FREEZER) {

@@ -305,6 +305,25 @@ static int set_memory(struct rv_cgroups *c, const char *dir, bool nested,
     return rc;
 }
 
+static int set_cpuset(const char *dir, const char *cpus, struct rv_error *err) {
+    _cleanup_free_ char *parent = rv_strdup(dir);
+    _cleanup_(rv_buf_free) struct rv_buf all = {0};
+    int rc;
+
+    if (cpus)
+        return rv_cgfs_set(err, dir, "cpuset.cpus", "%s", cpus);
+    /* An empty list is the parent's, but not every kernel lets a group with processes go back to
+     * it: then all that the parent has. */
+    rc = rv_cgfs_write(dir, "cpuset.cpus", "\n");
+    if (rc == -ENOSPC) {
+        *strrchr(parent, '/') = '\0';
+        rc = rv_cgfs_read(parent, "cpuset.cpus.effective", &all);
+        if (rc == 0)
+            rc = rv_cgfs_write(dir, "cpuset.cpus", all.data);
+    }
+    return rc ? rv_cgroup_fail(err, rc, "cannot write", dir, "cpuset.cpus") : 0;
+}
+
 static int set_io(const char *dir, int64_t weight, struct rv_error *err) {
     static const char *const files[] = {"io.weight", "io.bfq.weight"};
     bool any = false;
@@ -351,8 +370,8 @@ static int v2_set(struct rv_cgroups *c, const char *id, const struct rv_cgroup_l
         rc = set_memory(c, dir, nested, l, err);
     if (rc == 0 && has & RV_CGROUP_CPU)
         rc = set_cpu(dir, l, err);
-    if (rc == 0 && has & RV_CGROUP_CPUSET) /* an empty list: as the parent */
-        rc = rv_cgfs_set(err, dir, "cpuset.cpus", "%s\n", l->cpuset ? l->cpuset : "");
+    if (rc == 0 && has & RV_CGROUP_CPUSET)
+        rc = set_cpuset(dir, l->cpuset, err);
     if (rc == 0 && has & RV_CGROUP_IO)
         rc = set_io(dir, l->io_weight, err);
     return rc;
