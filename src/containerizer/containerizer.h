@@ -95,6 +95,8 @@ struct rv_containerizer_ops {
                  struct rv_error *err);
     /* The pid of the container's first process, 0 if unknown. */
     pid_t (*pid)(struct rv_containerizer *c, const char *id);
+    /* What isolates its containers, and what is missing and why: for the agent's first log line. */
+    const char *(*describe)(struct rv_containerizer *c);
 };
 
 /* Every containerizer starts with this. */
@@ -103,5 +105,16 @@ struct rv_containerizer {
 };
 
 extern const struct rv_containerizer_ops rv_process_containerizer;
+/* Needs root and control groups: its create() says what is missing. */
+extern const struct rv_containerizer_ops rv_linux_containerizer;
+
+/* What the `linux` containerizer does not know by itself; to be set before the first launch. */
+struct rv_linux_settings {
+    const char *work_dir; /* absolute: covered in each container, but for its own sandbox */
+    uint64_t tmp_bytes;   /* of the private /tmp and /dev/shm, each; 0: 64 MiB */
+    int64_t pids_max;     /* of a container; 0: 4,096 */
+    bool cpu_quota;       /* a container gets no more cpu than it asked for */
+};
+void rv_linux_containerizer_set(struct rv_containerizer *c, const struct rv_linux_settings *s);
 
 #endif

@@ -17,12 +17,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -33,8 +30,9 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "containerizer/containerizer.h"
-#include "containerizer/logs.h"
 #include "containerizer/proctree.h"
+#include "containerizer/rotation.h"
+#include "containerizer/sandbox.h"
 #include "containerizer/spawn.h"
 #include "containerizer/state.h"
 
@@ -42,7 +40,6 @@ enum {
     SWEEP_MS = 20,     /* least time between two looks at all processes for ended containers */
     USAGE_MS = 1000,   /* how old a snapshot may be that usage is read from */
     LOGS_MS = 2000,    /* between two looks at the logs */
-    MAX_GROUPS = 256,  /* of a user */
     STOP_ROUNDS = 400, /* destroy_all: 5 ms each */
     MAX_ANCESTORS = 64,
     DEFAULT_LOG_MAX = 10 * 1024 * 1024,
@@ -82,20 +79,8 @@ struct processes {
     uint64_t swept_ms;
     struct rv_proctree tree; /* for usage, of seen_ms */
     uint64_t seen_ms;
-    uv_work_t rotation;
     bool rotating, closing;
     unsigned handles; /* that are open */
-};
-
-struct rotation_item {
-    char *directory;
-    uint64_t max_bytes;
-    unsigned keep;
-};
-
-struct rotation {
-    struct processes *c;
-    RV_VEC(struct rotation_item) items;
 };
 
 static struct processes *self(struct rv_containerizer *c) {
@@ -410,112 +395,20 @@ static int watch(struct container *k, struct rv_error *err) {
     return rv_error_set(err, RV_ERR_IO, "uv_poll_init: %s", uv_strerror(rc));
 }
 
-/* ---- launch ---- */
-
-struct user {
-    bool differs;
-    uid_t uid;
-    gid_t gid, groups[MAX_GROUPS];
-    int n_groups;
-};
-
-static int find_user(const char *name, struct user *out, struct rv_error *err) {
-    char text[16384];
-    struct passwd entry, *found = NULL;
-
-    out->differs = false;
-    out->n_groups = MAX_GROUPS;
-    if (!name || geteuid() != 0)
-        return 0;
-    if (getpwnam_r(name, &entry, text, sizeof text, &found) != 0 || !found)
-        return rv_error_set(err, RV_ERR_NOT_FOUND, "There is no user '%s'", name);
-    out->differs = entry.pw_uid != geteuid();
-    out->uid = entry.pw_uid;
-    out->gid = entry.pw_gid;
-    if (out->differs && getgrouplist(name, out->gid, out->groups, &out->n_groups) < 0)
-        return rv_error_set(err, RV_ERR_LIMIT, "The user '%s' is in too many groups", name);
-    return 0;
-}
-
-static int make_parents(char *path, struct rv_error *err) {
-    for (char *p = path + 1; *p; p++) {
-        int rc;
-        if (*p != '/')
-            continue;
-        *p = '\0';
-        rc = mkdir(path, 0755) != 0 && errno != EEXIST
-                 ? rv_error_set(err, RV_ERR_IO, "mkdir %s: %s", path, strerror(errno))
-                 : 0;
-        *p = '/';
-        if (rc)
-            return rc;
-    }
-    return 0;
-}
-
-static int make_sandbox(const char *directory, const struct user *user, struct rv_error *err) {
-    _cleanup_free_ char *path = rv_strdup(directory);
-
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-        int rc = make_parents(path, err);
-        if (rc)
-            return rc;
-        if (mkdir(path, 0700) != 0 && errno != EEXIST)
-            return rv_error_set(err, RV_ERR_IO, "mkdir %s: %s", path, strerror(errno));
-    }
-    if (user->differs && chown(path, user->uid, user->gid) != 0)
-        return rv_error_set(err, RV_ERR_IO, "chown %s: %s", path, strerror(errno));
-    return 0;
-}
-
-/* Opens with a number above the standard ones, which the child will replace. */
-static int open_above(int dir, const char *path, int flags, const struct user *user) {
-    int fd = openat(dir, path, flags | O_CLOEXEC, 0644), above;
-
-    if (fd < 0)
-        return -1;
-    if (user->differs && fchown(fd, user->uid, user->gid) != 0) {
-        close(fd);
-        return -1;
-    }
-    if (fd > 2)
-        return fd;
-    above = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    close(fd);
-    return above;
-}
-
-static int open_files(const char *directory, const struct user *user, int fds[3],
-                      struct rv_error *err) {
-    enum { LOG = O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW };
-    static const struct user nobody_else;
-    int dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    fds[0] = open_above(AT_FDCWD, "/dev/null", O_RDONLY, &nobody_else);
-    fds[1] = open_above(dir, "stdout", LOG, user);
-    fds[2] = open_above(dir, "stderr", LOG, user);
-    if (dir >= 0)
-        close(dir);
-    if (fds[0] >= 0 && fds[1] >= 0 && fds[2] >= 0)
-        return 0;
-    return rv_error_set(err, RV_ERR_IO, "cannot open the files of %s: %s", directory,
-                        strerror(errno));
-}
-
 static int start(struct container *k, const struct rv_container_config *config,
                  struct rv_error *err) {
     int fds[3] = {-1, -1, -1}, rc;
-    struct user user;
+    struct rv_sandbox_user user;
     struct rv_proc first;
 
-    rc = find_user(config->user, &user, err);
+    rc = rv_sandbox_find_user(config->user, &user, err);
     if (!rc)
-        rc = make_sandbox(config->directory, &user, err);
+        rc = rv_sandbox_make(config->directory, &user, err);
     /* Before it runs, so that an agent that dies in between still finds it, by its sandbox. */
     if (!rc)
         rc = rv_container_state_write(k->c->state_dir, k->c->boot_id, k->id, &k->state, err);
     if (!rc)
-        rc = open_files(config->directory, &user, fds, err);
+        rc = rv_sandbox_open_files(config->directory, &user, fds, err);
     if (!rc) {
         struct rv_spawn spawn = {.argv = config->argv,
                                  .env = config->env,
@@ -617,6 +510,11 @@ static pid_t process_pid(struct rv_containerizer *base, const char *id) {
     return k && !k->gone ? k->state.pid : 0;
 }
 
+static const char *process_describe(struct rv_containerizer *base) {
+    (void)base;
+    return "no isolation";
+}
+
 /* ---- usage ---- */
 
 static void look(struct processes *c) {
@@ -672,44 +570,25 @@ static int process_usage(struct rv_containerizer *base, const char *id,
 
 /* ---- logs ---- */
 
-static void rotate_work(uv_work_t *work) {
-    struct rotation *r = work->data;
+static void on_rotated(void *ctx) {
+    struct processes *c = ctx;
 
-    for (size_t i = 0; i < r->items.n; i++)
-        rv_logs_rotate(r->items.v[i].directory, r->items.v[i].max_bytes, r->items.v[i].keep);
-}
-
-static void rotate_done(uv_work_t *work, int status) {
-    struct rotation *r = work->data;
-    struct processes *c = r->c;
-
-    (void)status;
-    for (size_t i = 0; i < r->items.n; i++)
-        free(r->items.v[i].directory);
-    rv_vec_free(&r->items);
-    free(r);
     c->rotating = false;
     free_if_closed(c);
 }
 
 static void on_logs(uv_timer_t *timer) {
     struct processes *c = timer->data;
-    struct rotation *r;
+    struct rv_rotation *r;
     struct container *k;
 
     if (c->rotating || !rv_map_count(&c->containers))
         return;
-    r = rv_calloc(1, sizeof *r);
-    r->c = c;
-    for (size_t it = 0; rv_map_next(&c->containers, &it, NULL, (void **)&k);) {
-        struct rotation_item item = {rv_strdup(k->state.directory), k->state.log_max_bytes,
-                                     k->state.log_keep};
-        rv_vec_push(&r->items, item);
-    }
-    c->rotation.data = r;
+    r = rv_rotation_new();
+    for (size_t it = 0; rv_map_next(&c->containers, &it, NULL, (void **)&k);)
+        rv_rotation_add(r, k->state.directory, k->state.log_max_bytes, k->state.log_keep);
     c->rotating = true;
-    if (uv_queue_work(c->loop, &c->rotation, rotate_work, rotate_done) != 0)
-        rotate_done(&c->rotation, 0);
+    rv_rotation_run(r, c->loop, on_rotated, c);
 }
 
 /* ---- recovery ---- */
@@ -821,9 +700,9 @@ static void process_destroy_all(struct rv_containerizer *base) {
 static int process_create(uv_loop_t *loop, const char *state_dir,
                           const struct rv_containerizer_callbacks *cb, void *ctx,
                           struct rv_containerizer **out, struct rv_error *err) {
-    static const struct user us;
+    static const struct rv_sandbox_user us;
     struct processes *c;
-    int rc = make_sandbox(state_dir, &us, err);
+    int rc = rv_sandbox_make(state_dir, &us, err);
 
     if (rc)
         return rc;
@@ -854,4 +733,5 @@ const struct rv_containerizer_ops rv_process_containerizer = {
     .update = process_update,
     .usage = process_usage,
     .pid = process_pid,
+    .describe = process_describe,
 };

@@ -1,6 +1,7 @@
 /* Records of containers, see state.h. Holds: a record is
  * one write(2), so the agent's death leaves all of it or nothing; nothing means that nothing was
- * launched. Making a file is what costs most in a launch (370 us on a slow ext4), so there is one.
+ * launched. What the container's init appends, a NUL and its status, is beyond what the second
+ * record covers. Making a file is what costs most in a launch (370 us on a slow ext4), so there is one.
  */
 #include "containerizer/state.h"
 
@@ -52,9 +53,10 @@ int rv_container_state_write(const char *state_dir, const char *boot_id, const c
     /* Numbers that change have a fixed width, so that the second record covers the first. */
     rv_buf_printf(&text,
                   HEADER "boot %s\npid %10d\nstart %20" PRIu64 "\nsurvive %d\nlog_max %" PRIu64
-                         "\nlog_keep %u\ndirectory %s\n",
+                         "\nlog_keep %u\nlimits %20" PRId64 " %20" PRId64 "\ndirectory %s\n",
                   boot_id, (int)state->pid, state->start_ticks, state->survive,
-                  state->log_max_bytes, state->log_keep, state->directory);
+                  state->log_max_bytes, state->log_keep, state->cpu_limit_milli, state->mem_limit_bytes,
+                  state->directory);
     fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return rv_error_set(err, RV_ERR_IO, "open %s: %s", path, strerror(errno));
@@ -72,12 +74,16 @@ int rv_container_state_read(const char *state_dir, const char *boot_id, const ch
     _cleanup_free_ char *path = rv_asprintf("%s/%s", state_dir, id);
     _cleanup_free_ char *text = rv_malloc(MAX_FILE);
     struct rv_container_state s = {0};
-    char found[64] = "", *directory;
+    char found[64] = "", *directory, *limits;
     int pid, survive;
     ssize_t n = read_file(path, text, MAX_FILE);
 
     if (n < 0)
         return rv_error_set(err, RV_ERR_IO, "read %s: %s", path, strerror(errno));
+    s.has_status = (size_t)n > strlen(text) &&
+                   // NOLINTNEXTLINE(cert-err34-c)
+                   sscanf(text + strlen(text) + 1, "status %d", &s.wait_status) == 1;
+    n = (ssize_t)strlen(text);
     directory = strstr(text, "\ndirectory ");
     /* The file is our own: a number that does not fit is a damaged record like any other. */
     if (sscanf(text, // NOLINT(cert-err34-c)
@@ -88,6 +94,11 @@ int rv_container_state_read(const char *state_dir, const char *boot_id, const ch
         return rv_error_set(err, RV_ERR_CORRUPT, "%s is no record of a container", path);
     if (strcmp(boot_id, found) != 0)
         return rv_error_set(err, RV_ERR_NOT_FOUND, "%s is from before the machine started", path);
+    limits = strstr(text, "\nlimits ");
+    if (limits && limits < directory)
+        // NOLINTNEXTLINE(cert-err34-c)
+        (void)sscanf(limits, "\nlimits %" SCNd64 " %" SCNd64, &s.cpu_limit_milli,
+                     &s.mem_limit_bytes);
     directory += strlen("\ndirectory ");
     text[n - 1] = '\0';
     s.pid = pid;
@@ -95,6 +106,13 @@ int rv_container_state_read(const char *state_dir, const char *boot_id, const ch
     s.directory = rv_strdup(directory);
     *out = s;
     return 0;
+}
+
+int rv_container_state_open(const char *state_dir, const char *id, struct rv_error *err) {
+    _cleanup_free_ char *path = rv_asprintf("%s/%s", state_dir, id);
+    int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+
+    return fd < 0 ? rv_error_set(err, RV_ERR_IO, "open %s: %s", path, strerror(errno)) : fd;
 }
 
 void rv_container_state_remove(const char *state_dir, const char *id) {

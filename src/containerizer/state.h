@@ -1,5 +1,5 @@
 /*
- * What the process containerizer remembers of a container across the agent's death: a small text
+ * What a containerizer remembers of a container across the agent's death: a small text
  * file each, state_dir/ID, written before the launch and again, in place, after it. Not synced: it
  * need not survive the machine, whose processes do not either; the machine's boot id tells.
  */
@@ -18,7 +18,10 @@ struct rv_container_state {
     bool survive;
     uint64_t log_max_bytes;
     unsigned log_keep;
-    char *directory; /* malloc'ed */
+    int64_t cpu_limit_milli, mem_limit_bytes; /* as in rv_container_isolation */
+    char *directory;                          /* malloc'ed */
+    bool has_status;                          /* read only: the container's init has written it */
+    int wait_status;
 };
 
 /* The machine's boot id; empty if it has none. */
@@ -33,6 +36,9 @@ RV_MUST_USE int rv_container_state_write(const char *state_dir, const char *boot
 /* -RV_ERR_NOT_FOUND if it is of an earlier boot, -RV_ERR_CORRUPT if it is no such file. */
 RV_MUST_USE int rv_container_state_read(const char *state_dir, const char *boot_id, const char *id,
                                         struct rv_container_state *out, struct rv_error *err);
+/* A descriptor for appending a NUL and "status N\n" to a record that is there, or an error. */
+RV_MUST_USE int rv_container_state_open(const char *state_dir, const char *id,
+                                        struct rv_error *err);
 void rv_container_state_remove(const char *state_dir, const char *id);
 
 #endif

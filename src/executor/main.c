@@ -1,7 +1,7 @@
 /*
  * reeve-executor command|group: the shell around the state machine of executor.h, on one thread
  * with one poll(2). Writes nothing but the reason of an end that nobody asked for, to standard
- * error.
+ * error. As `reeve-executor init` it is a container's first process instead, see init.h.
  *
  * Holds: an input is handled to its end, with what its actions brought about, before the next. A
  * task's end is told to the core when no process of it is left.
@@ -22,6 +22,7 @@
 #include "containerizer/proctree.h"
 #include "executor/checks.h"
 #include "executor/executor.h"
+#include "executor/init.h"
 #include "executor/link.h"
 #include "executor/process.h"
 #include "executor/unsupported.h"
@@ -388,8 +389,10 @@ int main(int argc, char **argv) {
     struct rv_error err = {0};
     struct rv_executor_config config = {.random = fill_random};
 
+    if (argc == 2 && strcmp(argv[1], "init") == 0)
+        return rv_init_run();
     if (argc != 2 || (strcmp(argv[1], "command") != 0 && strcmp(argv[1], "group") != 0)) {
-        say("usage: reeve-executor command|group", NULL);
+        say("usage: reeve-executor command|group|init", NULL);
         return 2;
     }
     s.mode = config.mode = argv[1][0] == 'c' ? RV_EXECUTOR_COMMAND : RV_EXECUTOR_GROUP;

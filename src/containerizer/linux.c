@@ -1,0 +1,793 @@
+/*
+ * The `linux` containerizer: a container is an init in namespaces and control groups of its own,
+ * the command below it, and all that these start. linux_start.c makes one; here is its life.
+ *
+ * Holds: every container in the map was launched or found and has not been reported as ended; it is
+ * reported when its groups are removed, so when no process of it is left. Callbacks are made from
+ * the loop only, never from within a call. Nothing waits: what is busy is tried again by a timer
+ * with growing pauses, at most GIVE_UP_MS long; then the report names what is left.
+ *
+ * Costs: an end takes some 200 us of the loop; at rest a container costs four descriptors and no
+ * wake-ups.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "containerizer/launcher.h"
+#include "containerizer/linux_internal.h"
+#include "containerizer/proctree.h"
+#include "containerizer/rotation.h"
+#include "containerizer/sandbox.h"
+#include "containerizer/seccomp.h"
+#include "executor/embed.h"
+
+enum {
+    LOGS_MS = 2000,     /* between two looks at the logs */
+    FIRST_PAUSE_MS = 1, /* before something busy is tried again; doubled each time */
+    MAX_PAUSE_MS = 200,
+    GIVE_UP_MS = 30000,
+    OOM_LOOKS = 10, /* for the kill after the kernel said that memory is short, OOM_PAUSE_MS each */
+    OOM_PAUSE_MS = 10,
+    MAX_REPORT = 512,
+    STOP_ROUNDS = 1000, /* destroy_all: 2 ms each */
+    DEFAULT_LOG_MAX = 10 * 1024 * 1024,
+    DEFAULT_TMP = 64 * 1024 * 1024,
+    DEFAULT_PIDS = 4096,
+};
+
+static struct rv_linux *self(struct rv_containerizer *c) {
+    return RV_CONTAINER_OF(c, struct rv_linux, base);
+}
+
+static struct rv_linux_container *find(const struct rv_linux *c, const char *id) {
+    struct rv_linux_container *k = rv_map_gets(&c->containers, id);
+
+    return k && !k->silent ? k : NULL;
+}
+
+/* ---- memory and handles ---- */
+
+static void free_if_closed(struct rv_linux *c) {
+    if (!c->closing || c->handles || c->rotating)
+        return;
+    for (size_t i = 0; i < c->notices.n; i++) {
+        free(c->notices.v[i].id);
+        free(c->notices.v[i].message);
+    }
+    rv_vec_free(&c->notices);
+    rv_map_free(&c->containers);
+    rv_cgroups_close(c->groups, true);
+    rv_buf_free(&c->seccomp);
+    rv_buf_free(&c->described);
+    rv_buf_free(&c->mountinfo);
+    if (c->image >= 0)
+        close(c->image);
+    free(c->state_dir);
+    free(c->work_dir);
+    free(c);
+}
+
+static void on_closed(uv_handle_t *handle) {
+    struct rv_linux *c = handle->data;
+
+    c->handles--;
+    free_if_closed(c);
+}
+
+static void release(struct rv_linux_container *k) {
+    struct rv_linux *c = k->c;
+
+    if (k->open)
+        return;
+    if (k->pidfd >= 0)
+        close(k->pidfd);
+    rv_buf_free(&k->text);
+    free(k->message);
+    free(k->state.directory);
+    free(k->group);
+    free(k->id);
+    free(k);
+    free_if_closed(c);
+}
+
+static void on_watch_closed(uv_handle_t *handle) {
+    struct rv_linux_poll *w = handle->data;
+    struct rv_linux_container *k = w->k;
+
+    if (w != &k->watches[RV_LINUX_EXIT])
+        close(w->fd);
+    k->open--;
+    k->c->handles--;
+    release(k);
+}
+
+static void on_timer_closed(uv_handle_t *handle) {
+    struct rv_linux_container *k = handle->data;
+
+    k->open--;
+    k->c->handles--;
+    release(k);
+}
+
+static void unwatch(struct rv_linux_poll *w) {
+    if (!w->open)
+        return;
+    w->open = false;
+    uv_close((uv_handle_t *)&w->poll, on_watch_closed);
+}
+
+/* It is in no map any more. */
+static void free_container(struct rv_linux_container *k) {
+    for (int i = 0; i < RV_LINUX_WATCHES; i++)
+        unwatch(&k->watches[i]);
+    if (k->has_timer)
+        uv_close((uv_handle_t *)&k->timer, on_timer_closed);
+    k->has_timer = false;
+    if (!k->open)
+        release(k);
+}
+
+static int watch(struct rv_linux_container *k, enum rv_linux_watch which, int fd, int events,
+                 uv_poll_cb cb, struct rv_error *err) {
+    struct rv_linux_poll *w = &k->watches[which];
+    int rc = uv_poll_init(k->c->loop, &w->poll, fd);
+
+    if (rc)
+        return rv_error_set(err, RV_ERR_IO, "uv_poll_init: %s", uv_strerror(rc));
+    w->k = k;
+    w->fd = fd;
+    w->open = true;
+    w->poll.data = w;
+    k->open++;
+    k->c->handles++;
+    rc = uv_poll_start(&w->poll, events, cb);
+    return rc ? rv_error_set(err, RV_ERR_IO, "uv_poll_start: %s", uv_strerror(rc)) : 0;
+}
+
+static struct rv_linux_container *new_container(struct rv_linux *c, const char *id,
+                                                bool own_group) {
+    struct rv_linux_container *k = rv_calloc(1, sizeof *k);
+
+    k->c = c;
+    k->id = rv_strdup(id);
+    k->group = own_group ? rv_linux_group_of(id) : NULL;
+    k->pidfd = k->report = -1;
+    k->reason = RV_REASON_NONE;
+    uv_timer_init(c->loop, &k->timer);
+    k->timer.data = k;
+    k->has_timer = true;
+    k->open++;
+    c->handles++;
+    rv_map_put(&c->containers, rv_str(k->id), k);
+    return k;
+}
+
+/* ---- the end of a container ---- */
+
+static void reap(struct rv_linux_container *k) {
+    pid_t got;
+
+    if (k->reaped || k->state.pid <= 0)
+        return;
+    if (!k->is_child) {
+        siginfo_t info;
+        /* Not ours to wait for; its descriptor tells whether it is there. */
+        k->reaped = k->pidfd < 0 || syscall(SYS_pidfd_send_signal, k->pidfd, 0, NULL, 0) != 0;
+        (void)info;
+        return;
+    }
+    do
+        got = waitpid(k->state.pid, &k->init_status, __WALL | WNOHANG);
+    while (got < 0 && errno == EINTR);
+    k->reaped = got != 0;
+}
+
+static void mark_first(void *ctx, struct rv_proctree *t) {
+    const struct rv_linux_container *k = ctx;
+    struct rv_proc *p = rv_proctree_find(t, k->state.pid);
+
+    if (p && p->start_ticks == k->state.start_ticks)
+        p->owner = 0;
+    rv_proctree_spread(t);
+}
+
+static void kill_all_of(struct rv_linux_container *k) {
+    struct rv_proctree t = {0};
+
+    reap(k);
+    if (!k->reaped && !k->group && !k->own_pids) {
+        /* Neither a group nor a namespace says what belongs to it: it is what came of init. */
+        rv_proctree_kill(&t, mark_first, k);
+        rv_proctree_free(&t);
+    }
+    if (!k->reaped && k->pidfd >= 0)
+        syscall(SYS_pidfd_send_signal, k->pidfd, SIGKILL, NULL, 0);
+    if (k->group)
+        rv_cgroup_kill(k->c->groups, k->group);
+}
+
+static bool has_nested(const struct rv_linux_container *k) {
+    struct rv_linux_container *other;
+    size_t n = strlen(k->id);
+
+    for (size_t it = 0; rv_map_next(&k->c->containers, &it, NULL, (void **)&other);)
+        if (strncmp(other->id, k->id, n) == 0 && other->id[n] == '.')
+            return true;
+    return false;
+}
+
+/* Whether nothing is left. */
+static bool clear(struct rv_linux_container *k, struct rv_error *err) {
+    reap(k);
+    if (has_nested(k)) {
+        rv_error_set(err, RV_ERR_CONFLICT, "a nested container is left");
+        return false;
+    }
+    if (!k->reaped && k->state.pid > 0) {
+        rv_error_set(err, RV_ERR_CONFLICT, "process %d is left", (int)k->state.pid);
+        return false;
+    }
+    return !k->group || rv_cgroup_remove(k->c->groups, k->group, err) == 0;
+}
+
+static int32_t status_of(const struct rv_linux_container *k, bool *known) {
+    struct rv_container_state s = {0};
+    bool told;
+
+    *known = true;
+    told = rv_container_state_read(k->c->state_dir, k->c->boot_id, k->id, &s, NULL) == 0 &&
+           s.has_status;
+    free(s.directory);
+    if (told)
+        return s.wait_status;
+    /* Init was killed before it could tell. */
+    *known = k->is_child && k->reaped;
+    return k->init_status;
+}
+
+static void tell_launched(struct rv_linux_container *k, bool ok) {
+    if (k->launched || k->silent)
+        return;
+    k->launched = true;
+    if (!k->c->closing)
+        k->c->cb.on_launched(k->c->ctx, k->id, ok, ok ? NULL : k->text.data);
+}
+
+static void finish(struct rv_linux_container *k) {
+    struct rv_linux *c = k->c;
+    bool known;
+    int32_t status = status_of(k, &known);
+
+    rv_map_remove(&c->containers, rv_str(k->id));
+    rv_container_state_remove(c->state_dir, k->id);
+    if (!k->silent && !c->closing)
+        c->cb.on_exited(c->ctx, k->id, known, status, k->reason, k->message);
+    free_container(k);
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static void try_to_finish(struct rv_linux_container *k) {
+    struct rv_error err = {0};
+    uint64_t pause;
+
+    if (clear(k, &err)) {
+        finish(k);
+        return;
+    }
+    if (uv_now(k->c->loop) - k->dying_since_ms > GIVE_UP_MS) {
+        char *message =
+            rv_asprintf("%s%sNot all of it could be removed: %s", k->message ? k->message : "",
+                        k->message ? ". " : "", err.message);
+        free(k->message);
+        k->message = message;
+        finish(k);
+        return;
+    }
+    kill_all_of(k);
+    pause = (uint64_t)FIRST_PAUSE_MS << RV_MIN(k->tries, 16u);
+    k->tries++;
+    uv_timer_start(&k->timer, on_timer, RV_MIN(pause, (uint64_t)MAX_PAUSE_MS), 0);
+}
+
+/* Everything else follows by timer, as callbacks are not made from within a call. */
+static void begin_to_end(struct rv_linux_container *k) {
+    if (k->dying)
+        return;
+    k->dying = true;
+    k->dying_since_ms = uv_now(k->c->loop);
+    uv_timer_start(&k->timer, on_timer, 0, 0);
+}
+
+static void end_nested(struct rv_linux_container *k) {
+    struct rv_linux_container *other;
+    size_t n = strlen(k->id);
+
+    for (size_t it = 0; rv_map_next(&k->c->containers, &it, NULL, (void **)&other);) {
+        if (strncmp(other->id, k->id, n) == 0 && other->id[n] == '.' && !other->dying) {
+            kill_all_of(other);
+            begin_to_end(other);
+        }
+    }
+}
+
+static void destroy(struct rv_linux_container *k) {
+    if (k->dying)
+        return;
+    end_nested(k);
+    kill_all_of(k);
+    begin_to_end(k);
+}
+
+/* ---- memory ---- */
+
+static bool look_for_oom(struct rv_linux_container *k) {
+    struct rv_cgroup_stats stats = {0};
+
+    if (!k->group || k->reason != RV_REASON_NONE ||
+        rv_cgroup_oom_kills(k->c->groups, k->group) == 0)
+        return false;
+    rv_cgroup_read_stats(k->c->groups, k->group, &stats);
+    k->reason = RV_REASON_CONTAINER_LIMITATION_MEMORY;
+    k->message = rv_asprintf("Memory limit exceeded: limit %" PRIu64
+                             " KiB; the kernel killed a process, then %" PRIu64
+                             " KiB were in use (%" PRIu64 " KiB anonymous, %" PRIu64 " KiB files)",
+                             stats.mem_limit / 1024, stats.mem_total / 1024, stats.mem_rss / 1024,
+                             stats.mem_cache / 1024);
+    return true;
+}
+
+static void on_oom(uv_poll_t *poll, int status, int events) {
+    struct rv_linux_poll *w = poll->data;
+    struct rv_linux_container *k = w->k;
+    char drained[4096];
+
+    (void)events;
+    if (status < 0 || read(w->fd, drained, sizeof drained) == 0)
+        unwatch(w);
+    if (k->dying)
+        return;
+    if (look_for_oom(k)) {
+        destroy(k);
+        return;
+    }
+    /* The kernel tells before it kills. */
+    k->tries = 0;
+    uv_timer_start(&k->timer, on_timer, OOM_PAUSE_MS, 0);
+}
+
+static void on_timer(uv_timer_t *timer) {
+    struct rv_linux_container *k = timer->data;
+
+    if (k->dying) {
+        try_to_finish(k);
+        return;
+    }
+    if (look_for_oom(k))
+        destroy(k);
+    else if (k->tries++ < OOM_LOOKS)
+        uv_timer_start(&k->timer, on_timer, OOM_PAUSE_MS, 0);
+}
+
+/* ---- what init does ---- */
+
+/* True if it has told all: the command runs, or text says why not. */
+static bool read_report(struct rv_linux_container *k) {
+    char text[MAX_REPORT];
+    ssize_t n;
+
+    while ((n = read(k->report, text, sizeof text)) > 0)
+        if (k->text.n < MAX_REPORT)
+            rv_buf_append(&k->text, text, (size_t)n);
+    return n == 0 || (errno != EAGAIN && errno != EINTR);
+}
+
+static void on_report(uv_poll_t *poll, int status, int events) {
+    struct rv_linux_poll *w = poll->data;
+    struct rv_linux_container *k = w->k;
+
+    (void)status;
+    (void)events;
+    if (!w->open || !read_report(k))
+        return;
+    unwatch(w);
+    if (k->text.n) {
+        tell_launched(k, false);
+        k->silent = true;
+        destroy(k);
+    } else {
+        tell_launched(k, true);
+    }
+}
+
+static void on_init_exit(uv_poll_t *poll, int status, int events) {
+    struct rv_linux_poll *w = poll->data;
+    struct rv_linux_container *k = w->k;
+
+    (void)status;
+    (void)events;
+    uv_poll_stop(poll);
+    /* What it said before comes first. */
+    if (k->watches[RV_LINUX_REPORT].open)
+        on_report(&k->watches[RV_LINUX_REPORT].poll, 0, 0);
+    if (k->dying)
+        return;
+    look_for_oom(k);
+    end_nested(k);
+    k->dying = true;
+    k->dying_since_ms = uv_now(k->c->loop);
+    try_to_finish(k);
+}
+
+static int watch_all(struct rv_linux_container *k, struct rv_error *err) {
+    int rc = watch(k, RV_LINUX_EXIT, k->pidfd, UV_READABLE, on_init_exit, err);
+    int fd;
+
+    if (!rc && k->report >= 0)
+        rc = watch(k, RV_LINUX_REPORT, k->report, UV_READABLE, on_report, err);
+    if (rc || !k->group)
+        return rc;
+    fd = rv_cgroup_oom_fd(k->c->groups, k->group);
+    if (fd < 0)
+        return 0;
+    rc = watch(k, RV_LINUX_OOM, fd, UV_READABLE | UV_PRIORITIZED, on_oom, err);
+    if (rc && !k->watches[RV_LINUX_OOM].open)
+        close(fd);
+    return rc;
+}
+
+/* ---- launch ---- */
+
+static void on_notify(uv_timer_t *timer) {
+    struct rv_linux *c = timer->data;
+
+    while (c->notices.n && !c->closing) {
+        struct rv_linux_notice n = c->notices.v[0];
+        rv_vec_remove_at(&c->notices, 0);
+        c->cb.on_launched(c->ctx, n.id, false, n.message);
+        free(n.id);
+        free(n.message);
+    }
+}
+
+static void failed(struct rv_linux *c, const char *id, const struct rv_error *err) {
+    struct rv_linux_notice n = {rv_strdup(id), rv_strdup(err->message)};
+
+    rv_vec_push(&c->notices, n);
+    uv_timer_start(&c->notify, on_notify, 0, 0);
+}
+
+static void linux_launch(struct rv_containerizer *base, const struct rv_container_config *config) {
+    struct rv_linux *c = self(base);
+    struct rv_error err = {0};
+    struct rv_linux_container *k;
+    bool shares;
+
+    if (!rv_container_id_fits(config->id) || rv_map_gets(&c->containers, config->id)) {
+        rv_error_set(&err, RV_ERR_INVALID, "'%s' cannot be the id of a new container", config->id);
+        failed(c, config->id, &err);
+        return;
+    }
+    if (!config->argv || !config->argv[0] || !config->directory || config->directory[0] != '/') {
+        rv_error_set(&err, RV_ERR_INVALID, "A container needs a command and an absolute sandbox");
+        failed(c, config->id, &err);
+        return;
+    }
+    shares = config->isolation && config->isolation->share_cgroup && strchr(config->id, '.');
+    k = new_container(c, config->id, !shares);
+    k->state.directory = rv_strdup(config->directory);
+    k->state.survive = config->survive;
+    k->state.log_max_bytes = config->log_max_bytes ? config->log_max_bytes : DEFAULT_LOG_MAX;
+    k->state.log_keep = config->log_keep;
+    if (config->isolation) {
+        k->state.cpu_limit_milli = config->isolation->cpu_limit_milli;
+        k->state.mem_limit_bytes = config->isolation->mem_limit_bytes;
+    }
+    if (rv_linux_start(k, config, &err) || watch_all(k, &err)) {
+        failed(c, config->id, &err);
+        k->silent = true;
+        destroy(k);
+    }
+}
+
+static void linux_destroy(struct rv_containerizer *base, const char *id) {
+    struct rv_linux_container *k = find(self(base), id);
+
+    if (k)
+        destroy(k);
+}
+
+static void linux_update(struct rv_containerizer *base, const char *id,
+                         const struct rv_resources *r) {
+    struct rv_linux_container *k = find(self(base), id);
+    struct rv_error err;
+
+    /* A limit that cannot be set now is set as far as the kernel allows; the next update tries
+     * again. */
+    if (k && k->group && !k->dying && rv_linux_limit(k, r, &err))
+        return;
+}
+
+static pid_t linux_pid(struct rv_containerizer *base, const char *id) {
+    const struct rv_linux_container *k = find(self(base), id);
+
+    return k && !k->reaped && !k->dying ? k->state.pid : 0;
+}
+
+static int linux_usage(struct rv_containerizer *base, const char *id,
+                       struct rv_container_usage *out, struct rv_error *err) {
+    struct rv_linux *c = self(base);
+    const struct rv_linux_container *k = find(c, id);
+    struct rv_container_usage u = {0};
+    struct rv_cgroup_stats stats = {0};
+    struct timespec now;
+
+    if (!k)
+        return rv_error_set(err, RV_ERR_NOT_FOUND, "There is no container '%s'", id);
+    if (k->group)
+        rv_cgroup_read_stats(c->groups, k->group, &stats);
+    u.cpus_user_s = stats.cpu_user_s;
+    u.cpus_system_s = stats.cpu_system_s;
+    u.mem_rss_bytes = stats.mem_rss;
+    u.mem_total_bytes = stats.mem_total;
+    u.processes = u.threads = (unsigned)stats.pids; /* the controller counts threads */
+    clock_gettime(CLOCK_REALTIME, &now);
+    u.timestamp_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    *out = u;
+    return 0;
+}
+
+static const char *linux_describe(struct rv_containerizer *base) {
+    return self(base)->described.data;
+}
+
+/* ---- logs ---- */
+
+static void on_rotated(void *ctx) {
+    struct rv_linux *c = ctx;
+
+    c->rotating = false;
+    free_if_closed(c);
+}
+
+static void on_logs(uv_timer_t *timer) {
+    struct rv_linux *c = timer->data;
+    struct rv_linux_container *k;
+    struct rv_rotation *r;
+
+    if (c->rotating || !rv_map_count(&c->containers))
+        return;
+    r = rv_rotation_new();
+    for (size_t it = 0; rv_map_next(&c->containers, &it, NULL, (void **)&k);)
+        if (k->state.directory)
+            rv_rotation_add(r, k->state.directory, k->state.log_max_bytes, k->state.log_keep);
+    c->rotating = true;
+    rv_rotation_run(r, c->loop, on_rotated, c);
+}
+
+/* ---- recovery ---- */
+
+static bool is_expected(const char *id, const char *const *expected, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(expected[i], id) == 0)
+            return true;
+    return false;
+}
+
+/* Opens init if it is still the one of the record. */
+static bool open_init(struct rv_linux_container *k) {
+    struct rv_proc p;
+
+    if (k->state.pid <= 0)
+        return false;
+    k->pidfd = (int)syscall(SYS_pidfd_open, k->state.pid, 0);
+    if (k->pidfd < 0)
+        return false;
+    if (rv_proc_read(k->state.pid, &p) && p.start_ticks == k->state.start_ticks &&
+        rv_proc_alive(&p))
+        return true;
+    close(k->pidfd);
+    k->pidfd = -1;
+    return false;
+}
+
+/* Whether the caller is told of it: its end, known already or to come, will be reported. */
+static bool recover_one(struct rv_linux *c, const char *id, bool expected) {
+    struct rv_container_state state = {0};
+    struct rv_linux_container *k;
+    bool alive;
+
+    if (rv_container_state_read(c->state_dir, c->boot_id, id, &state, NULL)) {
+        rv_container_state_remove(c->state_dir, id);
+        return false;
+    }
+    k = new_container(c, id, true);
+    k->state = state;
+    alive = open_init(k);
+    k->launched = true;
+    k->reaped = !alive;
+    if (expected && alive && !watch_all(k, NULL)) {
+        uv_timer_start(&k->timer, on_timer, 0, 0); /* has it been killed in the meantime? */
+        k->tries = OOM_LOOKS;
+        return true;
+    }
+    /* It ended while there was no agent, and said how; or nobody wants it. */
+    k->silent = !(expected && state.has_status);
+    look_for_oom(k);
+    destroy(k);
+    return !k->silent;
+}
+
+/* Groups without a record: the agent died at the end of a destroy. */
+static int recover_groups(struct rv_linux *c, struct rv_error *err) {
+    char **ids = NULL;
+    size_t n = 0;
+    int rc = rv_cgroup_list(c->groups, &ids, &n, err);
+
+    for (size_t i = 0; i < n; i++) {
+        if (!rv_map_gets(&c->containers, ids[i])) {
+            struct rv_linux_container *k = new_container(c, ids[i], true);
+            k->silent = k->reaped = true;
+            destroy(k);
+        }
+        free(ids[i]);
+    }
+    free(ids);
+    return rc;
+}
+
+static int linux_recover(struct rv_containerizer *base, const char *const *expected,
+                         size_t n_expected, char ***ids, size_t *n, struct rv_error *err) {
+    struct rv_linux *c = self(base);
+    DIR *dir = opendir(c->state_dir);
+    RV_VEC(char *) names = {0};
+    RV_VEC(char *) alive = {0};
+    int rc;
+
+    if (!dir)
+        return rv_error_set(err, RV_ERR_IO, "opendir %s: %s", c->state_dir, strerror(errno));
+    for (struct dirent *e; (e = readdir(dir));)
+        if (e->d_name[0] != '.' && !rv_map_gets(&c->containers, e->d_name))
+            rv_vec_push(&names, rv_strdup(e->d_name));
+    closedir(dir);
+    for (size_t i = 0; i < names.n; i++) {
+        if (recover_one(c, names.v[i], is_expected(names.v[i], expected, n_expected)))
+            rv_vec_push(&alive, names.v[i]);
+        else
+            free(names.v[i]);
+    }
+    rv_vec_free(&names);
+    rc = recover_groups(c, err);
+    if (rc) {
+        for (size_t i = 0; i < alive.n; i++)
+            free(alive.v[i]);
+        rv_vec_free(&alive);
+        return rc;
+    }
+    *ids = alive.v;
+    *n = alive.n;
+    return 0;
+}
+
+/* ---- life ---- */
+
+static void linux_destroy_all(struct rv_containerizer *base) {
+    struct rv_linux *c = self(base);
+    struct rv_linux_container *k;
+    bool again = true;
+
+    c->closing = true;
+    for (size_t it = 0; rv_map_next(&c->containers, &it, NULL, (void **)&k);)
+        if (!k->state.survive || k->dying)
+            destroy(k);
+    for (int i = 0; i < STOP_ROUNDS && again; i++) {
+        again = false;
+        for (size_t it = 0; rv_map_next(&c->containers, &it, NULL, (void **)&k);) {
+            if (!k->dying)
+                continue;
+            if (clear(k, NULL)) {
+                finish(k);
+            } else {
+                kill_all_of(k);
+                again = true;
+            }
+        }
+        if (again)
+            usleep(2000);
+    }
+    for (size_t it = 0; rv_map_next(&c->containers, &it, NULL, (void **)&k);)
+        free_container(k);
+    rv_map_clear(&c->containers);
+    uv_close((uv_handle_t *)&c->notify, on_closed);
+    uv_close((uv_handle_t *)&c->logs, on_closed);
+}
+
+static void describe(struct rv_linux *c) {
+    rv_buf_puts(&c->described, "cgroups ");
+    rv_cgroups_describe(c->groups, &c->described);
+    rv_buf_puts(&c->described, ", namespaces (mnt, pid, ipc, uts, cgroup), seccomp, capabilities, "
+                               "no_new_privs");
+}
+
+static int prepare(struct rv_linux *c, const char *state_dir, struct rv_error *err) {
+    static const struct rv_sandbox_user us;
+    _cleanup_free_ char *name =
+        rv_asprintf("reeve/%016" PRIx64, rv_hash(state_dir, strlen(state_dir)));
+    int rc = geteuid() == 0
+                 ? 0
+                 : rv_error_set(err, RV_ERR_PERMISSION, "the linux containerizer needs to be root");
+
+    if (!rc)
+        rc = rv_sandbox_make(state_dir, &us, err);
+    if (!rc)
+        rc = rv_seccomp_compile(&c->seccomp, err);
+    if (!rc)
+        rc = rv_launcher_seal("reeve-init", rv_executor_elf, rv_executor_elf_size, &c->image, err);
+    if (!rc)
+        rc = rv_linux_find_hierarchies(c, err);
+    if (!rc)
+        rc = rv_cgroups_open(name, &c->groups, err);
+    return rc;
+}
+
+static int linux_create(uv_loop_t *loop, const char *state_dir,
+                        const struct rv_containerizer_callbacks *cb, void *ctx,
+                        struct rv_containerizer **out, struct rv_error *err) {
+    struct rv_linux *c = rv_calloc(1, sizeof *c);
+    int rc;
+
+    c->base.ops = &rv_linux_containerizer;
+    c->loop = loop;
+    c->cb = *cb;
+    c->ctx = ctx;
+    c->image = -1;
+    rc = prepare(c, state_dir, err);
+    if (rc) {
+        c->closing = true;
+        free_if_closed(c);
+        return rc;
+    }
+    c->state_dir = rv_strdup(state_dir);
+    rv_linux_containerizer_set(&c->base, &(struct rv_linux_settings){.work_dir = state_dir});
+    rv_container_boot_id(c->boot_id);
+    describe(c);
+    uv_timer_init(loop, &c->notify);
+    uv_timer_init(loop, &c->logs);
+    c->notify.data = c->logs.data = c;
+    c->handles = 2;
+    uv_timer_start(&c->logs, on_logs, LOGS_MS, LOGS_MS);
+    *out = &c->base;
+    return 0;
+}
+
+void rv_linux_containerizer_set(struct rv_containerizer *base, const struct rv_linux_settings *s) {
+    struct rv_linux *c = self(base);
+
+    free(c->work_dir);
+    c->work_dir = rv_strdup(s->work_dir);
+    c->tmp_bytes = s->tmp_bytes ? s->tmp_bytes : DEFAULT_TMP;
+    c->pids_max = s->pids_max ? s->pids_max : DEFAULT_PIDS;
+    c->cpu_quota = s->cpu_quota;
+}
+
+const struct rv_containerizer_ops rv_linux_containerizer = {
+    .name = "linux",
+    .create = linux_create,
+    .destroy_all = linux_destroy_all,
+    .recover = linux_recover,
+    .launch = linux_launch,
+    .destroy = linux_destroy,
+    .update = linux_update,
+    .usage = linux_usage,
+    .pid = linux_pid,
+    .describe = linux_describe,
+};

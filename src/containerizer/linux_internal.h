@@ -1,0 +1,83 @@
+/*
+ * Between linux.c, which keeps the life of containers, and linux_start.c, which makes one. Not for
+ * others.
+ */
+#ifndef RV_CONTAINERIZER_LINUX_INTERNAL_H
+#define RV_CONTAINERIZER_LINUX_INTERNAL_H
+
+#include "base/map.h"
+#include "base/str.h"
+#include "base/vec.h"
+#include "containerizer/cgroup.h"
+#include "containerizer/containerizer.h"
+#include "containerizer/state.h"
+
+struct rv_linux_notice {
+    char *id, *message;
+};
+
+struct rv_linux {
+    struct rv_containerizer base;
+    uv_loop_t *loop;
+    struct rv_containerizer_callbacks cb;
+    void *ctx;
+    char *state_dir;
+    char *work_dir; /* covered in containers */
+    uint64_t tmp_bytes;
+    int64_t pids_max;
+    bool cpu_quota;
+    char boot_id[64];
+    struct rv_cgroups *groups;
+    struct rv_buf seccomp; /* the compiled profile */
+    struct rv_buf described;
+    struct rv_buf mountinfo;  /* of the hierarchies that containers are shown, see linux_start.c */
+    int image;                /* init's program, sealed */
+    struct rv_map containers; /* by id, all that are not over */
+    RV_VEC(struct rv_linux_notice) notices; /* of launches that failed at once */
+    uv_timer_t notify, logs;
+    bool rotating, closing;
+    unsigned handles; /* that are open */
+};
+
+enum rv_linux_watch { RV_LINUX_EXIT, RV_LINUX_REPORT, RV_LINUX_OOM, RV_LINUX_WATCHES };
+
+struct rv_linux_container {
+    struct rv_linux *c;
+    char *id;
+    char *group; /* NULL: in its parent's */
+    struct rv_container_state state;
+    bool own_pids; /* init's end is everybody's */
+    int pidfd, report;
+    struct rv_linux_poll {
+        uv_poll_t poll;
+        struct rv_linux_container *k;
+        int fd;
+        bool open;
+    } watches[RV_LINUX_WATCHES];
+    uv_timer_t timer; /* of its end, or of a second look for a kill for want of memory */
+    bool has_timer;
+    unsigned open;      /* handles */
+    struct rv_buf text; /* what init reports */
+    bool launched;      /* on_launched has been called */
+    bool silent;        /* nobody wants to hear of its end */
+    bool is_child, reaped, dying;
+    int init_status; /* as waited for */
+    unsigned tries;
+    uint64_t dying_since_ms;
+    enum rv_reason reason;
+    char *message;
+};
+
+/* linux_start.c: sandbox, record, groups, orders, process. On failure nothing is left of it but
+ * maybe groups, which the caller removes. Fills state, pidfd and report. */
+RV_MUST_USE int rv_linux_start(struct rv_linux_container *k,
+                               const struct rv_container_config *config, struct rv_error *err);
+/* Limits of its groups, from resources and what it was launched with. */
+RV_MUST_USE int rv_linux_limit(struct rv_linux_container *k, const struct rv_resources *resources,
+                               struct rv_error *err);
+/* Which hierarchies containers are shown. */
+RV_MUST_USE int rv_linux_find_hierarchies(struct rv_linux *c, struct rv_error *err);
+/* "a.b" is the group "a/b". */
+char *rv_linux_group_of(const char *id);
+
+#endif

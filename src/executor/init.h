@@ -1,0 +1,28 @@
+/*
+ * Mode `init` of the executor's program: the first process of a container. It reads its orders
+ * (proto/reeve/v1/init.proto) from the sealed memory file at descriptor RV_INIT_ORDERS_FD, prepares
+ * the namespaces it was started in, starts the command with only what is meant for it, passes
+ * signals on, reaps what loses its parent, and ends when the command does; the kernel kills the
+ * rest of its process namespace with it.
+ *
+ * The container cannot harm it: it runs from a sealed memory file, it is not dumpable, so neither
+ * its memory nor its descriptors can be opened, and the command starts with fewer capabilities than
+ * it has. Once the command runs it keeps CAP_KILL only.
+ */
+#ifndef RV_EXECUTOR_INIT_H
+#define RV_EXECUTOR_INIT_H
+
+#include "base/error.h"
+
+enum { RV_INIT_ORDERS_FD = 3 };
+
+struct Reeve__V1__Init__Orders;
+
+/* The exit status of the process: that of the command, 128 and the signal's number if a signal
+ * ended it, 127 if it could not be started. */
+int rv_init_run(void);
+
+/* init_mounts.c: what the container sees of the file system. Needs root's capabilities. */
+RV_MUST_USE int rv_init_mounts(const struct Reeve__V1__Init__Orders *orders, struct rv_error *err);
+
+#endif
