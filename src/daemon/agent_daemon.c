@@ -21,6 +21,7 @@
 #include "daemon/agent_views.h"
 #include "daemon/folders.h"
 #include "executor/embed.h"
+#include "fetcher/embed.h"
 #include "wire/channel_codec.h"
 #include "wire/executor_codec.h"
 
@@ -134,11 +135,13 @@ static void execute(struct rv_agent_daemon *d, const struct rv_agent_effect *e) 
         rv_agent_launch(d, e->launch);
         return;
     case RV_AGENT_DESTROY_CONTAINER:
-        d->containerizer->ops->destroy(d->containerizer, e->container.v);
+        if (!rv_agent_launch_cancel(d, e->container.v))
+            d->containerizer->ops->destroy(d->containerizer, e->container.v);
         return;
     case RV_AGENT_UPDATE_CONTAINER:
-        d->containerizer->ops->update(d->containerizer, e->launch->container_id.v,
-                                      e->launch->resources);
+        if (!rv_agent_launch_update(d, e->launch->container_id.v, e->launch->resources))
+            d->containerizer->ops->update(d->containerizer, e->launch->container_id.v,
+                                          e->launch->resources);
         return;
     case RV_AGENT_CHECKPOINT:
         checkpoint(d, e->checkpoint);
@@ -336,39 +339,51 @@ static void forget_pages(const void *data, size_t n) {
 
     to = to / page * page;
     if (from < to && madvise((void *)from, to - from, MADV_DONTNEED))
-        RV_DEBUG(MODULE, "the executor's program stays resident: %s", strerror(errno));
+        RV_DEBUG(MODULE, "a program's image stays resident: %s", strerror(errno));
 }
 
-/* Our executor's program as a file: written beside and renamed, so that a running one is never
- * written to. */
-static int write_executor(struct rv_agent_daemon *d, struct rv_error *err) {
-    _cleanup_free_ char *folder = rv_asprintf("%s/bin", d->work_dir);
-    int r = rv_make_folder(folder, err);
-    if (r)
-        return r;
-    d->executor_path = rv_asprintf("%s/reeve-executor", folder);
-    _cleanup_free_ char *fresh = rv_asprintf("%s.%d", d->executor_path, (int)getpid());
+/* One of our programs as a file: written beside and renamed, so that a running one is never written
+ * to. */
+static int write_program(const char *path, const unsigned char *elf, size_t n,
+                         struct rv_error *err) {
+    _cleanup_free_ char *fresh = rv_asprintf("%s.%d", path, (int)getpid());
     int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
     size_t done = 0;
-    while (fd >= 0 && done < rv_executor_elf_size) {
-        ssize_t n = write(fd, rv_executor_elf + done, rv_executor_elf_size - done);
-        if (n <= 0)
+
+    while (fd >= 0 && done < n) {
+        ssize_t one = write(fd, elf + done, n - done);
+        if (one <= 0)
             break;
-        done += (size_t)n;
+        done += (size_t)one;
     }
-    bool ok = fd >= 0 && done == rv_executor_elf_size && !fchmod(fd, 0755);
+    bool ok = fd >= 0 && done == n && !fchmod(fd, 0755);
     ok = fd >= 0 && !close(fd) && ok;
-    forget_pages(rv_executor_elf, rv_executor_elf_size);
-    if (ok && !rename(fresh, d->executor_path))
+    forget_pages(elf, n);
+    if (ok && !rename(fresh, path))
         return 0;
-    r = rv_error_set(err, RV_ERR_IO, "cannot write %s: %s", fresh, strerror(errno));
+    int r = rv_error_set(err, RV_ERR_IO, "cannot write %s: %s", fresh, strerror(errno));
     unlink(fresh);
     return r;
 }
 
+static int write_programs(struct rv_agent_daemon *d, struct rv_error *err) {
+    const char *cache = d->flags->fetcher_cache_dir;
+    _cleanup_free_ char *folder = rv_asprintf("%s/bin", d->work_dir);
+    int r = rv_make_folder(folder, err);
+
+    if (r)
+        return r;
+    d->executor_path = rv_asprintf("%s/reeve-executor", folder);
+    d->fetcher_path = rv_asprintf("%s/reeve-fetcher", folder);
+    d->fetcher_cache_dir = cache ? rv_strdup(cache) : rv_asprintf("%s/fetch", d->work_dir);
+    r = write_program(d->executor_path, rv_executor_elf, rv_executor_elf_size, err);
+    if (!r)
+        r = write_program(d->fetcher_path, rv_fetcher_elf, rv_fetcher_elf_size, err);
+    return r;
+}
+
 static int recover_containers(struct rv_agent_daemon *d, const struct rv_agent_recovery *rec,
-                              char ***alive,
-                              size_t *n_alive, struct rv_error *err) {
+                              char ***alive, size_t *n_alive, struct rv_error *err) {
     const char **expected = rv_calloc(rec->records.n + 1, sizeof *expected);
     size_t n = 0;
 
@@ -503,7 +518,7 @@ static int start(struct rv_agent_daemon *d, struct rv_error *err) {
     if (!r)
         r = rv_agent_detect(f, &d->info, err);
     if (!r)
-        r = write_executor(d, err);
+        r = write_programs(d, err);
     if (!r)
         r = rv_process_containerizer.create(d->loop, containers, &callbacks, d, &d->containerizer,
                                             err);
@@ -569,6 +584,7 @@ struct rv_agent_daemon *rv_agent_daemon_stop(struct rv_agent_daemon *d) {
     rv_shell_close(&d->shell);
     if (d->shell.server)
         rv_http_server_stop(d->shell.server);
+    rv_agent_launches_free(d);
     if (d->containerizer)
         d->containerizer->ops->destroy_all(d->containerizer);
     rv_journal_close(d->journal);
@@ -588,6 +604,8 @@ struct rv_agent_daemon *rv_agent_daemon_stop(struct rv_agent_daemon *d) {
     free(d->ip);
     free(d->boot_id);
     free(d->executor_path);
+    free(d->fetcher_path);
+    free(d->fetcher_cache_dir);
     free(d);
     return NULL;
 }

@@ -24,13 +24,16 @@ struct rv_agent_daemon {
     struct rv_agent_link_io *master;
     struct rv_containerizer *containerizer;
     struct rv_journal *journal;
-    uint64_t compact_at; /* bytes of the journal */
-    struct rv_map pending; /* 8-byte request number -> encoding of a stream to be */
+    uint64_t compact_at;     /* bytes of the journal */
+    struct rv_map launching; /* container id -> struct rv_agent_launching, of launch.c */
+    struct rv_map pending;   /* 8-byte request number -> encoding of a stream to be */
     RV_VEC(struct rv_agent_deferred *) deferred; /* inputs that came up within a step */
     uv_timer_t *timer;
     char *work_dir; /* absolute */
     char *hostname, *ip, *boot_id;
-    char *executor_path;       /* of our executor's program, written at start */
+    char *executor_path; /* of our executor's program, written at start */
+    char *fetcher_path;  /* likewise */
+    char *fetcher_cache_dir;
     struct rv_agent_info info; /* as detected and flagged, without id */
     uint16_t port;
     int64_t started_ns;
@@ -53,8 +56,14 @@ struct rv_agent_daemon *rv_agent_daemon_stop(struct rv_agent_daemon *d);
 /* --- between the files of the shell --- */
 void rv_agent_daemon_step(struct rv_agent_daemon *d, struct rv_agent_input *input);
 
-/* launch.c: command line and environment of a container. */
+/* launch.c: command line and environment of a container; what its URIs name is fetched first. */
 void rv_agent_launch(struct rv_agent_daemon *d, const struct rv_launch *launch);
+/* For a container whose URIs are being fetched; false: there is none. A cancelled one was not
+ * launched, and the core is told so. */
+bool rv_agent_launch_cancel(struct rv_agent_daemon *d, const char *container_id);
+bool rv_agent_launch_update(struct rv_agent_daemon *d, const char *container_id,
+                            const struct rv_resources *resources);
+void rv_agent_launches_free(struct rv_agent_daemon *d);
 
 /* detect.c: --resources and --attributes, completed by what the machine has. */
 RV_MUST_USE int rv_agent_detect(const struct rv_agent_flags *flags, struct rv_agent_info *out,

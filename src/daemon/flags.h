@@ -80,6 +80,16 @@ struct rv_flag {
     X(INT, max_frameworks, "100000", "Most frameworks at once.")                                   \
     X(INT, max_agents, "100000", "Most agents.")
 
+#define RV_FETCHER_FLAGS(X)                                                                        \
+    X(BYTES, fetcher_cache_size, "2GB",                                                            \
+      "Most that the cache of fetched files takes; 0: nothing is cached.")                         \
+    X(STRING, fetcher_cache_dir, NULL,                                                             \
+      "Folder of the cache of fetched files; by default one in work_dir.")                         \
+    X(BYTES, fetcher_max_size, "10GB",                                                             \
+      "Most that the URIs of one command take in its sandbox, unpacked.")                          \
+    X(DURATION, fetcher_stall_timeout, "1mins",                                                    \
+      "Without progress, after which fetching a URI is given up.")
+
 #define RV_AGENT_FLAGS(X)                                                                          \
     X(INT, port, "5051", "Port to listen on; 0 picks a free one.")                                 \
     RV_COMMON_FLAGS(X)                                                                             \
@@ -103,6 +113,7 @@ struct rv_flag {
     X(DURATION, gc_delay, "1weeks", "For which a sandbox is kept after its end.")                  \
     X(BYTES, log_max_size, "10MB", "At which stdout and stderr of a task are rotated.")            \
     X(INT, log_keep, "1", "Rotated files that are kept.")                                          \
+    RV_FETCHER_FLAGS(X)                                                                            \
     X(INT, max_completed_executors_per_framework, "150", "Ended executors that are remembered.")   \
     X(STRING, executor_environment_variables, NULL, "JSON object of variables for every executor.")
 
@@ -118,6 +129,7 @@ struct rv_flag {
     X(STRING, attributes, NULL, "What each agent has as attributes.")                              \
     X(STRING, containerizer, "process", "What runs containers.")                                   \
     X(BOOL, switch_user, "true", "Run tasks as the user their framework names; needs root.")       \
+    RV_FETCHER_FLAGS(X)                                                                            \
     X(DURATION, allocation_interval, "1secs", "Between allocations of everything that is free.")   \
     X(DURATION, offer_timeout, "5mins", "After which an offer that is held is rescinded; 0: never.")
 

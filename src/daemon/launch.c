@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "daemon/agent_daemon.h"
+#include "daemon/fetch.h"
 #include "executor/unsupported.h"
 #include "reeve/v1/v1.pb-c.h"
 #include "wire/codec.h"
@@ -94,6 +95,12 @@ static void environment(struct rv_agent_daemon *d, const struct rv_launch *l, st
                  RV_MAX(d->flags->executor_reregistration_timeout / 2000000, INT64_C(1)));
     if (l->checkpoint)
         put_duration(env, "MESOS_RECOVERY_TIMEOUT", d->flags->recovery_timeout / 1000000);
+    if (l->executor->type == RV_EXECUTOR_DEFAULT) { /* it fetches for its tasks */
+        put_variable(env, "REEVE_FETCHER", d->fetcher_path);
+        put_variable(env, "REEVE_FETCHER_MAX_SIZE",
+                     rv_arena_printf(env->arena, "%lld", (long long)d->flags->fetcher_max_size));
+        put_duration(env, "REEVE_FETCHER_STALL_TIMEOUT", d->flags->fetcher_stall_timeout / 1000000);
+    }
 }
 
 static void custom_command(struct list *argv, const Reeve__V1__CommandInfo *command) {
@@ -122,66 +129,167 @@ static void *unpacked(const struct rv_blob *packed, const ProtobufCMessageDescri
     return message;
 }
 
-/* The command that names a user goes before the framework: that of the task, for a command task. */
-static const char *user_of(const struct rv_agent_daemon *d, const struct rv_launch *l,
-                           const Reeve__V1__CommandInfo *command, struct rv_arena *arena) {
-    const Reeve__V1__TaskInfo *task =
-        l->task ? unpacked(l->task->packed, &reeve__v1__task_info__descriptor, arena) : NULL;
+/* --- launches --- */
 
-    if (task)
-        command = task->command;
+/* A launch from its effect until the containerizer has it, in daemon->launching by container id
+ * while its URIs are being fetched. Its config points into it. */
+struct rv_agent_launching {
+    struct rv_agent_daemon *daemon;
+    struct rv_arena arena;
+    struct list argv, env;
+    struct rv_resources resources;
+    struct rv_container_config config;
+    struct rv_fetch *fetch;
+};
+
+static void free_launching(struct rv_agent_launching *p) {
+    rv_vec_free(&p->argv.items);
+    rv_vec_free(&p->env.items);
+    rv_resources_free(&p->resources);
+    rv_arena_free(&p->arena);
+    free(p);
+}
+
+/* What the user named by a command asks for goes before the framework. */
+static const char *user_of(const struct rv_agent_daemon *d, const struct rv_launch *l,
+                           const Reeve__V1__CommandInfo *command) {
     if (!d->flags->switch_user)
         return NULL;
     return command && command->user ? command->user : l->user;
 }
 
-static void failed(struct rv_agent_daemon *d, const struct rv_launch *l, const char *why) {
+static void failed(struct rv_agent_daemon *d, const char *id, const char *why) {
     struct rv_agent_input input = {.kind = RV_AGENT_CONTAINER_LAUNCHED};
 
-    input.container.id = l->container_id;
+    input.container.id.v = id;
     input.container.message = why;
     rv_agent_daemon_step(d, &input);
 }
 
+static void on_fetched(void *ctx, const char *why) {
+    struct rv_agent_launching *p = ctx;
+    struct rv_agent_daemon *d = p->daemon;
+
+    rv_map_remove(&d->launching, rv_str(p->config.id));
+    if (why)
+        failed(d, p->config.id, why);
+    else
+        d->containerizer->ops->launch(d->containerizer, &p->config);
+    free_launching(p);
+}
+
+static void fetch(struct rv_agent_launching *p, const Reeve__V1__CommandInfo *command) {
+    struct rv_agent_daemon *d = p->daemon;
+    struct rv_fetch_config config = {
+        .program = d->fetcher_path,
+        .command = command,
+        .directory = p->config.directory,
+        .user = p->config.user,
+        .cache_dir = d->fetcher_cache_dir,
+        .cache_size = d->flags->fetcher_cache_size,
+        .max_size = d->flags->fetcher_max_size,
+        .stall_timeout_ns = d->flags->fetcher_stall_timeout,
+    };
+    struct rv_error err;
+
+    if (rv_fetch_start(d->loop, &config, on_fetched, p, &p->fetch, &err)) {
+        failed(d, p->config.id, err.message);
+        free_launching(p);
+        return;
+    }
+    rv_map_put(&d->launching, rv_str(p->config.id), p);
+}
+
+bool rv_agent_launch_cancel(struct rv_agent_daemon *d, const char *container_id) {
+    struct rv_agent_launching *p = rv_map_remove(&d->launching, rv_str(container_id));
+
+    if (!p)
+        return false;
+    rv_fetch_cancel(p->fetch);
+    failed(d, p->config.id, "The container was destroyed while its URIs were fetched");
+    free_launching(p);
+    return true;
+}
+
+bool rv_agent_launch_update(struct rv_agent_daemon *d, const char *container_id,
+                            const struct rv_resources *resources) {
+    struct rv_agent_launching *p = rv_map_gets(&d->launching, container_id);
+
+    if (!p)
+        return false;
+    rv_resources_free(&p->resources);
+    rv_resources_copy(&p->resources, resources);
+    return true;
+}
+
+void rv_agent_launches_free(struct rv_agent_daemon *d) {
+    void *p;
+
+    for (size_t it = 0; rv_map_next(&d->launching, &it, NULL, &p);) {
+        rv_fetch_cancel(((struct rv_agent_launching *)p)->fetch);
+        free_launching(p);
+    }
+    rv_map_free(&d->launching);
+}
+
+static struct rv_agent_launching *new_launching(struct rv_agent_daemon *d,
+                                                const struct rv_launch *l,
+                                                const Reeve__V1__CommandInfo *command,
+                                                const Reeve__V1__CommandInfo *user_command) {
+    struct rv_agent_launching *p = rv_calloc(1, sizeof *p);
+
+    p->daemon = d;
+    rv_arena_init(&p->arena);
+    p->argv.arena = p->env.arena = &p->arena;
+    environment(d, l, &p->env);
+    if (command)
+        command_environment(&p->env, command);
+    if (l->executor->type == RV_EXECUTOR_CUSTOM && command)
+        custom_command(&p->argv, command);
+    else {
+        put(&p->argv, d->executor_path);
+        put(&p->argv, l->executor->type == RV_EXECUTOR_DEFAULT ? "group" : "command");
+    }
+    put(&p->argv, NULL);
+    put(&p->env, NULL);
+    rv_resources_copy(&p->resources, l->resources);
+    p->config = (struct rv_container_config){
+        .id = rv_arena_strdup(&p->arena, l->container_id.v),
+        .argv = p->argv.items.v,
+        .env = p->env.items.v,
+        .directory = rv_arena_strdup(&p->arena, l->directory),
+        .user = rv_arena_strdup(&p->arena, user_of(d, l, user_command)),
+        .resources = &p->resources,
+        .log_max_bytes = (uint64_t)d->flags->log_max_size,
+        .log_keep = (unsigned)d->flags->log_keep,
+        .survive = l->checkpoint,
+    };
+    return p;
+}
+
 void rv_agent_launch(struct rv_agent_daemon *d, const struct rv_launch *l) {
-    struct rv_arena arena;
-    struct list argv = {.arena = &arena}, env = {.arena = &arena};
+    _cleanup_(rv_arena_free) struct rv_arena arena;
 
     rv_arena_init(&arena);
-    environment(d, l, &env);
     const Reeve__V1__ExecutorInfo *info =
         unpacked(l->executor->packed, &reeve__v1__executor_info__descriptor, &arena);
+    const Reeve__V1__TaskInfo *task =
+        l->task ? unpacked(l->task->packed, &reeve__v1__task_info__descriptor, &arena) : NULL;
     const Reeve__V1__CommandInfo *command = info ? info->command : NULL;
-    if (command)
-        command_environment(&env, command);
-    if (l->executor->type == RV_EXECUTOR_CUSTOM && command)
-        custom_command(&argv, command);
-    else {
-        put(&argv, d->executor_path);
-        put(&argv, l->executor->type == RV_EXECUTOR_DEFAULT ? "group" : "command");
-    }
-    put(&argv, NULL);
-    put(&env, NULL);
-    const char *missing = rv_process_unsupported(command, info ? info->container : NULL);
+    /* Of a command task, whose executor is our own, it is the task's that says what is needed. */
+    const Reeve__V1__CommandInfo *wanted = task ? task->command : command;
+    const char *missing = rv_process_unsupported(info ? info->container : NULL);
     if (!missing && l->executor->type == RV_EXECUTOR_CUSTOM && !command)
         missing = "The executor has no command";
-    if (missing)
-        failed(d, l, missing);
-    else {
-        struct rv_container_config config = {
-            .id = l->container_id.v,
-            .argv = argv.items.v,
-            .env = env.items.v,
-            .directory = l->directory,
-            .user = user_of(d, l, command, &arena),
-            .resources = l->resources,
-            .log_max_bytes = (uint64_t)d->flags->log_max_size,
-            .log_keep = (unsigned)d->flags->log_keep,
-            .survive = l->checkpoint,
-        };
-        d->containerizer->ops->launch(d->containerizer, &config);
+    if (missing) {
+        failed(d, l->container_id.v, missing);
+        return;
     }
-    rv_vec_free(&argv.items);
-    rv_vec_free(&env.items);
-    rv_arena_free(&arena);
+    struct rv_agent_launching *p = new_launching(d, l, command, wanted);
+    if (wanted && wanted->n_uris) {
+        fetch(p, wanted);
+        return;
+    }
+    d->containerizer->ops->launch(d->containerizer, &p->config);
+    free_launching(p);
 }

@@ -107,6 +107,8 @@ void rv_executor_kill_task(struct rv_executor *x, struct task *task, enum kill_c
     if (task->phase != PHASE_RUNNING) {
         /* While it is launched, LAUNCHED goes on with this. A second kill may shorten the first,
          * never lengthen it. */
+        if (!task->cause && task->phase == PHASE_LAUNCHING)
+            rv_executor_act(x, RV_EXECUTOR_CANCEL_LAUNCH)->task = task->number;
         task->cause = task->cause ? task->cause : cause;
         task->kill_ms = RV_MIN(task->kill_ms, kill_ms);
         return;
@@ -193,8 +195,11 @@ static void launched(struct rv_executor *x, struct task *task, const struct rv_e
     if (task->phase != PHASE_LAUNCHING)
         return;
     if (!in->ok) {
-        extra.message = in->message;
-        end_task(x, task, REEVE__V1__TASK_STATE__TASK_FAILED, &extra);
+        bool killed = task->cause == CAUSE_KILL;
+        extra.message = killed ? "Killed before it was started" : in->message;
+        end_task(x, task,
+                 killed ? REEVE__V1__TASK_STATE__TASK_KILLED : REEVE__V1__TASK_STATE__TASK_FAILED,
+                 &extra);
         return;
     }
     task->phase = PHASE_RUNNING;

@@ -70,14 +70,15 @@ struct rv_executor_input {
 };
 
 enum rv_executor_action_kind {
-    RV_EXECUTOR_SUBSCRIBE,    /* body: open the stream with it, ending an older one */
-    RV_EXECUTOR_CALL,         /* body: send it, in order */
-    RV_EXECUTOR_LAUNCH,       /* task, info, container (GROUP) */
-    RV_EXECUTOR_TERMINATE,    /* task: SIGTERM to all its processes */
-    RV_EXECUTOR_KILL,         /* task: SIGKILL to all its processes */
-    RV_EXECUTOR_START_CHECK,  /* task, check, spec, info */
-    RV_EXECUTOR_CANCEL_CHECK, /* task, check: no result is wanted */
-    RV_EXECUTOR_EXIT,         /* status; message may be NULL: what to tell on standard error */
+    RV_EXECUTOR_SUBSCRIBE,     /* body: open the stream with it, ending an older one */
+    RV_EXECUTOR_CALL,          /* body: send it, in order */
+    RV_EXECUTOR_LAUNCH,        /* task, info, container (GROUP) */
+    RV_EXECUTOR_CANCEL_LAUNCH, /* task: LAUNCHED follows soon, if it was not told already */
+    RV_EXECUTOR_TERMINATE,     /* task: SIGTERM to all its processes */
+    RV_EXECUTOR_KILL,          /* task: SIGKILL to all its processes */
+    RV_EXECUTOR_START_CHECK,   /* task, check, spec, info */
+    RV_EXECUTOR_CANCEL_CHECK,  /* task, check: no result is wanted */
+    RV_EXECUTOR_EXIT,          /* status; message may be NULL: what to tell on standard error */
 };
 
 struct rv_executor_action {

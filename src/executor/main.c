@@ -22,10 +22,12 @@
 #include "containerizer/proctree.h"
 #include "executor/checks.h"
 #include "executor/executor.h"
+#include "executor/fetch.h"
 #include "executor/init.h"
 #include "executor/link.h"
 #include "executor/process.h"
 #include "executor/unsupported.h"
+#include "fetcher/request.h"
 
 enum { SWEEP_MS = 10, MAX_KNOWN = 1024 };
 
@@ -36,6 +38,8 @@ struct running {
     char *directory; /* of its own (GROUP), or NULL */
     bool ended;      /* its first process has; the rest is being killed */
     int wait_status;
+    const Reeve__V1__TaskInfo *fetching; /* pid is the fetcher's; the core's, or NULL */
+    int fetched;                         /* what the fetcher says */
 };
 
 struct shell {
@@ -110,34 +114,76 @@ static int make_directory(struct shell *s, const char *container, char **out,
     return 0;
 }
 
+static void tell_launched(struct shell *s, unsigned task, const char *why) {
+    struct rv_executor_input in = {
+        .kind = RV_EXECUTOR_LAUNCHED, .task = task, .ok = !why, .message = why};
+
+    feed(s, &in);
+}
+
+/* Takes over r and its folder. */
+static void add_running(struct shell *s, struct running *r) {
+    struct rv_proc p = {0};
+
+    /* It is there, if only as a zombie: nobody has waited for it. */
+    if (rv_proc_read(r->pid, &p))
+        r->start_ticks = p.start_ticks;
+    rv_vec_push(&s->tasks, *r);
+}
+
+static void start(struct shell *s, const Reeve__V1__TaskInfo *info, struct running *r) {
+    struct rv_error err = {0};
+    _cleanup_free_ char **env =
+        rv_process_env(info->task_id->value, r->directory, info->command, NULL);
+    int rc = rv_process_start(info->command, env, r->directory,
+                              s->mode == RV_EXECUTOR_GROUP ? RV_PROCESS_FILES : RV_PROCESS_INHERIT,
+                              &r->pid, &err);
+
+    if (rc)
+        free(r->directory);
+    else
+        add_running(s, r);
+    tell_launched(s, r->task, rc ? err.message : NULL);
+}
+
 static void launch(struct shell *s, const struct rv_executor_action *a) {
-    struct rv_executor_input in = {.kind = RV_EXECUTOR_LAUNCHED, .task = a->task};
-    struct running r = {.task = a->task};
+    const Reeve__V1__CommandInfo *command = a->info->command;
+    struct running r = {.task = a->task, .fetched = -1};
     bool group = s->mode == RV_EXECUTOR_GROUP;
     struct rv_error err = {0};
-    const char *missing = rv_process_unsupported(a->info->command, a->info->container);
+    const char *missing = rv_process_unsupported(a->info->container);
     int rc = missing ? rv_error_set(&err, RV_ERR_UNSUPPORTED, "%s", missing) : 0;
 
     if (!rc && group)
         rc = make_directory(s, a->container, &r.directory, &err);
-    if (!rc) {
-        _cleanup_free_ char **env =
-            rv_process_env(a->info->task_id->value, r.directory, a->info->command, NULL);
-        rc = rv_process_start(a->info->command, env, r.directory,
-                              group ? RV_PROCESS_FILES : RV_PROCESS_INHERIT, &r.pid, &err);
+    if (!rc && !(group && command && command->n_uris)) {
+        start(s, a->info, &r);
+        return;
     }
+    if (!rc)
+        rc = rv_executor_fetch(command, r.directory, &r.pid, &r.fetched, &err);
     if (rc) {
         free(r.directory);
-    } else {
-        struct rv_proc p = {0};
-        /* It is there, if only as a zombie: nobody has waited for it. */
-        if (rv_proc_read(r.pid, &p))
-            r.start_ticks = p.start_ticks;
-        rv_vec_push(&s->tasks, r);
+        tell_launched(s, a->task, err.message);
+        return;
     }
-    in.ok = rc == 0;
-    in.message = rc ? err.message : NULL;
-    feed(s, &in);
+    r.fetching = a->info;
+    add_running(s, &r);
+}
+
+/* The fetcher has ended, and nothing of it is left. */
+static void after_fetch(struct shell *s, struct running *r) {
+    const Reeve__V1__TaskInfo *info = r->fetching;
+    _cleanup_free_ char *why = r->wait_status ? rv_fetch_reason(r->fetched) : NULL;
+
+    close(r->fetched);
+    if (why) {
+        free(r->directory);
+        tell_launched(s, r->task, why);
+        return;
+    }
+    struct running next = {.task = r->task, .directory = r->directory, .fetched = -1};
+    start(s, info, &next);
 }
 
 static void start_check(struct shell *s, const struct rv_executor_action *a) {
@@ -153,13 +199,20 @@ static void signal_task(struct shell *s, unsigned task, int signal) {
     const struct running *r = find_running(s, task);
     pid_t known[MAX_KNOWN];
 
-    if (r && !r->ended) {
+    if (r && !r->ended && !r->fetching) {
         struct rv_process_set set = set_of(s, r, known);
         if (signal == SIGKILL)
             rv_process_kill(&set);
         else
             rv_process_signal(&set, signal);
     }
+}
+
+static void cancel_launch(struct shell *s, unsigned task) {
+    const struct running *r = find_running(s, task);
+
+    if (r && r->fetching && !r->ended)
+        kill(r->pid, SIGKILL); /* its worker dies with it */
 }
 
 static void act(struct shell *s, const struct rv_executor_action *a) {
@@ -172,6 +225,9 @@ static void act(struct shell *s, const struct rv_executor_action *a) {
         break;
     case RV_EXECUTOR_LAUNCH:
         launch(s, a);
+        break;
+    case RV_EXECUTOR_CANCEL_LAUNCH:
+        cancel_launch(s, a->task);
         break;
     case RV_EXECUTOR_TERMINATE:
         signal_task(s, a->task, SIGTERM);
@@ -265,7 +321,7 @@ static bool sweep(struct shell *s) {
 
     for (size_t i = 0; i < s->tasks.n; i++) {
         struct rv_executor_input in = {.kind = RV_EXECUTOR_EXITED};
-        struct running *r = &s->tasks.v[i];
+        struct running *r = &s->tasks.v[i], ended;
         pid_t known[MAX_KNOWN];
         struct rv_process_set set;
 
@@ -276,11 +332,16 @@ static bool sweep(struct shell *s) {
             again = true;
             continue;
         }
-        in.task = r->task;
-        in.wait_status = r->wait_status;
-        free(r->directory);
+        ended = *r;
         rv_vec_remove_at(&s->tasks, i);
         i--;
+        if (ended.fetching) {
+            after_fetch(s, &ended);
+            continue;
+        }
+        in.task = ended.task;
+        in.wait_status = ended.wait_status;
+        free(ended.directory);
         feed(s, &in);
     }
     return again;

@@ -23,8 +23,9 @@
 
 enum { MAX_GROUPS = 256 };
 
-/* Variables that only the executor itself has a use for; the token is a secret. */
-static const char *const own_variables[] = {"MESOS_EXECUTOR_AUTHENTICATION_TOKEN="};
+/* How variables begin that only the executor itself has a use for; the token is a secret. */
+static const char *const own_variables[] = {"MESOS_EXECUTOR_AUTHENTICATION_TOKEN=",
+                                            "REEVE_FETCHER"};
 
 struct env {
     RV_VEC(char *) v;

@@ -7,11 +7,8 @@
 
 #include "reeve/v1/v1.pb-c.h"
 
-/* A sentence, or NULL if all that is asked for can be given. Either may be NULL. */
-static inline const char *rv_process_unsupported(const Reeve__V1__CommandInfo *command,
-                                                 const Reeve__V1__ContainerInfo *container) {
-    if (command && command->n_uris)
-        return "command.uris: fetching is not supported by this version";
+/* A sentence, or NULL if all that is asked for can be given. The container may be NULL. */
+static inline const char *rv_process_unsupported(const Reeve__V1__ContainerInfo *container) {
     if (!container)
         return NULL;
     if (container->type == REEVE__V1__CONTAINER_INFO__TYPE__DOCKER)

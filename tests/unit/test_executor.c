@@ -349,11 +349,32 @@ static void test_kill_while_launching(void **state) {
     EVENT(w, LAUNCH, .launch = &l);
     next(w, RV_EXECUTOR_LAUNCH);
     kill_task(w, "t", 700);
+    next(w, RV_EXECUTOR_CANCEL_LAUNCH);
+    kill_task(w, "t", 700);
     nothing_more(w);
     give(w, (struct rv_executor_input){.kind = RV_EXECUTOR_LAUNCHED, .ok = true});
     update(w, "t", RUNNING);
     next(w, RV_EXECUTOR_TERMINATE);
     assert_int_equal(rv_executor_deadline(w->x) - w->now_ms, 700);
+    free_world(w);
+}
+
+/* As while its URIs are fetched. */
+static void test_kill_before_start(void **state) {
+    struct world *w = new_world((struct rv_executor_config){.mode = RV_EXECUTOR_COMMAND});
+    Reeve__V1__Executor__Event__Launch l = REEVE__V1__EXECUTOR__EVENT__LAUNCH__INIT;
+    struct task_proto t;
+
+    (void)state;
+    connect_world(w, false);
+    init_task(&t, "t");
+    l.task = &t.info;
+    EVENT(w, LAUNCH, .launch = &l);
+    next(w, RV_EXECUTOR_LAUNCH);
+    kill_task(w, "t", 700);
+    next(w, RV_EXECUTOR_CANCEL_LAUNCH);
+    give(w, (struct rv_executor_input){.kind = RV_EXECUTOR_LAUNCHED, .message = "no"});
+    update(w, "t", KILLED);
     free_world(w);
 }
 
@@ -688,6 +709,7 @@ int main(void) {
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_kill_grace),
         cmocka_unit_test(test_kill_while_launching),
+        cmocka_unit_test(test_kill_before_start),
         cmocka_unit_test(test_completion_time),
         cmocka_unit_test(test_health),
         cmocka_unit_test(test_check),
