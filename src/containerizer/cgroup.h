@@ -85,7 +85,8 @@ RV_MUST_USE int rv_cgroup_attach(struct rv_cgroups *c, const char *id, pid_t pid
  * used up to then stays accounted to the parent. */
 RV_MUST_USE int rv_cgroup_set(struct rv_cgroups *c, const char *id,
                               const struct rv_cgroup_limits *limits, struct rv_error *err);
-/* SIGKILL to every process, frozen first where there is no cgroup.kill, so that none forks away. */
+/* SIGKILL to every process, frozen first where there is no cgroup.kill, so that none forks away.
+ * Call it again while the group is not empty: some kernels miss a process that is being forked. */
 void rv_cgroup_kill(struct rv_cgroups *c, const char *id);
 bool rv_cgroup_is_empty(struct rv_cgroups *c, const char *id); /* no process, below it neither */
 /* 0, -RV_ERR_CONFLICT while it is busy (try again), other errors name path and errno. Removes the

@@ -699,10 +699,11 @@ static bool sum_io(const char *dir, const char *const files[2], uint64_t *reads,
     if (rv_cgfs_read(dir, files[0], &text) && rv_cgfs_read(dir, files[1], &text))
         return false;
     for (char *line = strtok_r(text.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-        unsigned long long n;
-        char what[16];
-        if (sscanf(line, "%*s %15s %llu", what, &n) != 2)
+        char what[16], number[32];
+        uint64_t n;
+        if (sscanf(line, "%*s %15s %31s", what, number) != 2)
             continue;
+        n = strtoull(number, NULL, 10);
         if (rv_streq(what, "Read"))
             *reads += n;
         else if (rv_streq(what, "Write"))

@@ -508,13 +508,14 @@ static void read_io(const char *dir, struct rv_cgroup_stats *out) {
 /* "some avg10=0.12 avg60=..." */
 static bool read_pressure(const char *dir, const char *file, double *out) {
     _cleanup_(rv_buf_free) struct rv_buf text = {0};
-    unsigned whole, hundredths;
+    unsigned long whole;
+    char number[32], *end;
 
-    /* Not by %lf, which would depend on the locale. */
-    if (rv_cgfs_read(dir, file, &text) ||
-        sscanf(text.data, "some avg10=%u.%2u", &whole, &hundredths) != 2)
+    if (rv_cgfs_read(dir, file, &text) || sscanf(text.data, "some avg10=%31s", number) != 1)
         return false;
-    *out = whole + hundredths / 100.0;
+    /* Two places; not by strtod, which depends on the locale. */
+    whole = strtoul(number, &end, 10);
+    *out = (double)whole + (*end == '.' ? (double)strtoul(end + 1, NULL, 10) / 100 : 0);
     return true;
 }
 

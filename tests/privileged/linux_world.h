@@ -102,8 +102,7 @@ static inline void close_containerizer(struct world *w) {
     assert_int_equal(uv_loop_close(&w->loop), 0);
 }
 
-static inline int remove_entry(const char *path, const struct stat *st, int type,
-                               struct FTW *ftw) {
+static inline int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw) {
     (void)st;
     (void)type;
     (void)ftw;
@@ -150,8 +149,7 @@ static inline int teardown(void **state) {
     assert_int_equal(waitpid(-1, NULL, WNOHANG | __WALL), -1);
     assert_int_equal(errno, ECHILD);
     assert_int_equal(lines_with("/proc/self/mountinfo", w->root), 0);
-    if (rv_cgroups_open(name, &groups, &err) ||
-        rv_cgroup_list(groups, &ids, &n, &err))
+    if (rv_cgroups_open(name, &groups, &err) || rv_cgroup_list(groups, &ids, &n, &err))
         fail_msg("%s", err.message);
     assert_int_equal(n, 0);
     free(ids);
@@ -262,8 +260,7 @@ static inline char *read_sandbox(const struct world *w, const char *id, const ch
     return text.data ? text.data : rv_strdup("");
 }
 
-static inline void wait_text(struct world *w, const char *id, const char *name,
-                             const char *want) {
+static inline void wait_text(struct world *w, const char *id, const char *name, const char *want) {
     for (int i = 0; i < WAIT_MS / 10; i++) {
         _cleanup_free_ char *text = read_sandbox(w, id, name);
         if (strstr(text, want))

@@ -546,11 +546,13 @@ static void test_fork_bomb(void **state) {
     }
     assert_int_equal(s.pids, BOMB_PIDS);
     assert_true(s.pids_events > 0);
-    rv_cgroup_kill(c, "bomb");
-    assert_int_equal(WTERMSIG(end_of(pid)), SIGKILL);
-    for (int ms = 0; ms < WAIT_MS && !rv_cgroup_is_empty(c, "bomb"); ms += 5)
-        sleep_ms(5);
+    /* Again and again as long as there is any: kernels before 6.14 may miss one on v2. */
+    for (int ms = 0; ms < WAIT_MS && !rv_cgroup_is_empty(c, "bomb"); ms += 20) {
+        rv_cgroup_kill(c, "bomb");
+        sleep_ms(20);
+    }
     assert_true(rv_cgroup_is_empty(c, "bomb"));
+    assert_int_equal(WTERMSIG(end_of(pid)), SIGKILL);
     remove_soon(c, "bomb");
 }
 
@@ -681,10 +683,10 @@ static void test_stats_of_a_loop(void **state) {
     struct rv_cgroups *c = *state;
     struct rv_cgroup_limits l = none;
     struct rv_cgroup_stats s;
-    clock_t length = CLOCKS_PER_SEC / 2;
+    clock_t length = CLOCKS_PER_SEC / 10 * 3;
 
     OK(rv_cgroup_create(c, "loop", err));
-    l.cpu_limit_milli = 500;
+    l.cpu_limit_milli = 100; /* less than a busy machine gives it anyway */
     OK(rv_cgroup_set(c, "loop", &l, err));
     rv_cgroup_read_stats(c, "loop", &s);
     assert_true((s.has & (RV_CGROUP_CPU | RV_CGROUP_MEMORY | RV_CGROUP_PIDS)) ==
@@ -695,7 +697,7 @@ static void test_stats_of_a_loop(void **state) {
     print_message("user %.3f s, system %.3f s, throttled %llu of %llu periods, %.3f s\n",
                   s.cpu_user_s, s.cpu_system_s, (unsigned long long)s.cpu_throttled,
                   (unsigned long long)s.cpu_periods, s.cpu_throttled_s);
-    assert_true(s.cpu_user_s + s.cpu_system_s > 0.4 && s.cpu_user_s + s.cpu_system_s < 1.0);
+    assert_true(s.cpu_user_s + s.cpu_system_s > 0.2 && s.cpu_user_s + s.cpu_system_s < 0.8);
     assert_true(s.cpu_throttled > 0 && s.cpu_throttled <= s.cpu_periods);
     assert_true(s.cpu_throttled_s > 0);
     assert_int_equal(s.pids, 0);

@@ -1,4 +1,7 @@
 /* The linux containerizer, as root, with real containers: life, limits, and what they see. */
+#include <pty.h>
+#include <sys/resource.h>
+
 #include "linux_world.h"
 
 static void test_describes_itself(void **state) {
@@ -44,13 +47,349 @@ static void test_tells_what_cannot_be_started(void **state) {
     assert_int_equal(w->n_exited, 0);
 }
 
+/* ---- what it sees ---- */
+
+static void test_sees_only_its_own(void **state) {
+    struct world *w = *state;
+    _cleanup_free_ char *text = output_of(
+        w, "alone",
+        "hostname; echo pids $(ls -d /proc/[0-9]* | wc -l); cat /proc/1/comm; readlink /proc/self;"
+        "ls /dev | tr '\\n' ' '; echo; ls -A /tmp | wc -l; env | sort | tr '\\n' ' '; echo;"
+        "grep -c . /proc/kcore /proc/timer_list; grep -E '^(NoNewPrivs|Seccomp|CapBnd):' "
+        "/proc/self/status; awk '$2 == \"/sys/fs/cgroup/pids\" {print $4}' /proc/mounts; "
+        "cat /proc/self/cgroup | cut -d: -f3 | sort -u; pwd; stat -c '%a %U' .; "
+        "stat -c '%t:%T' /dev/null; ipcs -m | wc -l",
+        0, &(struct options){0});
+
+    assert_non_null(strstr(text, "alone\n"));
+    assert_non_null(strstr(text, "reeve-init\n"));
+    assert_non_null(strstr(text, "pids 4\n")); /* init, sh, the subshell and ls */
+    assert_non_null(
+        strstr(text, "core fd full mqueue null ptmx pts random shm stderr stdin stdout tty"));
+    assert_non_null(strstr(text, "NoNewPrivs:\t1"));
+    assert_non_null(strstr(text, "Seccomp:\t2"));
+    assert_non_null(strstr(text, "CapBnd:\t00000000a00405fb"));
+    assert_non_null(strstr(text, "700 root"));
+    assert_non_null(strstr(text, "1:3\n"));
+    assert_null(strstr(text, "MESOS"));
+    assert_null(strstr(text, "HOME"));
+}
+
+static void test_sees_no_others_sandbox(void **state) {
+    struct world *w = *state;
+    _cleanup_free_ char *other =
+        output_of(w, "other", "echo secret >file; pwd", 0, &(struct options){0});
+    _cleanup_free_ char *script = NULL, *text = NULL;
+
+    other[strcspn(other, "\n")] = '\0';
+    script = rv_asprintf("cat %s/file; ls %s/.. %s/../..; touch %s/../x; echo mine >file; cat file",
+                         other, other, other, other);
+    text = output_of(w, "a", script, 0, &(struct options){0});
+    assert_null(strstr(text, "secret"));
+    assert_null(strstr(text, "other"));
+    assert_non_null(strstr(text, "mine"));
+}
+
+static void test_own_network(void **state) {
+    struct world *w = *state;
+    struct rv_container_isolation i = {.own_network = true};
+    _cleanup_free_ char *text =
+        output_of(w, "a", "ls /sys/class/net | tr '\\n' ' '; cat /sys/class/net/lo/flags", 0,
+                  &(struct options){.isolation = &i});
+
+    assert_string_equal(text, "lo 0x9\n");
+}
+
+static void test_user_and_limits(void **state) {
+    struct world *w = *state;
+    struct rv_container_rlimit limit = {RLIMIT_NOFILE, 100, 200};
+    struct rv_container_isolation i = {.rlimits = &limit, .n_rlimits = 1};
+    _cleanup_free_ char *text = output_of(
+        w, "a",
+        "id -un; stat -c %U . stdout; ulimit -Sn; ulimit -Hn; grep CapEff /proc/self/status", 0,
+        &(struct options){.user = "nobody", .isolation = &i});
+
+    assert_string_equal(text, "nobody\nnobody\nnobody\n100\n200\nCapEff:\t0000000000000000\n");
+}
+
+static void test_capabilities_asked_for(void **state) {
+    struct world *w = *state;
+    struct rv_container_isolation i = {
+        .has_capabilities = true, .bounding = 1 << 10 | 1 << 13, .effective = 1 << 10};
+    _cleanup_free_ char *text = output_of(w, "a", "grep -E 'Cap(Eff|Bnd|Amb)' /proc/self/status", 0,
+                                          &(struct options){.user = "nobody", .isolation = &i});
+    _cleanup_free_ char *root = output_of(w, "b", "grep -E 'Cap(Eff|Bnd)' /proc/self/status", 0,
+                                          &(struct options){.isolation = &i});
+
+    assert_non_null(strstr(text, "CapEff:\t0000000000000400"));
+    assert_non_null(strstr(text, "CapBnd:\t0000000000002400"));
+    assert_non_null(strstr(text, "CapAmb:\t0000000000000400"));
+    assert_non_null(strstr(root, "CapEff:\t0000000000000400"));
+}
+
+static void test_escapes_are_refused(void **state) {
+    static const char *const no_effect[] = {"kill_init 0", "chroot_is_there 0", "leaked 0"};
+    struct world *w = *state;
+    const char *argv[] = {RV_ESCAPE, NULL};
+    _cleanup_free_ char *text = NULL;
+    char *save = NULL;
+    size_t n = 0;
+
+    launch_argv(w, "a", argv, &(struct options){0});
+    run_until(w, &w->n_exited, 1);
+    assert_int_equal(seen(w, "a")->wait_status, 0);
+    text = read_sandbox(w, "a", "stdout");
+    assert_non_null(strstr(text, "leaked 0\n"));
+    assert_non_null(strstr(text, "clone3 38\n")); /* ENOSYS, so that libraries fall back */
+    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save), n++) {
+        bool fine = !rv_ends_with(line, " 0");
+        for (size_t i = 0; i < RV_COUNT(no_effect); i++)
+            fine = fine || rv_streq(line, no_effect[i]);
+        if (!fine)
+            fail_msg("not refused: %s", line);
+    }
+    assert_int_equal(n, 43);
+}
+
+static void test_terminal(void **state) {
+    struct world *w = *state;
+    const char *argv[] = {"sh", "-c", "test -t 0 && tty && echo from $(cat /dev/tty | head -c 2)",
+                          NULL};
+    const char *env[] = {"PATH=/usr/bin:/bin", NULL};
+    _cleanup_free_ char *directory = sandbox_of(w, "a");
+    struct rv_container_config config = {
+        .id = "a", .argv = argv, .env = env, .directory = directory, .tty = true};
+    int master, slave, stdio[3];
+    char text[256] = "";
+    ssize_t n, got = 0;
+
+    assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
+    stdio[0] = stdio[1] = stdio[2] = slave;
+    config.stdio = stdio;
+    ops->launch(w->c, &config);
+    close(slave);
+    assert_int_equal(write(master, "hi\n", 3), 3);
+    run_until(w, &w->n_exited, 1);
+    while (got < (ssize_t)sizeof text - 1 &&
+           (n = read(master, text + got, sizeof text - 1 - (size_t)got)) > 0)
+        got += n;
+    close(master);
+    assert_int_equal(seen(w, "a")->wait_status, 0);
+    assert_non_null(strstr(text, "from hi"));
+}
+
+/* ---- limits ---- */
+
+static void test_memory_hog_is_killed_alone(void **state) {
+    struct world *w = *state;
+
+    launch_with(w, "neighbour", "sleep 1000", &(struct options){.mem_mib = 32});
+    launch_with(w, "hog", "head -c 200m /dev/zero | tail -c 100m | wc -c; sleep 1000",
+                &(struct options){.mem_mib = 48});
+    run_until(w, &w->n_exited, 1);
+    assert_true(seen(w, "hog")->exited);
+    assert_int_equal(seen(w, "hog")->reason, RV_REASON_CONTAINER_LIMITATION_MEMORY);
+    assert_non_null(strstr(seen(w, "hog")->message, "limit 49152 KiB"));
+    assert_false(seen(w, "neighbour")->exited);
+    assert_true(ops->pid(w->c, "neighbour") > 0);
+}
+
+static void test_fork_bomb_stops_at_its_limit(void **state) {
+    struct world *w = *state;
+    struct rv_container_usage u = {0};
+
+    launch(w, "bomb", "while :; do sleep 1000 & done 2>/dev/null");
+    run_until(w, &w->n_launched, 1);
+    for (int i = 0; i < 300 && u.processes < 250 && !seen(w, "bomb")->exited; i++) {
+        run_for(w, 20);
+        if (!seen(w, "bomb")->exited)
+            assert_int_equal(ops->usage(w->c, "bomb", &u, NULL), 0);
+    }
+    assert_in_range(u.processes, 250, 256);
+    ops->destroy(w->c, "bomb");
+    if (!seen(w, "bomb")->exited)
+        run_until(w, &w->n_exited, 1);
+}
+
+static void test_usage_and_update(void **state) {
+    struct world *w = *state;
+    struct rv_container_usage u;
+    struct rv_resources r = {0};
+
+    launch_with(w, "a", "head -c 20m /dev/zero | tail -c 20m >/dev/null; echo done; sleep 1000",
+                &(struct options){.cpus_milli = 500, .mem_mib = 64});
+    wait_text(w, "a", "stdout", "done");
+    assert_int_equal(ops->usage(w->c, "a", &u, NULL), 0);
+    assert_true(u.mem_total_bytes > 0);
+    assert_true(u.processes >= 2);
+    rv_resources_add_scalar(&r, "mem", 128000);
+    ops->update(w->c, "a", &r);
+    rv_resources_free(&r);
+    assert_int_equal(ops->usage(w->c, "none", &u, NULL), -RV_ERR_NOT_FOUND);
+}
+
+/* ---- ends ---- */
+
+static void test_destroys_a_tree(void **state) {
+    struct world *w = *state;
+
+    launch(w, "a",
+           "for i in 1 2 3; do (setsid sh -c 'trap \"\" TERM INT HUP; sleep 1000 & (sleep 1000 &) ;"
+           " while :; do sleep 0.01; done' &) done; echo up; sleep 1000");
+    wait_text(w, "a", "stdout", "up");
+    ops->destroy(w->c, "a");
+    ops->destroy(w->c, "unknown");
+    run_until(w, &w->n_exited, 1);
+    assert_true(seen(w, "a")->has_status);
+    assert_int_equal(WTERMSIG(seen(w, "a")->wait_status), SIGKILL);
+}
+
+static void test_the_rest_ends_with_the_command(void **state) {
+    struct world *w = *state;
+
+    free(output_of(w, "a", "setsid sleep 1000 & exit 3", 3, &(struct options){0}));
+}
+
+static void test_init_passes_signals_on(void **state) {
+    struct world *w = *state;
+
+    launch(w, "a", "trap 'exit 5' TERM; echo up; while :; do sleep 0.01; done");
+    wait_text(w, "a", "stdout", "up");
+    assert_int_equal(kill(ops->pid(w->c, "a"), SIGTERM), 0);
+    run_until(w, &w->n_exited, 1);
+    assert_int_equal(WEXITSTATUS(seen(w, "a")->wait_status), 5);
+}
+
+static void test_many_at_once(void **state) {
+    struct world *w = *state;
+    char id[16];
+
+    for (int i = 0; i < 20; i++) {
+        snprintf(id, sizeof id, "c%d", i);
+        launch(w, id, "exit 1");
+    }
+    run_until(w, &w->n_exited, 20);
+}
+
+/* ---- nested containers ---- */
+
+static void test_nested(void **state) {
+    struct world *w = *state;
+    struct rv_container_isolation shared = {.share_pid_namespace = true, .share_cgroup = true};
+    struct rv_container_isolation debug = {.debug = true, .share_cgroup = true};
+    _cleanup_free_ char *own = NULL, *with_pids = NULL, *debugging = NULL;
+
+    launch(w, "a", "echo here >/tmp/mark; mkdir -p containers; exec sleep 1000");
+    run_until(w, &w->n_launched, 1);
+    for (int i = 0; i < 100; i++) {
+        run_for(w, 10);
+    }
+    own = output_of(w, "a.own", "cat /tmp/mark; hostname; ls -d /proc/[0-9]* | wc -l; pwd", 0,
+                    &(struct options){0});
+    assert_non_null(strstr(own, "here\na\n3\n")); /* init, sh and ls; wc is not yet there */
+    with_pids = output_of(w, "a.pids", "cat /proc/1/comm; ps ax | grep -c 'slee[p] 1000'", 0,
+                          &(struct options){.isolation = &shared});
+    assert_string_equal(with_pids, "reeve-init\n1\n");
+    debugging = output_of(w, "a.debug", "hostname; cat /proc/self/cgroup | cut -d: -f3 | sort -u",
+                          0, &(struct options){.isolation = &debug});
+    assert_non_null(strstr(debugging, "a\n/\n"));
+    launch(w, "a.more", "sleep 1000");
+    launch_with(w, "a.debugged", "sleep 1000 & sleep 1000", &(struct options){.isolation = &debug});
+    run_until(w, &w->n_launched, 6);
+    assert_true(seen(w, "a.more")->ok);
+    ops->destroy(w->c, "a.debugged");
+    run_until(w, &w->n_exited, 4);
+    assert_false(seen(w, "a")->exited);
+    ops->destroy(w->c, "a");
+    run_until(w, &w->n_exited, 6);
+    assert_true(seen(w, "a.more")->exited);
+    launch(w, "b.nobody", "true");
+    run_until(w, &w->n_launched, 7);
+    assert_false(seen(w, "b.nobody")->ok);
+}
+
+/* ---- the agent dies ---- */
+
+/* In a process of its own: launches, says so, and is killed. */
+static void be_an_agent(struct world *w, int tell) {
+    open_containerizer(w);
+    launch_with(w, "stays", "sleep 1000", &(struct options){.survive = true});
+    launch_with(w, "ends", "sleep 1; exit 9", &(struct options){.survive = true});
+    launch_with(w, "unwanted", "sleep 1000", &(struct options){.survive = true});
+    launch_with(w, "stays.nested", "sleep 1000", &(struct options){.survive = true});
+    run_until(w, &w->n_launched, 4);
+    if (write(tell, "x", 1) != 1)
+        _exit(1);
+    pause();
+    _exit(1);
+}
+
+static void test_recovers_after_the_agents_death(void **state) {
+    struct world *w = *state;
+    const char *const expected[] = {"stays", "ends", "stays.nested", "unknown"};
+    char **ids = NULL, byte;
+    struct rv_error err = {0};
+    int pipe_fds[2], status;
+    size_t n = 0;
+    pid_t agent;
+
+    close_containerizer(w);
+    assert_int_equal(pipe(pipe_fds), 0);
+    agent = fork();
+    assert_true(agent >= 0);
+    if (agent == 0)
+        be_an_agent(w, pipe_fds[1]);
+    close(pipe_fds[1]);
+    assert_int_equal(read(pipe_fds[0], &byte, 1), 1);
+    close(pipe_fds[0]);
+    assert_int_equal(kill(agent, SIGKILL), 0);
+    assert_int_equal(waitpid(agent, &status, 0), agent);
+    usleep(1500000);
+    open_containerizer(w);
+    assert_int_equal(ops->recover(w->c, expected, 4, &ids, &n, &err), 0);
+    assert_int_equal(n, 3);
+    for (size_t i = 0; i < n; i++)
+        free(ids[i]);
+    free(ids);
+    assert_true(ops->pid(w->c, "stays") > 0);
+    run_until(w, &w->n_exited, 1);
+    assert_true(seen(w, "ends")->exited);
+    assert_true(seen(w, "ends")->has_status);
+    assert_int_equal(WEXITSTATUS(seen(w, "ends")->wait_status), 9);
+    assert_false(seen(w, "unwanted")->exited);
+    ops->destroy(w->c, "stays");
+    run_until(w, &w->n_exited, 3);
+    assert_true(seen(w, "stays.nested")->exited);
+    run_for(w, 100);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_describes_itself, setup, teardown),
         cmocka_unit_test_setup_teardown(test_runs_and_tells_the_status, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tells_a_signal, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tells_what_cannot_be_started, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_sees_only_its_own, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_sees_no_others_sandbox, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_own_network, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_user_and_limits, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_capabilities_asked_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_escapes_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_terminal, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_memory_hog_is_killed_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fork_bomb_stops_at_its_limit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_usage_and_update, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_destroys_a_tree, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_rest_ends_with_the_command, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_init_passes_signals_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_nested, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_recovers_after_the_agents_death, setup, teardown),
     };
 
+    if (geteuid() != 0) {
+        puts("skipped: needs root");
+        return 77;
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
