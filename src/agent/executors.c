@@ -64,7 +64,7 @@ struct rv_agent_task *rv_agent_task_make(struct rv_agent_executor *ex,
     t->id.v = rv_strdup(info->id.v);
     t->executor = ex;
     t->place = RV_TASK_QUEUED;
-    t->state = RV_TASK_STAGING;
+    t->state = t->durable_state = RV_TASK_STAGING;
     t->retry.kind = RV_TIMER_RETRY;
     t->kill_grace_ms = -1;
     rv_resources_add(&ex->resources, &t->info.resources);

@@ -186,6 +186,8 @@ void rv_agent_task_complete(struct rv_agent *a, struct rv_agent_task *t);
 /* Records it without sending: recovery. s is borrowed. */
 void rv_agent_update_push(struct rv_agent *a, struct rv_agent_task *t,
                           const struct rv_task_status *s, bool durable);
+/* The latest that is durable; NULL: there is none, or it is not kept any more. */
+const struct rv_task_status *rv_agent_durable_status(const struct rv_agent_task *t);
 void rv_agent_update_pop(struct rv_agent_task *t);
 void rv_agent_stray(struct rv_agent *a, const char *framework_id, const char *task_id,
                     enum rv_task_state state, enum rv_reason reason, const char *message);

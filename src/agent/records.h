@@ -39,6 +39,7 @@ struct rv_agent_task {
     struct rv_agent_executor *executor;
     enum rv_agent_task_place place;
     enum rv_task_state state;               /* latest */
+    enum rv_task_state durable_state;       /* latest that is durable: what a master is told */
     RV_VEC(struct rv_task_status) statuses; /* latest ones, oldest first */
     RV_VEC(struct rv_agent_update) updates; /* not acknowledged, oldest first */
     uint64_t group;                         /* tasks launched together; 0: alone */

@@ -76,24 +76,26 @@ void rv_agent_ping_due(struct rv_agent *a) {
 
 /* --- what --- */
 
+/* What is not durable is not told: INV-35. */
 static void view_task(struct rv_agent *a, const struct rv_agent_task *t,
                       struct rv_task_view *view) {
     struct rv_task_info bare = t->info;
-    const struct rv_task_status *first = t->updates.n ? &t->updates.v[0].status : NULL;
+    const struct rv_agent_update *first = t->updates.n ? &t->updates.v[0] : NULL;
+    const struct rv_task_status *latest = rv_agent_durable_status(t);
 
     bare.executor = NULL;
     view->framework_id.v = rv_agent_hold_string(a, t->executor->framework->id.v);
     view->executor_id.v = rv_agent_hold_string(a, t->executor->info.id.v);
     view->command = t->executor->command;
     view->info = rv_agent_hold_task(a, &bare);
-    view->state = t->state;
-    if (t->statuses.n) {
-        view->status = rv_agent_hold_status(a, &t->statuses.v[t->statuses.n - 1]);
+    view->state = t->durable_state;
+    if (latest) {
+        view->status = rv_agent_hold_status(a, latest);
     }
-    if (first) {
-        view->update_state = first->state;
-        view->has_update_uuid = first->has_uuid;
-        memcpy(view->update_uuid, first->uuid, sizeof view->update_uuid);
+    if (first && first->durable) {
+        view->update_state = first->status.state;
+        view->has_update_uuid = first->status.has_uuid;
+        memcpy(view->update_uuid, first->status.uuid, sizeof view->update_uuid);
     }
 }
 

@@ -4,8 +4,9 @@
  *
  * What always holds: of one task one update is under way, and it is durable (INV-35, INV-36); one
  * checkpoint of an update is written at a time, so that they lie on disk in order; nothing follows
- * a terminal update (INV-37). An update whose checkpoint fails is not lost: it waits and is written
- * again (INV-23). Tasks that no checkpoint knows need none for their updates.
+ * a terminal update (INV-37). No master is told of what is not durable: after a crash it may never
+ * have been. An update whose checkpoint fails is not lost: it waits and is written again (INV-23).
+ * Tasks that no checkpoint knows need none for their updates.
  */
 #include "agent/internal.h"
 
@@ -58,11 +59,23 @@ void rv_agent_update_push(struct rv_agent *a, struct rv_agent_task *t,
     }
     rv_vec_push(&t->seen, uuid);
     t->state = s->state;
+    if (durable) {
+        t->durable_state = s->state;
+    }
     if (rv_task_state_terminal(s->state)) {
         rv_resources_subtract(&t->executor->resources, &t->info.resources);
         t->place = RV_TASK_TERMINATED;
         t->kill_pending = false;
     }
+}
+
+const struct rv_task_status *rv_agent_durable_status(const struct rv_agent_task *t) {
+    size_t n = 0; /* those that are not durable: the last ones, as they are written in order */
+
+    while (n < t->updates.n && !t->updates.v[t->updates.n - 1 - n].durable) {
+        n++;
+    }
+    return t->statuses.n > n ? &t->statuses.v[t->statuses.n - 1 - n] : NULL;
 }
 
 void rv_agent_update_pop(struct rv_agent_task *t) {
@@ -128,6 +141,7 @@ static void tell_executor(struct rv_agent *a, const struct rv_agent_executor *ex
 
 static void set_durable(struct rv_agent *a, struct rv_agent_task *t, struct rv_agent_update *u) {
     u->durable = true;
+    t->durable_state = u->status.state;
     if (u->status.source == RV_SOURCE_EXECUTOR) {
         tell_executor(a, t->executor, t->id.v, u->status.uuid);
     }
@@ -176,7 +190,7 @@ static void send_first(struct rv_agent *a, struct rv_agent_task *t) {
 
     c->update.framework_id.v = rv_agent_hold_string(a, t->executor->framework->id.v);
     c->update.status = rv_agent_hold_status(a, &t->updates.v[0].status);
-    c->update.latest_state = t->state;
+    c->update.latest_state = t->durable_state;
     t->sent = true;
     rv_timer_set(&a->timers, &t->retry, a->now_ms + t->retry_ms);
 }

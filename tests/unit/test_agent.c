@@ -242,6 +242,32 @@ static void test_inv_23_a_full_disk_refuses_launches_alone(void **state) {
     assert_non_null(event(w, RV_EXECUTOR_EVENT_LAUNCH));
 }
 
+/* What a crash can undo is told to no master: not in an update, not in a registration. */
+static void test_inv_35_what_is_not_durable_is_not_told(void **state) {
+    struct world *w = *state;
+    const struct rv_agent_call *c;
+
+    run_one(w);
+    w->full_disk = true;
+    update(w, "e1", "t1", RV_TASK_FINISHED, 2);
+    pass(w, 10000);
+    assert_update(w, "t1", RV_TASK_RUNNING, RV_REASON_NONE);
+    assert_int_equal(call(w, RV_AGENT_CALL_STATUS_UPDATE)->update.latest_state, RV_TASK_RUNNING);
+    acknowledge(w, "t1", 1);
+    act_kind(w, RV_AGENT_MASTER_LOST);
+    pass(w, 2000);
+    c = call(w, RV_AGENT_CALL_REREGISTER);
+    assert_int_equal(c->registration.n_tasks, 1);
+    assert_int_equal(c->registration.tasks[0].state, RV_TASK_RUNNING);
+    assert_int_equal(c->registration.tasks[0].status->state, RV_TASK_RUNNING);
+    assert_false(c->registration.tasks[0].has_update_uuid);
+    say_registered(w);
+    w->full_disk = false;
+    pass(w, 10000);
+    assert_update(w, "t1", RV_TASK_FINISHED, RV_REASON_NONE);
+    assert_int_equal(call(w, RV_AGENT_CALL_STATUS_UPDATE)->update.latest_state, RV_TASK_FINISHED);
+}
+
 static void test_a_group_goes_as_a_whole(void **state) {
     static const char *const ids[] = {"g1", "g2"};
     struct world *w = *state;
@@ -795,6 +821,7 @@ int main(void) {
         TEST(command_task),
         TEST(inv_35_writes_before_it_acts),
         TEST(inv_23_a_full_disk_refuses_launches_alone),
+        TEST(inv_35_what_is_not_durable_is_not_told),
         TEST(a_group_goes_as_a_whole),
         TEST(wrong_launches),
         TEST(launch_failure),
