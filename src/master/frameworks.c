@@ -240,7 +240,11 @@ void rv_master_subscribe(struct rv_master *m, const struct rv_master_event *e) {
                            call->subscribe.n_suppressed_roles, call->subscribe.constraints);
     if (info->id.v) {
         f = rv_master_framework_find(m, info->id);
-        if (rv_master_framework_completed(m, info->id.v) || (f && f->removing))
+        if (f && f->removing) { /* perhaps: the registry has not written it yet */
+            RV_MASTER_REPLY(m, e->request, 503, "the framework is being removed: subscribe again");
+            return;
+        }
+        if (rv_master_framework_completed(m, info->id.v))
             problem = "Framework has been removed";
         else if (f && !problem)
             problem = change_problem(f, info);
@@ -372,7 +376,12 @@ void rv_master_put_framework_done(struct rv_master *m, struct rv_master_pending 
         update_done(m, p);
         return;
     }
-    if (rv_master_framework_completed(m, p->id) || (f && f->removing)) {
+    if (f && f->removing) { /* its removal is written after this, or not: see rv_master_subscribe */
+        if (p->stream)
+            RV_MASTER_REPLY(m, p->request, 503, "the framework is being removed: subscribe again");
+        return;
+    }
+    if (rv_master_framework_completed(m, p->id)) {
         /* It went while the registry wrote: let it not come back from there. */
         rv_master_write(m, RV_REGISTRY_REMOVE_FRAMEWORK, NULL)->framework_id.v =
             rv_master_keep(m, p->id);

@@ -532,6 +532,9 @@ static void test_inv4_registry_first(void **state) {
     REFUTE(s, "-> S1 202");
     tell(&s, "scheduler S1 revive\n");
     EXPECT(s, "-> S1 403");
+    /* Whether it is removed is not known yet. */
+    tell(&s, "scheduler S2 subscribe id=M-0001 name=a roles=x failover=60000\n");
+    EXPECT(s, "-> S2 503");
     tell(&s, "registry fail\n");
     EXPECT(s, "-> S1 503");
     tell(&s, "scheduler S1 teardown\nregistry ok\n");
