@@ -152,7 +152,7 @@ static const char *check_client(struct rv_allocator *a, struct sums *s, const st
 static bool key_is(const struct rv_allocator *a, const struct rv_rank *r, const struct usage *u,
                    int64_t weight) {
     struct rv_policy_cluster cluster = rv_roles_cluster(a);
-    struct rv_policy_usage usage = {u->q, u->n, weight, u->allocations};
+    struct rv_policy_usage usage = {u->q, u->n, weight, u->last};
     struct rv_policy_key key;
 
     if (a->dirty || !r->in || (!r->prev && !r->next))

@@ -27,7 +27,7 @@ static int compare_products(u128 x, uint64_t x3, u128 y, uint64_t y3) {
     return 0;
 }
 
-static int compare_counts(uint64_t a, uint64_t b) {
+static int compare_numbers(uint64_t a, uint64_t b) {
     return a == b ? 0 : a < b ? -1 : 1;
 }
 
@@ -52,7 +52,7 @@ static void drf_key(struct rv_policy_key *out, const struct rv_policy_cluster *c
                     const struct rv_policy_usage *usage) {
     rv_policy_dominant_share(&out->num, &out->den, cluster, usage->quantity, usage->n);
     out->weight = usage->weight;
-    out->allocations = usage->allocations;
+    out->last = usage->last;
 }
 
 static int drf_compare(const struct rv_policy_key *a, const struct rv_policy_key *b) {
@@ -67,7 +67,7 @@ static int drf_compare(const struct rv_policy_key *a, const struct rv_policy_key
     } else if (x != y) {
         return x < y ? -1 : 1;
     }
-    return compare_counts(a->allocations, b->allocations);
+    return compare_numbers(a->last, b->last);
 }
 
 static int priority_compare(const struct rv_policy_key *a, const struct rv_policy_key *b) {
@@ -79,7 +79,7 @@ static int priority_compare(const struct rv_policy_key *a, const struct rv_polic
     y = (u128)(uint64_t)b->num * (uint64_t)a->den;
     if (x != y)
         return x < y ? -1 : 1;
-    return compare_counts(a->allocations, b->allocations);
+    return compare_numbers(a->last, b->last);
 }
 
 const struct rv_policy rv_policy_drf = {"drf", drf_key, drf_compare};

@@ -62,7 +62,7 @@ struct kinds {
 struct usage {
     int64_t *q; /* thousandths by name index; own, or in_place */
     uint32_t n;
-    uint64_t allocations;
+    uint64_t last; /* allocation that it was given something in: see policy.h */
     int64_t in_place[NAMES_INLINE];
 };
 
@@ -240,6 +240,7 @@ struct rv_allocator {
     struct rv_map roles; /* name -> role */
     struct role *root;
     uint64_t next_order;
+    uint64_t n_allocations; /* so far */
     uint32_t next_role, next_client;
     bool dirty; /* the totals changed: keys and orders are to be made anew */
 

@@ -29,15 +29,17 @@ struct rv_policy_cluster {
 struct rv_policy_usage {
     const int64_t *quantity; /* thousandths, by the same index; those at n and beyond are zero */
     size_t n;
-    int64_t weight;       /* millionths */
-    uint64_t allocations; /* how often the node was given something, ever */
+    int64_t weight; /* millionths */
+    /* When the node was last given something: the number of that allocation among all, from 1; 0:
+     * never. */
+    uint64_t last;
 };
 
 /* A policy's key: the fields mean what the policy says. */
 struct rv_policy_key {
     int64_t num, den; /* den > 0 */
     int64_t weight;
-    uint64_t allocations;
+    uint64_t last;
 };
 
 struct rv_policy {
@@ -51,7 +53,8 @@ struct rv_policy {
 /* NULL: no such policy. A name of NULL gives the default, "drf". */
 const struct rv_policy *rv_policy_find(const char *name);
 
-/* Smallest weighted dominant share first; then who was given less often. */
+/* Smallest weighted dominant share first; then who was not given anything for longest, so that those
+ * who hold the same, above all nothing, take turns, however much came to them in the past. */
 extern const struct rv_policy rv_policy_drf;
 /* Largest weight first, however much it has; within a weight as "drf" without weights. */
 extern const struct rv_policy rv_policy_priority;

@@ -43,7 +43,7 @@ struct rv_policy_cluster rv_roles_cluster(const struct rv_allocator *a) {
 static struct rv_policy_key key_of(const struct rv_allocator *a, const struct usage *u,
                                    int64_t weight) {
     struct rv_policy_cluster cluster = rv_roles_cluster(a);
-    struct rv_policy_usage usage = {u->q, u->n, weight, u->allocations};
+    struct rv_policy_usage usage = {u->q, u->n, weight, u->last};
     struct rv_policy_key key;
 
     a->policy->key(&key, &cluster, &usage);
@@ -200,7 +200,7 @@ static void settle(struct rv_allocator *a, struct usage *u, int64_t weight, stru
     struct rv_policy_key key;
 
     if (allocated)
-        u->allocations++;
+        u->last = a->n_allocations;
     if (a->dirty || !r->in || s->n == 1)
         return;
     key = key_of(a, u, weight);
@@ -208,6 +208,8 @@ static void settle(struct rv_allocator *a, struct usage *u, int64_t weight, stru
 }
 
 void rv_roles_settle(struct rv_allocator *a, struct client *c, struct role *role, bool allocated) {
+    if (allocated)
+        a->n_allocations++;
     if (c)
         settle(a, &c->usage, RV_WEIGHT_ONE, &role->clients, &c->rank, allocated);
     settle(a, &role->own, RV_WEIGHT_ONE, &role->order, &role->own_rank, allocated);

@@ -232,6 +232,35 @@ static void test_hierarchy(void **state) {
     assert_in_range(u[2].tasks, 2999, 3001);
 }
 
+/* Those who hold nothing take turns, whatever was given to them before: in a role, among roles, and
+ * whichever policy orders them. */
+static void test_equals_take_turns(void **state) {
+    static const char *const roles[][2] = {{"a", "a"}, {"a", "b"}, {"a", "a/b"}, {"a/x", "b/y"}};
+    static const char *const policies[] = {"drf", "priority"};
+
+    (void)state;
+    for (size_t i = 0; i < RV_COUNT(roles) * RV_COUNT(policies); i++) {
+        struct rv_allocator_config config = {.policy = policies[i / RV_COUNT(roles)]};
+        struct world *w = start(&config);
+        int last = 0;
+
+        add(w, 0, roles[i % RV_COUNT(roles)][0], 0);
+        add_agent(w, 0, "cpus:4;mem:100");
+        for (int turn = 0; turn < 50; turn++) {
+            assert_int_equal(pass(w), 1);
+            give_all_back(w);
+        }
+        add(w, 1, roles[i % RV_COUNT(roles)][1], 0);
+        for (int turn = 0; turn < 10; turn++) {
+            assert_int_equal(pass(w), 1);
+            assert_int_equal(w->offers[0].framework, 1 - last);
+            last = w->offers[0].framework;
+            give_all_back(w);
+        }
+        stop(w);
+    }
+}
+
 static void test_priority(void **state) {
     struct rv_allocator_config config = {.policy = "priority"};
     struct world *w = start(&config);
@@ -261,7 +290,7 @@ static void test_exact_shares(void **state) {
     assert_true(rv_policy_drf.compare(&a, &b) < 0);
     assert_true(rv_policy_drf.compare(&b, &a) > 0);
     b = a;
-    b.allocations = 1;
+    b.last = 1;
     assert_true(rv_policy_drf.compare(&a, &b) < 0);
 }
 
@@ -700,6 +729,7 @@ int main(void) {
         cmocka_unit_test(test_paper_properties),
         cmocka_unit_test(test_weights),
         cmocka_unit_test(test_hierarchy),
+        cmocka_unit_test(test_equals_take_turns),
         cmocka_unit_test(test_priority),
         cmocka_unit_test(test_exact_shares),
         cmocka_unit_test(test_fair_exclude),
