@@ -41,11 +41,12 @@ struct rv_container_isolation {
 };
 
 struct rv_container_config {
-    const char *id;          /* "uuid" or "parent.child" */
-    const char *const *argv; /* NULL-terminated; argv[0] is a path or searched in env's PATH */
-    const char *const *env;  /* NULL-terminated "NAME=value"; nothing else is inherited */
-    const char *directory;   /* the sandbox; made by the containerizer (0700, owned by user) */
-    const char *user;        /* NULL: the agent's own */
+    const char *id;             /* "uuid" or "parent.child" */
+    const char *const *argv;    /* NULL-terminated; argv[0] is a path or searched in env's PATH */
+    const char *const *env;     /* NULL-terminated "NAME=value"; nothing else is inherited */
+    const char *directory;      /* the sandbox; made by the containerizer (0700, owned by user) */
+    const char *work_directory; /* where it starts; NULL: in the sandbox */
+    const char *user;           /* NULL: the agent's own */
     const struct rv_resources *resources;
     uint64_t log_max_bytes; /* stdout and stderr rotate at this size, 10 MiB */
     unsigned log_keep;      /* rotated files kept, 1 */

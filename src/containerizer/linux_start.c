@@ -237,7 +237,8 @@ static int write_orders(const struct rv_linux_container *k,
     o->argv = (char **)(uintptr_t)config->argv;
     o->n_env = count(config->env);
     o->env = (char **)(uintptr_t)config->env;
-    o->directory = rv_arena_strdup(&d.arena, config->directory);
+    o->directory = rv_arena_strdup(&d.arena, config->work_directory ? config->work_directory
+                                                                    : config->directory);
     o->has_own_mounts = o->has_own_pids = o->has_own_network = o->has_own_cgroups = true;
     o->own_mounts = (start->namespaces & CLONE_NEWNS) != 0;
     o->own_pids = (start->namespaces & CLONE_NEWPID) != 0;
@@ -264,15 +265,19 @@ static int write_orders(const struct rv_linux_container *k,
 
 /* ---- the process ---- */
 
+/* The nearest above it that is ours: an executor may have containers of its own in between. */
 static int parent_of(const struct rv_linux_container *k, struct rv_linux_container **parent,
                      struct rv_error *err) {
-    const char *dot = strrchr(k->id, '.');
-    _cleanup_free_ char *id = dot ? rv_strndup(k->id, (size_t)(dot - k->id)) : NULL;
+    _cleanup_free_ char *id = rv_strdup(k->id);
+    char *dot = strrchr(id, '.');
 
     *parent = NULL;
-    if (!id)
+    if (!dot)
         return 0;
-    *parent = rv_map_gets(&k->c->containers, id);
+    for (; dot && !*parent; dot = strrchr(id, '.')) {
+        *dot = '\0';
+        *parent = rv_map_gets(&k->c->containers, id);
+    }
     if (!*parent || (*parent)->dying || (*parent)->pidfd < 0)
         return rv_error_set(err, RV_ERR_NOT_FOUND, "The parent container '%s' does not run", id);
     return 0;

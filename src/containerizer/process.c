@@ -395,6 +395,19 @@ static int watch(struct container *k, struct rv_error *err) {
     return rv_error_set(err, RV_ERR_IO, "uv_poll_init: %s", uv_strerror(rc));
 }
 
+/* ---- launch ---- */
+
+/* The caller's descriptors, which the container's user may open again by name. */
+static int take_stdio(const int stdio[3], const struct rv_sandbox_user *user, int fds[3],
+                      struct rv_error *err) {
+    for (int i = 0; i < 3; i++) {
+        fds[i] = fcntl(stdio[i], F_DUPFD_CLOEXEC, 3);
+        if (fds[i] < 0 || (user->differs && fchown(fds[i], user->uid, user->gid) != 0))
+            return rv_error_set(err, RV_ERR_IO, "standard input and output: %s", strerror(errno));
+    }
+    return 0;
+}
+
 static int start(struct container *k, const struct rv_container_config *config,
                  struct rv_error *err) {
     int fds[3] = {-1, -1, -1}, rc;
@@ -407,13 +420,17 @@ static int start(struct container *k, const struct rv_container_config *config,
     /* Before it runs, so that an agent that dies in between still finds it, by its sandbox. */
     if (!rc)
         rc = rv_container_state_write(k->c->state_dir, k->c->boot_id, k->id, &k->state, err);
-    if (!rc)
+    if (!rc && config->stdio)
+        rc = take_stdio(config->stdio, &user, fds, err);
+    else if (!rc)
         rc = rv_sandbox_open_files(config->directory, &user, fds, err);
     if (!rc) {
         struct rv_spawn spawn = {.argv = config->argv,
                                  .env = config->env,
-                                 .directory = config->directory,
+                                 .directory = config->work_directory ? config->work_directory
+                                                                     : config->directory,
                                  .fds = {fds[0], fds[1], fds[2]},
+                                 .tty = config->stdio && config->tty,
                                  .switch_user = user.differs,
                                  .uid = user.uid,
                                  .gid = user.gid,

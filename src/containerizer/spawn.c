@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -60,6 +61,8 @@ __attribute__((no_sanitize("address", "undefined"))) static int child(void *arg)
     for (int i = 0; i < 3; i++)
         if (dup2(spawn->fds[i], i) < 0)
             return give_up(s, "dup2");
+    if (spawn->tty && ioctl(0, TIOCSCTTY, 0) != 0)
+        return give_up(s, "TIOCSCTTY");
     if (syscall(SYS_close_range, 3u, ~0u, 0u) != 0)
         return give_up(s, "close_range");
     if (chdir(spawn->directory) != 0)

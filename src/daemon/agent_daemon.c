@@ -18,6 +18,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "daemon/agent_containers.h"
 #include "daemon/agent_views.h"
 #include "daemon/folders.h"
 #include "executor/embed.h"
@@ -142,6 +143,7 @@ static void execute(struct rv_agent_daemon *d, const struct rv_agent_effect *e) 
         if (!rv_agent_launch_update(d, e->launch->container_id.v, e->launch->resources))
             d->containerizer->ops->update(d->containerizer, e->launch->container_id.v,
                                           e->launch->resources);
+        rv_api_containers_check(d->api);
         return;
     case RV_AGENT_CHECKPOINT:
         checkpoint(d, e->checkpoint);
@@ -243,7 +245,10 @@ static const struct rv_agent_link_handler link_handler = {on_master_event, on_ma
 
 static void on_launched(void *ctx, const char *id, bool ok, const char *message) {
     struct rv_agent_input input = {.kind = RV_AGENT_CONTAINER_LAUNCHED};
+    struct rv_agent_daemon *d = ctx;
 
+    if (rv_api_containers_launched(d->api, id, ok, message))
+        return;
     input.container.id.v = id;
     input.container.ok = ok;
     input.container.reason = RV_REASON_NONE;
@@ -254,7 +259,10 @@ static void on_launched(void *ctx, const char *id, bool ok, const char *message)
 static void on_exited(void *ctx, const char *id, bool has_status, int32_t wait_status,
                       enum rv_reason reason, const char *message) {
     struct rv_agent_input input = {.kind = RV_AGENT_CONTAINER_EXITED};
+    struct rv_agent_daemon *d = ctx;
 
+    if (rv_api_containers_exited(d->api, id, has_status, wait_status, reason, message))
+        return;
     input.container.id.v = id;
     input.container.has_status = has_status;
     input.container.status = wait_status;
@@ -481,6 +489,7 @@ static int start_server(struct rv_agent_daemon *d, struct rv_error *err) {
 
     if (r)
         return r;
+    rv_api_take_input(d);
     d->port = rv_http_server_port(d->shell.server);
     d->ip = rv_strdup(f->ip);
     d->hostname = rv_strdup(f->hostname ? f->hostname : f->ip);
@@ -548,6 +557,7 @@ int rv_agent_daemon_start(uv_loop_t *loop, const struct rv_agent_flags *flags,
     d->started_ns = rv_wall_ns();
     rv_arena_init(&d->arena);
     rv_arena_init(&d->scratch);
+    d->api = rv_api_containers_new(d);
     rv_shell_init(&d->shell, loop, &limits, on_stream_closed, d);
     d->timer = rv_calloc(1, sizeof *d->timer);
     uv_timer_init(loop, d->timer);
@@ -581,6 +591,7 @@ struct rv_agent_daemon *rv_agent_daemon_stop(struct rv_agent_daemon *d) {
     d->stepping = true; /* nothing reaches the core any more */
     d->on_exit = NULL;
     rv_agent_link_free(d->master);
+    d->api = rv_api_containers_free(d->api);
     rv_shell_close(&d->shell);
     if (d->shell.server)
         rv_http_server_stop(d->shell.server);

@@ -23,6 +23,7 @@ struct rv_agent_daemon {
     struct rv_buf encoded;
     struct rv_agent_link_io *master;
     struct rv_containerizer *containerizer;
+    struct rv_api_containers *api; /* those that the API made: agent_containers.h */
     struct rv_journal *journal;
     uint64_t compact_at;     /* bytes of the journal */
     struct rv_map launching; /* container id -> struct rv_agent_launching, of launch.c */

@@ -1,12 +1,13 @@
 /*
  * The agent's operator API: POST /api/v1, one Call in, one Response out. A table tells for each
- * type of call what part it needs and who answers. Calls of containers that are not executors'
- * (nested, standalone), of attaching, images and resource providers' configuration are refused
- * with 501 by this version, never silently.
+ * type of call what part it needs and who answers. Calls of images and resource providers'
+ * configuration are refused with 501 by this version, never silently.
  *
- * Costs: an answer is made and encoded within the request; nothing is kept.
+ * Costs: an answer is made and encoded within the request; nothing is kept but by the calls of
+ * containers, see agent_containers.h.
  */
 #include "base/assert.h"
+#include "daemon/agent_containers.h"
 #include "daemon/agent_views.h"
 #include "wire/convert.h"
 
@@ -141,7 +142,6 @@ container_to(const struct rv_agent_container *c, struct rv_arena *arena) {
     return m;
 }
 
-/* There are no standalone containers, so show_standalone shows nothing more. */
 static int get_containers(struct ask *ask) {
     const Reeve__V1__Agent__Call__GetContainers *in = ask->call->get_containers;
     Reeve__V1__Agent__Response__GetContainers *m = PART(ask, GetContainers, get_containers);
@@ -153,6 +153,8 @@ static int get_containers(struct ask *ask) {
     m->n_containers = all.n;
     for (size_t i = 0; i < all.n; i++)
         m->containers[i] = container_to(&all.v[i], ask->arena);
+    rv_api_containers_view(ask->daemon->api, in && in->show_nested, in && in->show_standalone,
+                           ask->arena, m);
     return 0;
 }
 
@@ -160,15 +162,17 @@ static int get_containers(struct ask *ask) {
 
 struct entry {
     const char *name;
-    int (*answer)(struct ask *ask); /* NULL: not supported by this version */
-    int response;                   /* type of the response; 0: 202 without one */
-    const char *part;               /* that must be there; NULL: none */
+    int (*answer)(struct ask *ask);
+    int response;      /* type of the response; 0: 202 without one */
+    const char *part;  /* that must be there; NULL: none */
+    rv_api_call takes; /* answers the request itself; neither this nor answer: not supported */
 };
 
 #define TYPE(NAME) [REEVE__V1__AGENT__CALL__TYPE__##NAME]
 #define RESPONSE(NAME) REEVE__V1__AGENT__RESPONSE__TYPE__##NAME
 #define GET(NAME, field) TYPE(NAME) = {#NAME, field, RESPONSE(NAME), NULL}
 #define ASK(NAME, field) TYPE(NAME) = {#NAME, field, RESPONSE(NAME), #field}
+#define TAKE(NAME, field, takes) TYPE(NAME) = {#NAME, NULL, 0, #field, takes}
 #define LATER(NAME, field) TYPE(NAME) = {#NAME, NULL, 0, #field}
 
 static const struct entry table[] = {
@@ -188,17 +192,17 @@ static const struct entry table[] = {
     GET(GET_TASKS, get_tasks),
     GET(GET_AGENT, get_agent),
     GET(GET_RESOURCE_PROVIDERS, get_resource_providers),
-    LATER(LAUNCH_NESTED_CONTAINER, launch_nested_container),
-    LATER(WAIT_NESTED_CONTAINER, wait_nested_container),
-    LATER(KILL_NESTED_CONTAINER, kill_nested_container),
-    LATER(REMOVE_NESTED_CONTAINER, remove_nested_container),
-    LATER(LAUNCH_NESTED_CONTAINER_SESSION, launch_nested_container_session),
-    LATER(ATTACH_CONTAINER_INPUT, attach_container_input),
-    LATER(ATTACH_CONTAINER_OUTPUT, attach_container_output),
-    LATER(LAUNCH_CONTAINER, launch_container),
-    LATER(WAIT_CONTAINER, wait_container),
-    LATER(KILL_CONTAINER, kill_container),
-    LATER(REMOVE_CONTAINER, remove_container),
+    TAKE(LAUNCH_NESTED_CONTAINER, launch_nested_container, rv_api_launch_nested),
+    TAKE(WAIT_NESTED_CONTAINER, wait_nested_container, rv_api_wait),
+    TAKE(KILL_NESTED_CONTAINER, kill_nested_container, rv_api_kill),
+    TAKE(REMOVE_NESTED_CONTAINER, remove_nested_container, rv_api_remove),
+    TAKE(LAUNCH_NESTED_CONTAINER_SESSION, launch_nested_container_session, rv_api_launch_session),
+    TAKE(ATTACH_CONTAINER_INPUT, attach_container_input, rv_api_attach_input),
+    TAKE(ATTACH_CONTAINER_OUTPUT, attach_container_output, rv_api_attach_output),
+    TAKE(LAUNCH_CONTAINER, launch_container, rv_api_launch),
+    TAKE(WAIT_CONTAINER, wait_container, rv_api_wait),
+    TAKE(KILL_CONTAINER, kill_container, rv_api_kill),
+    TAKE(REMOVE_CONTAINER, remove_container, rv_api_remove),
     LATER(ADD_RESOURCE_PROVIDER_CONFIG, add_resource_provider_config),
     LATER(UPDATE_RESOURCE_PROVIDER_CONFIG, update_resource_provider_config),
     LATER(REMOVE_RESOURCE_PROVIDER_CONFIG, remove_resource_provider_config),
@@ -234,7 +238,7 @@ static const struct entry *find(const Reeve__V1__Agent__Call *call, struct rv_er
         rv_error_set(err, RV_ERR_INVALID, "%s: required by a call of type %s", e->part, e->name);
         return NULL;
     }
-    if (!e->answer) {
+    if (!e->answer && !e->takes) {
         rv_error_set(err, RV_ERR_UNSUPPORTED, "%s is not supported by this version", e->name);
         return NULL;
     }
@@ -253,9 +257,7 @@ void rv_agent_operator_handle(struct rv_agent_daemon *d, struct rv_http_request 
     struct rv_error err;
 
     if (!rv_shell_is_post(&d->shell, req) ||
-        !rv_shell_decode(&d->shell, req, &reeve__v1__agent__call__descriptor, &d->arena,
-                         &decoded) ||
-        !rv_shell_accept_encoding(&d->shell, req, &encoding))
+        !rv_shell_decode(&d->shell, req, &reeve__v1__agent__call__descriptor, &d->arena, &decoded))
         return;
     const Reeve__V1__Agent__Call *call = (const void *)decoded;
     const struct entry *e = find(call, &err);
@@ -263,6 +265,12 @@ void rv_agent_operator_handle(struct rv_agent_daemon *d, struct rv_http_request 
         rv_common_refuse(&d->shell, req, &err);
         return;
     }
+    if (e->takes) {
+        e->takes(d, req, call);
+        return;
+    }
+    if (!rv_shell_accept_encoding(&d->shell, req, &encoding))
+        return;
     Reeve__V1__Agent__Response response = REEVE__V1__AGENT__RESPONSE__INIT;
     _cleanup_(rv_files_free) struct rv_files files = {0};
     struct rv_common common;

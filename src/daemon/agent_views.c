@@ -311,16 +311,17 @@ void rv_agent_view_add_network(const struct rv_agent_daemon *d, struct rv_task_s
     s->rest = rv_blob_new(out.data, out.n);
 }
 
-static Reeve__V1__ResourceStatistics *statistics_to(const struct rv_agent_daemon *d,
-                                                    const struct rv_agent_executor *ex,
-                                                    struct rv_arena *arena) {
+Reeve__V1__ResourceStatistics *rv_agent_view_statistics(const struct rv_agent_daemon *d,
+                                                        const char *id,
+                                                        const struct rv_resources *resources,
+                                                        struct rv_arena *arena) {
     struct rv_container_usage u = {0};
-    int64_t cpus = rv_resources_quantity(&ex->resources, "cpus"),
-            mem = rv_resources_quantity(&ex->resources, "mem"),
-            disk = rv_resources_quantity(&ex->resources, "disk");
+    int64_t cpus = rv_resources_quantity(resources, "cpus"),
+            mem = rv_resources_quantity(resources, "mem"),
+            disk = rv_resources_quantity(resources, "disk");
     struct rv_error err;
 
-    if (d->containerizer->ops->usage(d->containerizer, ex->container_id.v, &u, &err))
+    if (d->containerizer->ops->usage(d->containerizer, id, &u, &err))
         return NULL;
     Reeve__V1__ResourceStatistics *m = RV_WIRE_MAKE(arena, ResourceStatistics, resource_statistics);
 #define SET(field, value)                                                                          \
@@ -358,7 +359,7 @@ static void push_container(const struct rv_agent_daemon *d, const struct rv_agen
         c->status->has_executor_pid = true;
         c->status->executor_pid = (uint32_t)pid;
     }
-    c->statistics = statistics_to(d, ex, l->arena);
+    c->statistics = rv_agent_view_statistics(d, c->id.v, &ex->resources, l->arena);
     push(l, c);
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "daemon/agent_containers.h"
 #include "daemon/agent_daemon.h"
 #include "daemon/fetch.h"
 #include "executor/unsupported.h"
@@ -292,4 +293,74 @@ void rv_agent_launch(struct rv_agent_daemon *d, const struct rv_launch *l) {
     }
     d->containerizer->ops->launch(d->containerizer, &p->config);
     free_launching(p);
+}
+
+/* --- containers that the API makes --- */
+
+static void api_environment(struct rv_agent_daemon *d, const struct rv_api_launch *launch,
+                            struct list *env) {
+    const struct rv_agent_executor *ex = launch->executor;
+    const char *directory = launch->work_directory ? launch->work_directory : launch->directory;
+
+    if (ex) {
+        struct rv_launch l = {.container_id = {launch->id},
+                              .framework = &ex->framework->info,
+                              .executor = &ex->info,
+                              .directory = directory,
+                              .checkpoint = ex->framework->info.checkpoint,
+                              .shutdown_grace_ms = ex->info.shutdown_grace_ms};
+        const Reeve__V1__ExecutorInfo *info =
+            unpacked(ex->info.packed, &reeve__v1__executor_info__descriptor, env->arena);
+        const Reeve__V1__TaskInfo *task =
+            launch->task
+                ? unpacked(launch->task->info.packed, &reeve__v1__task_info__descriptor, env->arena)
+                : NULL;
+        if (l.shutdown_grace_ms < 0)
+            l.shutdown_grace_ms = d->core->config.executor_shutdown_grace_ms;
+        environment(d, &l, env);
+        if (info && info->command)
+            command_environment(env, info->command);
+        if (task && task->command)
+            command_environment(env, task->command);
+    } else {
+        put(env, DEFAULT_PATH);
+        put_variable(env, "MESOS_CONTAINER_ID", launch->id);
+        put_variable(env, "MESOS_SANDBOX", directory);
+    }
+    /* By this the containerizer knows what is left of it, wherever it has gone. */
+    put_variable(env, "REEVE_SANDBOX", launch->directory);
+    command_environment(env, launch->command);
+}
+
+void rv_agent_launch_api(struct rv_agent_daemon *d, const struct rv_api_launch *launch) {
+    _cleanup_(rv_arena_free) struct rv_arena arena;
+    struct list argv = {.arena = &arena}, env = {.arena = &arena};
+    const struct rv_container_isolation isolation = {.debug = launch->session,
+                                                     .share_cgroup = launch->executor != NULL};
+    const char *user = launch->command->user;
+
+    if (!user && launch->executor)
+        user = launch->executor->user;
+    rv_arena_init(&arena);
+    api_environment(d, launch, &env);
+    custom_command(&argv, launch->command);
+    put(&argv, NULL);
+    put(&env, NULL);
+    const struct rv_container_config config = {
+        .id = launch->id,
+        .argv = argv.items.v,
+        .env = env.items.v,
+        .directory = launch->directory,
+        .work_directory = launch->work_directory,
+        .user = d->flags->switch_user ? user : NULL,
+        .resources = launch->resources,
+        .log_max_bytes = (uint64_t)d->flags->log_max_size,
+        .log_keep = (unsigned)d->flags->log_keep,
+        .stdio = launch->stdio,
+        .tty = launch->tty,
+        .isolation = &isolation,
+    };
+    d->containerizer->ops->launch(d->containerizer, &config);
+    rv_vec_free(&argv.items);
+    rv_vec_free(&env.items);
 }

@@ -1,0 +1,84 @@
+/*
+ * The containers that the agent's API made: nested ones below an executor's container or below one
+ * another, and standalone ones. A table by id, beside the core, which knows nothing of them; the
+ * containerizer runs them like all others, and what it tells is asked here first.
+ *
+ * A nested container ends with its parent, a session's with the connection that made it, all with
+ * the agent. The sandbox of a nested one is CONTAINERS/ID in that of its parent and goes with it;
+ * that of a standalone one is work_dir/containers/ID and stays until it is removed.
+ */
+#ifndef RV_DAEMON_AGENT_CONTAINERS_H
+#define RV_DAEMON_AGENT_CONTAINERS_H
+
+#include "daemon/agent_daemon.h"
+#include "daemon/container_io.h"
+#include "reeve/v1/agent.pb-c.h"
+
+struct rv_api_containers;
+
+struct rv_api_containers *rv_api_containers_new(struct rv_agent_daemon *d);
+/* Answers what waits with 503; the containers themselves are the containerizer's to end. */
+struct rv_api_containers *rv_api_containers_free(struct rv_api_containers *t);
+
+/* --- calls: each answers the request, now or later --- */
+
+typedef void (*rv_api_call)(struct rv_agent_daemon *d, struct rv_http_request *req,
+                            const Reeve__V1__Agent__Call *call);
+void rv_api_launch_nested(struct rv_agent_daemon *d, struct rv_http_request *req,
+                          const Reeve__V1__Agent__Call *call);
+void rv_api_launch_session(struct rv_agent_daemon *d, struct rv_http_request *req,
+                           const Reeve__V1__Agent__Call *call);
+void rv_api_launch(struct rv_agent_daemon *d, struct rv_http_request *req,
+                   const Reeve__V1__Agent__Call *call);
+void rv_api_wait(struct rv_agent_daemon *d, struct rv_http_request *req,
+                 const Reeve__V1__Agent__Call *call);
+void rv_api_kill(struct rv_agent_daemon *d, struct rv_http_request *req,
+                 const Reeve__V1__Agent__Call *call);
+void rv_api_remove(struct rv_agent_daemon *d, struct rv_http_request *req,
+                   const Reeve__V1__Agent__Call *call);
+void rv_api_attach_output(struct rv_agent_daemon *d, struct rv_http_request *req,
+                          const Reeve__V1__Agent__Call *call);
+/* Only for one that is no stream of records: refuses it. */
+void rv_api_attach_input(struct rv_agent_daemon *d, struct rv_http_request *req,
+                         const Reeve__V1__Agent__Call *call);
+
+/* agent_attach.c: takes ATTACH_CONTAINER_INPUT's bodies as they come. */
+void rv_api_take_input(struct rv_agent_daemon *d);
+
+/* --- from the containerizer --- */
+
+/* True: it is one of these, and the core does not hear of it. */
+bool rv_api_containers_launched(struct rv_api_containers *t, const char *id, bool ok,
+                                const char *message);
+/* Also ends what lies below a container that is not one of these. */
+bool rv_api_containers_exited(struct rv_api_containers *t, const char *id, bool has_status,
+                              int32_t wait_status, enum rv_reason reason, const char *message);
+/* A task of a group may have ended: ends what was below it. */
+void rv_api_containers_check(struct rv_api_containers *t);
+
+/* --- for views and streams --- */
+
+/* Where input and output of a container are; follow: also of one that writes to files, then `out`
+ * is a follower. -RV_ERR_NOT_FOUND; -RV_ERR_INVALID: it runs without any. */
+RV_MUST_USE int rv_api_containers_io(struct rv_api_containers *t, const char *id, bool follow,
+                                     struct rv_container_io **out, struct rv_error *err);
+
+/* Appends those that run: standalone ones, nested ones, or both. */
+void rv_api_containers_view(const struct rv_api_containers *t, bool nested, bool standalone,
+                            struct rv_arena *arena, Reeve__V1__Agent__Response__GetContainers *out);
+
+/* launch.c: starts a container below an executor's (NULL: a standalone one) with its environment
+ * and user. The containerizer answers as for any launch. */
+struct rv_api_launch {
+    const char *id, *directory;
+    const char *work_directory; /* where it starts; NULL: in directory */
+    const struct rv_agent_executor *executor;
+    const struct rv_agent_task *task; /* whose environment it gets, too; NULL: none */
+    const Reeve__V1__CommandInfo *command;
+    const struct rv_resources *resources;
+    const int *stdio;
+    bool tty, session;
+};
+void rv_agent_launch_api(struct rv_agent_daemon *d, const struct rv_api_launch *launch);
+
+#endif
