@@ -160,7 +160,8 @@ static void show_folders(struct draft *d, const struct rv_linux *c,
     o->has_tmp_bytes = true;
     o->tmp_bytes = c->tmp_bytes;
     o->n_keep = 1;
-    o->keep = &o->directory;
+    o->keep = RV_ARENA_NEW(&d->arena, char *);
+    o->keep[0] = rv_arena_strdup(&d->arena, config->directory);
     /* The agent's own executor lies where nothing else is to be seen. */
     if (program[0] == '/' && !is_below(program, config->directory) &&
         (is_below(program, c->work_dir) || is_below(program, "/tmp")) &&

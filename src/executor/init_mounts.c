@@ -151,7 +151,22 @@ static int cover_all_but(const Reeve__V1__Init__Orders *o, struct rv_error *err)
 
 /* ---- /dev ---- */
 
-static int make_dev(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
+/* The terminal that is inherited has no name in the container's /dev/pts: it is its console. Taken
+ * by its name outside, as a descriptor of another mount namespace cannot be mounted. */
+static struct kept take_console(const Reeve__V1__Init__Orders *o) {
+    struct kept console = {.fd = -1};
+    char path[MAX_PATH];
+    ssize_t n = o->tty ? readlink("/proc/self/fd/0", path, sizeof path - 1) : -1;
+
+    if (n <= 0)
+        return console;
+    path[n] = '\0';
+    if (take(path, false, &console, NULL))
+        console.fd = -1; /* it does without a name */
+    return console;
+}
+
+static int make_dev(const Reeve__V1__Init__Orders *o, struct kept *console, struct rv_error *err) {
     char options[64];
     int rc = mount_at("tmpfs", "/dev", MS_NOSUID, "mode=755,size=64k", err);
 
@@ -174,11 +189,8 @@ static int make_dev(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
     /* A kernel without POSIX message queues is fine. */
     if (!rc && mount("mqueue", "/dev/mqueue", "mqueue", SAFE, NULL) != 0 && errno != ENODEV)
         rc = failed(err, "mqueue", "/dev/mqueue");
-    if (!rc && o->tty) {
-        rc = make_place("/dev/console", false, err);
-        if (!rc && mount("/proc/self/fd/0", "/dev/console", NULL, MS_BIND, NULL) != 0)
-            rc = failed(err, "bind", "/dev/console");
-    }
+    if (!rc && console->fd >= 0)
+        rc = put_back("/dev/console", console, err);
     return rc;
 }
 
@@ -251,14 +263,17 @@ static int make_sys(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
 
 int rv_init_mounts(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
     mode_t before = umask(0);
+    struct kept console = {.fd = -1};
     int rc = 0;
 
     if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) != 0)
         rc = failed(err, "slave", "/");
     if (!rc && o->whole_root)
+        console = take_console(o);
+    if (!rc && o->whole_root)
         rc = cover_all_but(o, err);
     if (!rc && o->whole_root)
-        rc = make_dev(o, err);
+        rc = make_dev(o, &console, err);
     if (!rc && o->own_pids)
         rc = make_proc(err);
     if (!rc && o->whole_root)

@@ -36,7 +36,7 @@ static void try_files(void) {
     tell("write_init_image", opened("/proc/1/exe", O_WRONLY));
     tell("read_init_memory", opened("/proc/1/mem", O_RDONLY));
     tell("read_init_environment", opened("/proc/1/environ", O_RDONLY));
-    tell("list_init_descriptors", opened("/proc/1/fd", O_RDONLY | O_DIRECTORY));
+    tell("open_init_descriptor", opened("/proc/1/fd/5", O_WRONLY));
     tell("write_sysctl", opened("/proc/sys/kernel/hostname", O_WRONLY));
     tell("write_core_pattern", opened("/proc/sys/kernel/core_pattern", O_WRONLY));
     tell("write_sysrq", opened("/proc/sysrq-trigger", O_WRONLY));
