@@ -104,20 +104,21 @@ static void environment(struct rv_agent_daemon *d, const struct rv_launch *l, st
     }
 }
 
+/* Copied: the command may be gone before it is launched. */
 static void custom_command(struct list *argv, const Reeve__V1__CommandInfo *command) {
     const char *value = command->value ? command->value : "";
 
     if (!command->has_shell || command->shell) {
         put(argv, "/bin/sh");
         put(argv, "-c");
-        put(argv, value);
+        put(argv, rv_arena_strdup(argv->arena, value));
         return;
     }
     /* The program is `value`; the arguments give argv, its first element included. The
      * containerizer runs argv[0], so a differing first argument is not shown to the program. */
-    put(argv, value);
+    put(argv, rv_arena_strdup(argv->arena, value));
     for (size_t i = 1; i < command->n_arguments; i++)
-        put(argv, command->arguments[i]);
+        put(argv, rv_arena_strdup(argv->arena, command->arguments[i]));
 }
 
 static void *unpacked(const struct rv_blob *packed, const ProtobufCMessageDescriptor *type,

@@ -460,8 +460,10 @@ def life_cases(t, report):
                              "framework_id": t.scheduler.id, "command": {
                                  "value": "cp plain %s; exit 3" % mark,
                                  "uris": [{"value": server.uri("plain")}]}}}]}}]})
-        t.end(task)
-        assert open(mark, encoding="ascii").read() == "plain\n"
+        status = t.end(task)
+        assert os.path.exists(mark), status
+        with open(mark, encoding="ascii") as f:
+            assert f.read() == "plain\n"
 
     def group_executor(name):
         return {"type": "DEFAULT", "executor_id": {"value": name}, "resources": [
