@@ -1,5 +1,5 @@
 /* The auditor: see auditor.h. Costs: an event costs the offers and tasks of the agent it names. */
-#include "auditor.h"
+#include "auditor_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,10 +7,6 @@
 #include "cluster.h"
 
 #define KEY_MAX 768
-
-static struct rv_str number_key(const uint64_t *number) {
-    return rv_strn(number, sizeof *number);
-}
 
 static struct rv_str key2(char buf[KEY_MAX], const char *a, const char *separator, const char *b) {
     int n = snprintf(buf, KEY_MAX, "%s%s%s", a ? a : "", separator, b ? b : "");
@@ -27,10 +23,9 @@ static void add_plain(struct rv_resources *to, const struct rv_resources *r) {
     rv_resources_free(&plain);
 }
 
-static const char *text_of(struct sim_auditor *a, const struct rv_resources *r) {
+const char *sim_audit_text(const struct rv_resources *r) {
     static char text[512];
     struct rv_buf b = {0};
-    (void)a;
 
     rv_resources_format(r, &b);
     snprintf(text, sizeof text, "%s", b.data ? b.data : "");
@@ -41,16 +36,16 @@ static const char *text_of(struct sim_auditor *a, const struct rv_resources *r) 
 /* --- records --- */
 
 static struct sim_audit_stream *find_stream(struct sim_auditor *a, uint64_t number) {
-    return number ? rv_map_get(&a->streams, number_key(&number)) : NULL;
+    return number ? rv_map_get(&a->streams, sim_audit_number_key(&number)) : NULL;
 }
 
-static void free_strings(char **v, size_t n) {
+void sim_audit_free_strings(char **v, size_t n) {
     for (size_t i = 0; i < n; i++)
         free(v[i]);
     free(v);
 }
 
-static char **copy_strings(char *const *v, size_t n) {
+char **sim_audit_copy_strings(char *const *v, size_t n) {
     char **copy = rv_calloc(n + 1, sizeof *copy);
 
     for (size_t i = 0; i < n; i++)
@@ -58,16 +53,16 @@ static char **copy_strings(char *const *v, size_t n) {
     return copy;
 }
 
-static bool has_string(char *const *v, size_t n, const char *s) {
+bool sim_audit_has_string(char *const *v, size_t n, const char *s) {
     for (size_t i = 0; i < n; i++)
         if (rv_streq(v[i], s))
             return true;
     return false;
 }
 
-static void free_framework(struct sim_audit_framework *f) {
-    free_strings(f->roles, f->n_roles);
-    free_strings(f->suppressed, f->n_suppressed);
+void sim_audit_free_framework(struct sim_audit_framework *f) {
+    sim_audit_free_strings(f->roles, f->n_roles);
+    sim_audit_free_strings(f->suppressed, f->n_suppressed);
     free(f->id);
     free(f);
 }
@@ -156,48 +151,13 @@ static void free_offer(struct sim_audit_offer *o) {
     free(o);
 }
 
-static void close_offer(struct sim_auditor *a, struct sim_audit_offer *o) {
+void sim_audit_close_offer(struct sim_auditor *a, struct sim_audit_offer *o) {
     o->open = false;
     for (size_t i = 0; i < a->open.n; i++)
         if (a->open.v[i] == o) {
             rv_vec_remove_at(&a->open, i);
             return;
         }
-}
-
-static void drop_filter(struct sim_auditor *a, size_t i) {
-    struct sim_audit_filter *f = &a->filters.v[i];
-
-    rv_resources_free(&f->resources);
-    free(f->framework_id);
-    free(f->agent_id);
-    free(f->role);
-    rv_vec_remove_at(&a->filters, i);
-}
-
-/* The master keeps at most eight of one framework, role and agent, and drops the one that ends
- * first: so here, or earlier. */
-static void bound_filters(struct sim_auditor *a, const struct sim_audit_filter *like) {
-    size_t n = 0, first = SIZE_MAX;
-
-    for (size_t i = 0; i < a->filters.n; i++) {
-        const struct sim_audit_filter *f = &a->filters.v[i];
-        if (!rv_streq(f->framework_id, like->framework_id) ||
-            !rv_streq(f->agent_id, like->agent_id) || !rv_streq(f->role, like->role))
-            continue;
-        n++;
-        if (first == SIZE_MAX || f->until_ms < a->filters.v[first].until_ms)
-            first = i;
-    }
-    if (n >= 7)
-        drop_filter(a, first);
-}
-
-static void drop_filters(struct sim_auditor *a, const char *framework_id, const char *agent_id) {
-    for (size_t i = a->filters.n; i > 0; i--)
-        if ((framework_id && rv_streq(a->filters.v[i - 1].framework_id, framework_id)) ||
-            (agent_id && rv_streq(a->filters.v[i - 1].agent_id, agent_id)))
-            drop_filter(a, i - 1);
 }
 
 static bool is_excused(struct sim_auditor *a, const char *framework_id, const char *task_id) {
@@ -212,13 +172,13 @@ static void print_book(struct sim_auditor *a, const struct sim_audit_agent *g) {
     struct rv_str key;
     void *r;
 
-    sim_trace(a->world, NULL, "agent %s has %s", g->id, text_of(a, &g->total));
+    sim_trace(a->world, NULL, "agent %s has %s", g->id, sim_audit_text(&g->total));
     for (size_t it = 0; rv_map_next(&g->used, &it, &key, &r);)
-        sim_trace(a->world, NULL, "  used by %.*s: %s", (int)key.n, key.s, text_of(a, r));
+        sim_trace(a->world, NULL, "  used by %.*s: %s", (int)key.n, key.s, sim_audit_text(r));
     for (size_t i = 0; i < a->open.n; i++)
         if (rv_streq(a->open.v[i]->agent_id, g->id))
             sim_trace(a->world, NULL, "  offer %s: %s", a->open.v[i]->id,
-                      text_of(a, &a->open.v[i]->resources));
+                      sim_audit_text(&a->open.v[i]->resources));
 }
 
 static void check_sum(struct sim_auditor *a, const struct sim_audit_agent *g) {
@@ -235,7 +195,7 @@ static void check_sum(struct sim_auditor *a, const struct sim_audit_agent *g) {
         print_book(a, g);
     if (!rv_resources_contains(&g->total, &sum))
         sim_fail(a->world, "INV-26: more offered and used of agent %s than it has: %s", g->id,
-                 text_of(a, &sum));
+                 sim_audit_text(&sum));
     rv_resources_free(&sum);
 }
 
@@ -259,19 +219,6 @@ static void check_kinds(struct sim_auditor *a, const struct sim_audit_framework 
     }
 }
 
-static void check_filters(struct sim_auditor *a, const struct sim_audit_offer *o) {
-    for (size_t i = a->filters.n; i > 0; i--) {
-        const struct sim_audit_filter *f = &a->filters.v[i - 1];
-
-        if (f->until_ms <= a->world->now_ms)
-            drop_filter(a, i - 1);
-        else if (rv_streq(f->framework_id, o->framework_id) && rv_streq(f->agent_id, o->agent_id) &&
-                 rv_streq(f->role, o->role) && rv_resources_contains(&f->resources, &o->resources))
-            sim_fail(a->world, "INV-28: framework %s was offered again what it declined until %lld",
-                     o->framework_id, (long long)f->until_ms);
-    }
-}
-
 static void offered(struct sim_auditor *a, struct sim_audit_framework *f,
                     const struct rv_offer_view *view) {
     struct sim_audit_agent *g = rv_map_gets(&a->agents, view->agent->id.v);
@@ -285,8 +232,8 @@ static void offered(struct sim_auditor *a, struct sim_audit_framework *f,
         sim_fail(a->world, "INV-25: an offer of agent %s, which is not there", view->agent->id.v);
         return;
     }
-    if (!has_string(f->roles, f->n_roles, view->role) ||
-        has_string(f->suppressed, f->n_suppressed, view->role))
+    if (!sim_audit_has_string(f->roles, f->n_roles, view->role) ||
+        sim_audit_has_string(f->suppressed, f->n_suppressed, view->role))
         sim_fail(a->world, "INV-28: framework %s has suppressed or has not role %s", f->id,
                  view->role);
     if (!rv_streq(view->framework_id.v, f->id))
@@ -301,10 +248,10 @@ static void offered(struct sim_auditor *a, struct sim_audit_framework *f,
     o->open = true;
     add_plain(&o->resources, view->resources);
     sim_trace(a->world, NULL, "offered %s of %s in %s: %s", o->id, o->agent_id, o->role,
-              text_of(a, &o->resources));
+              sim_audit_text(&o->resources));
     rv_map_put(&a->offers, rv_str(o->id), o);
     rv_vec_push(&a->open, o);
-    check_filters(a, o);
+    sim_audit_filters_check(a, o);
     check_sum(a, g);
 }
 
@@ -336,22 +283,6 @@ static void check_capabilities(struct sim_auditor *a, const struct sim_audit_fra
         sim_fail(a->world, "INV-39: an update by the master has a uuid: task %s", s->task_id.v);
 }
 
-static void check_expected(struct sim_auditor *a, const struct rv_task_status *s) {
-    uintptr_t expected = (uintptr_t)rv_map_remove(&a->call.expected, rv_str(s->task_id.v));
-
-    if (!expected)
-        return;
-    if (expected == 1)
-        sim_fail(a->world, "INV-38: %s of task %s where silence is due",
-                 rv_task_state_name((int)s->state), s->task_id.v);
-    else if ((uintptr_t)s->state + 2 != expected)
-        sim_fail(a->world, "INV-38: task %s is said to be %s instead of %s", s->task_id.v,
-                 rv_task_state_name((int)s->state), rv_task_state_name((int)(expected - 2)));
-    if (s->reason != RV_REASON_RECONCILIATION || s->has_uuid)
-        sim_fail(a->world, "INV-39: the answer about task %s has another reason or a uuid",
-                 s->task_id.v);
-}
-
 static void updated(struct sim_auditor *a, const struct sim_audit_framework *f,
                     const struct rv_task_status *s) {
     char buf[KEY_MAX];
@@ -359,7 +290,7 @@ static void updated(struct sim_auditor *a, const struct sim_audit_framework *f,
     struct sim_audit_task *t = rv_map_get(&a->told, key);
 
     check_capabilities(a, f, s);
-    check_expected(a, s);
+    sim_audit_answered(a, s);
     if (!t) {
         t = rv_calloc(1, sizeof *t);
         rv_map_put(&a->told, key, t);
@@ -398,20 +329,20 @@ static void subscribed(struct sim_auditor *a, uint64_t stream, const char *id) {
     free(s->framework_id);
     s->framework_id = rv_strdup(id);
     f->stream = s;
-    drop_filters(a, id, NULL);
+    sim_audit_filters_doubt(a, id, NULL, NULL);
     /* What it said in SUBSCRIBE counts from now on. */
-    struct sim_audit_framework *said = rv_map_remove(&a->said, number_key(&stream));
+    struct sim_audit_framework *said = rv_map_remove(&a->said, sim_audit_number_key(&stream));
     if (!said)
         return;
-    free_strings(f->roles, f->n_roles);
-    free_strings(f->suppressed, f->n_suppressed);
+    sim_audit_free_strings(f->roles, f->n_roles);
+    sim_audit_free_strings(f->suppressed, f->n_suppressed);
     f->capabilities = said->capabilities;
     f->roles = TAKE_PTR(said->roles);
     f->n_roles = said->n_roles;
     f->suppressed = TAKE_PTR(said->suppressed);
     f->n_suppressed = said->n_suppressed;
     said->n_roles = said->n_suppressed = 0;
-    free_framework(said);
+    sim_audit_free_framework(said);
 }
 
 void sim_audit_to_scheduler(struct sim_auditor *a, uint64_t stream,
@@ -447,180 +378,10 @@ void sim_audit_to_scheduler(struct sim_auditor *a, uint64_t stream,
             sim_fail(a->world, "INV-24: offer %s is rescinded, but framework %s does not have it",
                      e->rescind.v, f->id);
         else
-            close_offer(a, o);
+            sim_audit_close_offer(a, o);
         break;
     case RV_EVENT_UPDATE:
         updated(a, f, e->update);
-        break;
-    default:
-        break;
-    }
-}
-
-/* --- calls of frameworks --- */
-
-/* Adds the offers to the pool if all are the framework's own and of one agent. */
-static void accept_offers(struct sim_auditor *a, const struct rv_scheduler_call *call,
-                          bool filter) {
-    bool valid = call->accept.n_offer_ids > 0;
-
-    for (size_t i = 0; i < call->accept.n_offer_ids; i++) {
-        struct sim_audit_offer *o = rv_map_gets(&a->offers, call->accept.offer_ids[i].v);
-
-        if (!o || !o->open || !rv_streq(o->framework_id, call->framework_id.v)) {
-            valid = false;
-            continue;
-        }
-        if (a->call.agent_id && !rv_streq(a->call.agent_id, o->agent_id))
-            valid = false;
-        a->call.agent_id = o->agent_id;
-        rv_resources_add(&a->call.pool, &o->resources);
-        close_offer(a, o);
-        if (!filter && call->accept.refuse_ms > 0) {
-            /* What is refused of the rest is not known here: it only counts. */
-            struct sim_audit_filter f = {rv_strdup(o->framework_id),
-                                         rv_strdup(o->agent_id),
-                                         rv_strdup(o->role),
-                                         {0},
-                                         a->world->now_ms + call->accept.refuse_ms};
-            bound_filters(a, &f);
-            rv_vec_push(&a->filters, f);
-        }
-        if (filter && call->accept.refuse_ms > 0) {
-            sim_trace(a->world, NULL, "declined %s of %s in %s for %lld ms: %s", o->id, o->agent_id,
-                      o->role, (long long)call->accept.refuse_ms, text_of(a, &o->resources));
-            struct sim_audit_filter f = {rv_strdup(o->framework_id),
-                                         rv_strdup(o->agent_id),
-                                         rv_strdup(o->role),
-                                         {0},
-                                         a->world->now_ms + call->accept.refuse_ms};
-            rv_resources_copy(&f.resources, &o->resources);
-            bound_filters(a, &f);
-            rv_vec_push(&a->filters, f);
-        }
-    }
-    a->call.accepted = valid && !filter;
-}
-
-/* Ghosts are tasks that were never launched: what is to be said of them is known. */
-static void expect_ghosts(struct sim_auditor *a, const struct sim_audit_framework *f,
-                          const struct rv_scheduler_call *call) {
-    bool aware = f->capabilities & 1u << RV_FRAMEWORK_PARTITION_AWARE;
-
-    for (size_t i = 0; i < call->reconcile.n; i++) {
-        const struct rv_task_ref *r = &call->reconcile.tasks[i];
-        const struct sim_audit_agent *g = rv_map_gets(&a->agents, r->agent_id.v);
-        enum rv_task_state state = RV_TASK_UNKNOWN;
-
-        if (!rv_starts_with(r->task_id.v, "ghost-") || !r->agent_id.v)
-            continue;
-        if (g && g->place == SIM_RECOVERED) {
-            rv_map_put(&a->call.expected, rv_str(r->task_id.v), (void *)(uintptr_t)1);
-            continue;
-        }
-        if (g)
-            state = g->place == SIM_REGISTERED    ? RV_TASK_GONE
-                    : g->place == SIM_UNREACHABLE ? RV_TASK_UNREACHABLE
-                                                  : RV_TASK_GONE_BY_OPERATOR;
-        rv_map_put(&a->call.expected, rv_str(r->task_id.v),
-                   (void *)((uintptr_t)(aware ? state : RV_TASK_LOST) + 2));
-    }
-}
-
-static void suppress(struct sim_audit_framework *f, const struct rv_scheduler_call *call) {
-    char *const *roles = call->roles.n_roles ? call->roles.roles : f->roles;
-    size_t n = call->roles.n_roles ? call->roles.n_roles : f->n_roles;
-
-    for (size_t i = 0; i < n; i++)
-        if (!has_string(f->suppressed, f->n_suppressed, roles[i])) {
-            f->suppressed = rv_realloc(f->suppressed, (f->n_suppressed + 1) * sizeof(char *));
-            f->suppressed[f->n_suppressed++] = rv_strdup(roles[i]);
-        }
-}
-
-static void revive(struct sim_auditor *a, struct sim_audit_framework *f,
-                   const struct rv_scheduler_call *call) {
-    size_t n = 0;
-
-    for (size_t i = 0; i < f->n_suppressed; i++) {
-        if (call->roles.n_roles &&
-            !has_string(call->roles.roles, call->roles.n_roles, f->suppressed[i]))
-            f->suppressed[n++] = f->suppressed[i];
-        else
-            free(f->suppressed[i]);
-    }
-    f->n_suppressed = n;
-    drop_filters(a, f->id, NULL);
-}
-
-static struct sim_audit_framework *said_of(const struct rv_scheduler_call *call) {
-    struct sim_audit_framework *f = rv_calloc(1, sizeof *f);
-
-    f->capabilities = call->subscribe.info->capabilities;
-    f->roles = copy_strings(call->subscribe.info->roles, call->subscribe.info->n_roles);
-    f->n_roles = call->subscribe.info->n_roles;
-    f->suppressed =
-        copy_strings(call->subscribe.suppressed_roles, call->subscribe.n_suppressed_roles);
-    f->n_suppressed = call->subscribe.n_suppressed_roles;
-    return f;
-}
-
-void sim_audit_scheduler_call(struct sim_auditor *a, uint64_t request, uint64_t stream,
-                              const char *stream_id, const struct rv_scheduler_call *call) {
-    if (call->type == RV_CALL_TEARDOWN)
-        drop_filters(a, call->framework_id.v, NULL);
-    sim_trace(a->world, &a->master->server.party, "call %d of %s", (int)call->type,
-              call->framework_id.v ? call->framework_id.v : "a new framework");
-    a->call.call = call;
-    a->call.request = request;
-    a->call.stream = stream;
-    snprintf(a->call.stream_id, sizeof a->call.stream_id, "%s", stream_id);
-    if (call->type == RV_CALL_SUBSCRIBE && call->subscribe.info) {
-        struct sim_audit_framework *old = rv_map_put(&a->said, number_key(&stream), said_of(call));
-        if (old)
-            free_framework(old);
-    }
-}
-
-static void check_expected_all(struct sim_auditor *a) {
-    struct rv_str key;
-    void *v;
-
-    for (size_t it = 0; rv_map_next(&a->call.expected, &it, &key, &v);)
-        if ((uintptr_t)v != 1)
-            sim_fail(a->world, "INV-38: no answer about task %.*s", (int)key.n, key.s);
-    rv_map_clear(&a->call.expected);
-}
-
-/* The answer tells whether the call counted; effects of it follow. */
-void sim_audit_reply(struct sim_auditor *a, uint64_t request, int status) {
-    const struct rv_scheduler_call *call = a->call.call;
-    struct sim_audit_framework *f;
-
-    if (!call || request != a->call.request || status >= 300 || call->type == RV_CALL_SUBSCRIBE)
-        return;
-    f = rv_map_gets(&a->frameworks, call->framework_id.v);
-    if (!f || !f->stream || !f->stream->open ||
-        !rv_streq(f->stream->stream_id, a->call.stream_id)) {
-        sim_fail(a->world, "INV-44: call %d with a wrong stream id got %d", (int)call->type,
-                 status);
-        return;
-    }
-    switch (call->type) {
-    case RV_CALL_ACCEPT:
-        accept_offers(a, call, false);
-        break;
-    case RV_CALL_DECLINE:
-        accept_offers(a, call, true);
-        break;
-    case RV_CALL_SUPPRESS:
-        suppress(f, call);
-        break;
-    case RV_CALL_REVIVE:
-        revive(a, f, call);
-        break;
-    case RV_CALL_RECONCILE:
-        expect_ghosts(a, f, call);
         break;
     default:
         break;
@@ -635,7 +396,7 @@ void sim_audit_opened(struct sim_auditor *a, uint64_t stream, const char *stream
     if (!s) {
         s = rv_calloc(1, sizeof *s);
         s->number = stream;
-        rv_map_put(&a->streams, number_key(&stream), s);
+        rv_map_put(&a->streams, sim_audit_number_key(&stream), s);
     }
     s->open = true;
     s->last_ms = a->world->now_ms;
@@ -654,7 +415,7 @@ void sim_audit_closed(struct sim_auditor *a, uint64_t stream) {
             f->stream = NULL;
             for (size_t i = a->open.n; i > 0; i--)
                 if (rv_streq(a->open.v[i - 1]->framework_id, f->id))
-                    close_offer(a, a->open.v[i - 1]);
+                    sim_audit_close_offer(a, a->open.v[i - 1]);
         }
     }
     if (s->agent_id) {
@@ -700,7 +461,7 @@ static void registration(struct sim_auditor *a, uint64_t stream, const struct rv
         const struct rv_executor_view *x = &call->registration.executors[i];
         use(g, key2(buf, x->framework_id.v, "/", x->info->id.v), &x->info->resources);
     }
-    rv_map_put(&a->registrations, number_key(&stream), g);
+    rv_map_put(&a->registrations, sim_audit_number_key(&stream), g);
 }
 
 void sim_audit_agent_call(struct sim_auditor *a, uint64_t stream,
@@ -727,7 +488,7 @@ static void registered(struct sim_auditor *a, uint64_t stream, const char *id) {
     struct sim_audit_agent *g = agent(a, id), *said;
     struct sim_audit_stream *s = find_stream(a, stream);
 
-    said = rv_map_remove(&a->registrations, number_key(&stream));
+    said = rv_map_remove(&a->registrations, sim_audit_number_key(&stream));
     if (!s) {
         free_agent(said);
         return;
@@ -739,7 +500,7 @@ static void registered(struct sim_auditor *a, uint64_t stream, const char *id) {
     g->place = SIM_REGISTERED;
     g->connected = s->open;
     g->stream = s;
-    drop_filters(a, NULL, id);
+    sim_audit_filters_doubt(a, NULL, NULL, id);
     if (!said)
         return;
     free_used(&g->used);
@@ -768,7 +529,7 @@ static void run_tasks(struct sim_auditor *a, struct sim_audit_agent *g,
         add_plain(&plain, &e->run.tasks[i].resources);
         if (!rv_resources_contains(&a->call.pool, &plain))
             sim_fail(a->world, "INV-26: task %s takes more than was offered: %s",
-                     e->run.tasks[i].id.v, text_of(a, &plain));
+                     e->run.tasks[i].id.v, sim_audit_text(&plain));
         rv_resources_subtract(&a->call.pool, &plain);
         rv_resources_free(&plain);
         use(g, key2(buf, framework_id, " ", e->run.tasks[i].id.v), &e->run.tasks[i].resources);
@@ -841,13 +602,13 @@ void sim_audit_registry(struct sim_auditor *a, const struct rv_registry_op *op) 
             /* An UPDATE_FRAMEWORK or SUBSCRIBE takes effect in this step. */
             struct sim_audit_framework *f = framework(a, op->framework_id.v);
             f->capabilities = op->framework->capabilities;
-            free_strings(f->roles, f->n_roles);
-            f->roles = copy_strings(op->framework->roles, op->framework->n_roles);
+            sim_audit_free_strings(f->roles, f->n_roles);
+            f->roles = sim_audit_copy_strings(op->framework->roles, op->framework->n_roles);
             f->n_roles = op->framework->n_roles;
-            free_strings(f->suppressed, f->n_suppressed);
+            sim_audit_free_strings(f->suppressed, f->n_suppressed);
             f->suppressed = NULL;
             f->n_suppressed = 0;
-            drop_filters(a, f->id, NULL);
+            sim_audit_filters_doubt(a, f->id, NULL, NULL);
         }
         break;
     default:
@@ -861,11 +622,7 @@ void sim_audit_master_stepped(struct sim_auditor *a) {
     int64_t awake_ms = a->master->server.party.frozen_until_ms;
     struct sim_audit_stream *s;
 
-    check_expected_all(a);
-    a->call.call = NULL;
-    a->call.accepted = false;
-    a->call.agent_id = NULL;
-    rv_resources_free(&a->call.pool);
+    sim_audit_call_stepped(a);
     for (size_t i = 0; i < a->open.n; i++) {
         const struct sim_audit_offer *o = a->open.v[i];
         const struct sim_audit_agent *g = rv_map_gets(&a->agents, o->agent_id);
@@ -897,9 +654,8 @@ void sim_audit_master_crashed(struct sim_auditor *a) {
         free_agent(v);
     rv_map_clear(&a->agents);
     while (a->open.n)
-        close_offer(a, a->open.v[0]);
-    while (a->filters.n)
-        drop_filter(a, 0);
+        sim_audit_close_offer(a, a->open.v[0]);
+    sim_audit_filters_drop(a, NULL);
 }
 
 void sim_audit_master_started(struct sim_auditor *a, const struct sim_registry *r) {
@@ -953,7 +709,7 @@ static void free_stream(void *v) {
 }
 
 static void free_framework_value(void *v) {
-    free_framework(v);
+    sim_audit_free_framework(v);
 }
 
 static void free_agent_value(void *v) {
@@ -972,8 +728,7 @@ static void free_task_value(void *v) {
 }
 
 void sim_auditor_free(struct sim_auditor *a) {
-    while (a->filters.n)
-        drop_filter(a, 0);
+    sim_audit_filters_drop(a, NULL);
     free_all(&a->streams, free_stream);
     free_all(&a->frameworks, free_framework_value);
     free_all(&a->said, free_framework_value);

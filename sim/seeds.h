@@ -6,12 +6,17 @@
 #include <stdint.h>
 
 static const uint64_t sim_seeds[] = {
-    1329, /* a task for an executor that ends at this moment: the next one was booked nowhere */
-    54,   /* a late REGISTER had the agent in its place removed */
-    138,  /* a late REREGISTER brought back tasks that were over */
-    144,  /* EXECUTOR_EXITED was not told for a launch that was refused */
-    201,  /* nor for an executor that ended while its agent registered */
-    486,  /* an agent that is stopped unregistered with updates to tell */
+    1329,  /* a task for an executor that ends at this moment: the next one was booked nowhere */
+    54,    /* a late REGISTER had the agent in its place removed */
+    138,   /* a late REREGISTER brought back tasks that were over */
+    144,   /* EXECUTOR_EXITED was not told for a launch that was refused */
+    201,   /* nor for an executor that ended while its agent registered */
+    486,   /* an agent that is stopped unregistered with updates to tell */
+    10760, /* a registration told a state that a crash undid, for the disk was full */
+    10892, /* a scheduler was told that its framework is removed; the registry then failed */
+    10975, /* who had had many offers got none for minutes */
+    10144,     /* the auditor forgot filters that still count for the bound of the allocator */
+    10156,     /* the same */
 };
 
 #endif

@@ -1,0 +1,37 @@
+/* What the parts of the auditor share. Private to sim/auditor*.c. */
+#ifndef SIM_AUDITOR_INTERNAL_H
+#define SIM_AUDITOR_INTERNAL_H
+
+#include "auditor.h"
+
+/* auditor.c */
+/* Valid until the next time. */
+const char *sim_audit_text(const struct rv_resources *r);
+void sim_audit_free_strings(char **v, size_t n);
+char **sim_audit_copy_strings(char *const *v, size_t n);
+bool sim_audit_has_string(char *const *v, size_t n, const char *s);
+void sim_audit_free_framework(struct sim_audit_framework *f);
+void sim_audit_close_offer(struct sim_auditor *a, struct sim_audit_offer *o);
+
+static inline struct rv_str sim_audit_number_key(const uint64_t *number) {
+    return rv_strn(number, sizeof *number);
+}
+
+/* auditor_filters.c */
+/* The framework refuses this of the offer's agent; NULL: it is not known what. */
+void sim_audit_filter_add(struct sim_auditor *a, const struct sim_audit_offer *o,
+                          const struct rv_resources *refused, int64_t until_ms);
+/* They may be in force or not any more. NULL: of any. */
+void sim_audit_filters_doubt(struct sim_auditor *a, const char *framework_id, const char *role,
+                             const char *agent_id);
+/* They are certainly not any more. NULL: of all frameworks. */
+void sim_audit_filters_drop(struct sim_auditor *a, const char *framework_id);
+void sim_audit_filters_check(struct sim_auditor *a, const struct sim_audit_offer *o);
+
+/* auditor_calls.c */
+/* An update that may be the answer to the RECONCILE under way. */
+void sim_audit_answered(struct sim_auditor *a, const struct rv_task_status *s);
+/* The step of the call is over. */
+void sim_audit_call_stepped(struct sim_auditor *a);
+
+#endif
