@@ -15,8 +15,8 @@ static const uint64_t sim_seeds[] = {
     10760, /* a registration told a state that a crash undid, for the disk was full */
     10892, /* a scheduler was told that its framework is removed; the registry then failed */
     10975, /* who had had many offers got none for minutes */
-    10144,     /* the auditor forgot filters that still count for the bound of the allocator */
-    10156,     /* the same */
+    10144, /* the auditor forgot filters that still count for the bound of the allocator */
+    10156, /* the same */
 };
 
 #endif
