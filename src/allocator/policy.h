@@ -53,8 +53,8 @@ struct rv_policy {
 /* NULL: no such policy. A name of NULL gives the default, "drf". */
 const struct rv_policy *rv_policy_find(const char *name);
 
-/* Smallest weighted dominant share first; then who was not given anything for longest, so that those
- * who hold the same, above all nothing, take turns, however much came to them in the past. */
+/* Smallest weighted dominant share first; then who was not given anything for longest, so that
+ * those who hold the same, above all nothing, take turns, however much came to them in the past. */
 extern const struct rv_policy rv_policy_drf;
 /* Largest weight first, however much it has; within a weight as "drf" without weights. */
 extern const struct rv_policy rv_policy_priority;

@@ -1,7 +1,8 @@
 /* Records of containers, see state.h. Holds: a record is
  * one write(2), so the agent's death leaves all of it or nothing; nothing means that nothing was
  * launched. What the container's init appends, a NUL and its status, is beyond what the second
- * record covers. Making a file is what costs most in a launch (370 us on a slow ext4), so there is one.
+ * record covers. Making a file is what costs most in a launch (370 us on a slow ext4), so there is
+ * one.
  */
 #include "containerizer/state.h"
 
@@ -55,8 +56,8 @@ int rv_container_state_write(const char *state_dir, const char *boot_id, const c
                   HEADER "boot %s\npid %10d\nstart %20" PRIu64 "\nsurvive %d\nlog_max %" PRIu64
                          "\nlog_keep %u\nlimits %20" PRId64 " %20" PRId64 "\ndirectory %s\n",
                   boot_id, (int)state->pid, state->start_ticks, state->survive,
-                  state->log_max_bytes, state->log_keep, state->cpu_limit_milli, state->mem_limit_bytes,
-                  state->directory);
+                  state->log_max_bytes, state->log_keep, state->cpu_limit_milli,
+                  state->mem_limit_bytes, state->directory);
     fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return rv_error_set(err, RV_ERR_IO, "open %s: %s", path, strerror(errno));
