@@ -112,9 +112,11 @@ extern const struct rv_containerizer_ops rv_linux_containerizer;
 /* What the `linux` containerizer does not know by itself; to be set before the first launch. */
 struct rv_linux_settings {
     const char *work_dir; /* absolute: covered in each container, but for its own sandbox */
-    uint64_t tmp_bytes;   /* of the private /tmp and /dev/shm, each; 0: 64 MiB */
-    int64_t pids_max;     /* of a container; 0: 4,096 */
-    bool cpu_quota;       /* a container gets no more cpu than it asked for */
+    /* Paths in there that containers may read and run, NULL-terminated; or NULL. */
+    const char *const *programs;
+    uint64_t tmp_bytes; /* of the private /tmp and /dev/shm, each; 0: 64 MiB */
+    int64_t pids_max;   /* of a container; 0: 4,096 */
+    bool cpu_quota;     /* a container gets no more cpu than it asked for */
 };
 void rv_linux_containerizer_set(struct rv_containerizer *c, const struct rv_linux_settings *s);
 

@@ -56,6 +56,12 @@ static struct rv_linux_container *find(const struct rv_linux *c, const char *id)
 
 /* ---- memory and handles ---- */
 
+static void forget_programs(struct rv_linux *c) {
+    for (size_t i = 0; i < c->programs.n; i++)
+        free(c->programs.v[i]);
+    c->programs.n = 0;
+}
+
 static void free_if_closed(struct rv_linux *c) {
     if (!c->closing || c->handles || c->rotating)
         return;
@@ -71,6 +77,8 @@ static void free_if_closed(struct rv_linux *c) {
     rv_buf_free(&c->mountinfo);
     if (c->image >= 0)
         close(c->image);
+    forget_programs(c);
+    rv_vec_free(&c->programs);
     free(c->state_dir);
     free(c->work_dir);
     free(c);
@@ -774,6 +782,9 @@ void rv_linux_containerizer_set(struct rv_containerizer *base, const struct rv_l
 
     free(c->work_dir);
     c->work_dir = rv_strdup(s->work_dir);
+    forget_programs(c);
+    for (const char *const *p = s->programs; p && *p; p++)
+        rv_vec_push(&c->programs, rv_strdup(*p));
     c->tmp_bytes = s->tmp_bytes ? s->tmp_bytes : DEFAULT_TMP;
     c->pids_max = s->pids_max ? s->pids_max : DEFAULT_PIDS;
     c->cpu_quota = s->cpu_quota;

@@ -22,7 +22,8 @@ struct rv_linux {
     struct rv_containerizer_callbacks cb;
     void *ctx;
     char *state_dir;
-    char *work_dir; /* covered in containers */
+    char *work_dir;          /* covered in containers */
+    RV_VEC(char *) programs; /* that stay visible in there */
     uint64_t tmp_bytes;
     int64_t pids_max;
     bool cpu_quota;

@@ -155,6 +155,7 @@ static void show_folders(struct draft *d, const struct rv_linux *c,
                          const struct rv_container_config *config) {
     Reeve__V1__Init__Orders *o = &d->orders;
     const char *program = config->argv[0];
+    bool known = false;
 
     o->hide = c->work_dir;
     o->has_tmp_bytes = true;
@@ -162,14 +163,15 @@ static void show_folders(struct draft *d, const struct rv_linux *c,
     o->n_keep = 1;
     o->keep = RV_ARENA_NEW(&d->arena, char *);
     o->keep[0] = rv_arena_strdup(&d->arena, config->directory);
-    /* The agent's own executor lies where nothing else is to be seen. */
-    if (program[0] == '/' && !is_below(program, config->directory) &&
-        (is_below(program, c->work_dir) || is_below(program, "/tmp")) &&
-        access(program, F_OK) == 0) {
-        o->keep_read_only = RV_ARENA_NEW(&d->arena, char *);
-        o->keep_read_only[0] = rv_arena_strdup(&d->arena, program);
-        o->n_keep_read_only = 1;
+    /* Our own programs lie where nothing else is to be seen, and others may lie in /tmp. */
+    o->keep_read_only = RV_ARENA_ARRAY(&d->arena, char *, c->programs.n + 1);
+    for (size_t i = 0; i < c->programs.n; i++) {
+        o->keep_read_only[o->n_keep_read_only++] = c->programs.v[i];
+        known = known || rv_streq(c->programs.v[i], program);
     }
+    if (!known && program[0] == '/' && !is_below(program, config->directory) &&
+        (is_below(program, c->work_dir) || is_below(program, "/tmp")) && access(program, F_OK) == 0)
+        o->keep_read_only[o->n_keep_read_only++] = rv_arena_strdup(&d->arena, program);
     show_hierarchies(d, c);
 }
 

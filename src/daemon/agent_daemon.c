@@ -499,8 +499,34 @@ static int start_server(struct rv_agent_daemon *d, struct rv_error *err) {
     return 0;
 }
 
-static int start(struct rv_agent_daemon *d, struct rv_error *err) {
+static const struct rv_containerizer_ops *find_containerizer(const char *name,
+                                                             struct rv_error *err) {
+    static const struct rv_containerizer_ops *const known[] = {&rv_process_containerizer,
+                                                               &rv_linux_containerizer};
+
+    for (size_t i = 0; i < RV_COUNT(known); i++)
+        if (rv_streq(name, known[i]->name))
+            return known[i];
+    rv_error_set(err, RV_ERR_INVALID, "--containerizer: there is no \"%s\"; use %s or %s", name,
+                 known[0]->name, known[1]->name);
+    return NULL;
+}
+
+static int start_containerizer(struct rv_agent_daemon *d, const char *folder,
+                               const struct rv_containerizer_ops *ops, struct rv_error *err) {
     static const struct rv_containerizer_callbacks callbacks = {on_launched, on_exited};
+    const char *const programs[] = {d->executor_path, d->fetcher_path, NULL};
+    int r = ops->create(d->loop, folder, &callbacks, d, &d->containerizer, err);
+
+    if (!r && ops == &rv_linux_containerizer)
+        rv_linux_containerizer_set(
+            d->containerizer,
+            &(struct rv_linux_settings){.work_dir = d->work_dir, .programs = programs});
+    return r;
+}
+
+static int start(struct rv_agent_daemon *d, struct rv_error *err) {
+    const struct rv_containerizer_ops *ops = NULL;
     const struct rv_agent_flags *f = d->flags;
     _cleanup_free_ char *host = NULL;
     uint16_t port = 0;
@@ -511,9 +537,8 @@ static int start(struct rv_agent_daemon *d, struct rv_error *err) {
         r = check_environment_flag(f->executor_environment_variables, err);
     if (!r && !f->work_dir)
         r = rv_error_set(err, RV_ERR_INVALID, "--work_dir: name a folder for sandboxes");
-    if (!r && !rv_streq(f->containerizer, rv_process_containerizer.name))
-        r = rv_error_set(err, RV_ERR_INVALID, "--containerizer: there is no \"%s\"; use %s",
-                         f->containerizer, rv_process_containerizer.name);
+    if (!r && !(ops = find_containerizer(f->containerizer, err)))
+        r = -RV_ERR_INVALID;
     if (!r)
         r = rv_make_folder(f->work_dir, err);
     if (!r && !realpath(f->work_dir, absolute))
@@ -529,8 +554,7 @@ static int start(struct rv_agent_daemon *d, struct rv_error *err) {
     if (!r)
         r = write_programs(d, err);
     if (!r)
-        r = rv_process_containerizer.create(d->loop, containers, &callbacks, d, &d->containerizer,
-                                            err);
+        r = start_containerizer(d, containers, ops, err);
     if (!r)
         r = start_server(d, err);
     if (r)
@@ -567,8 +591,9 @@ int rv_agent_daemon_start(uv_loop_t *loop, const struct rv_agent_flags *flags,
         rv_agent_daemon_stop(d);
         return r;
     }
-    RV_INFO(MODULE, "agent at http://%s:%u, work_dir=%s containerizer=%s (no isolation)", d->ip,
-            d->port, d->work_dir, rv_process_containerizer.name);
+    RV_INFO(MODULE, "agent at http://%s:%u, work_dir=%s containerizer=%s (%s)", d->ip, d->port,
+            d->work_dir, d->containerizer->ops->name,
+            d->containerizer->ops->describe(d->containerizer));
     *out = d;
     return 0;
 }

@@ -200,7 +200,7 @@ static void test_fork_bomb_stops_at_its_limit(void **state) {
     struct world *w = *state;
     struct rv_container_usage u = {0};
 
-    launch(w, "bomb", "while :; do sleep 1000 & done 2>/dev/null");
+    launch(w, "bomb", "sh -c 'while :; do sleep 1000 & done' 2>/dev/null & exec sleep 1000");
     run_until(w, &w->n_launched, 1);
     for (int i = 0; i < 300 && u.processes < 250 && !seen(w, "bomb")->exited; i++) {
         run_for(w, 20);
