@@ -157,6 +157,12 @@ static bool take_option(struct rv_cli *cli, void *values, int argc, char **argv,
         rv_cli_misuse(cli, "there is no option %.*s", (int)len, arg);
         return false;
     }
+    if (!is_long && !o->value && arg[2]) { /* "-it" is "-i -t" */
+        if (!set_value(cli, o, common ? (void *)cli : values, NULL))
+            return false;
+        argv[*i] = rv_arena_printf(&cli->arena, "-%s", arg + 2);
+        return take_option(cli, values, argc, argv, i, status);
+    }
     if (equals)
         value = equals + 1;
     else if (!is_long && arg[2])

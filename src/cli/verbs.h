@@ -7,6 +7,8 @@ int rv_cli_run(int argc, char **argv);
 int rv_cli_ps(int argc, char **argv);
 int rv_cli_logs(int argc, char **argv);
 int rv_cli_kill(int argc, char **argv);
+int rv_cli_exec(int argc, char **argv);
+int rv_cli_attach(int argc, char **argv);
 int rv_cli_nodes(int argc, char **argv);
 int rv_cli_frameworks(int argc, char **argv);
 int rv_cli_roles(int argc, char **argv);

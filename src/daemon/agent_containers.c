@@ -177,15 +177,17 @@ struct parent {
     const struct rv_agent_task *task;
 };
 
-/* The task that runs in a container: the only one of a command's executor, else by its status. */
+/* The task that runs in a container: in that of its executor the only one of a command, else the
+ * one whose status names it. */
 static const struct rv_agent_task *task_in(const struct rv_agent_executor *ex, const char *id) {
+    bool only = ex->command && !strchr(id, '.');
     void *item;
 
     for (size_t it = 0; rv_map_next(&ex->tasks, &it, NULL, &item);) {
         const struct rv_agent_task *t = item;
         if (t->place != RV_TASK_LAUNCHED || !t->statuses.n)
             continue;
-        if (ex->command || rv_streq(t->statuses.v[t->statuses.n - 1].container_id.v, id))
+        if (only || rv_streq(t->statuses.v[t->statuses.n - 1].container_id.v, id))
             return t;
     }
     return NULL;

@@ -34,6 +34,8 @@ static const struct verb verbs[] = {
     {"ps", rv_cli_ps, "list tasks"},
     {"logs", rv_cli_logs, "show what a task wrote"},
     {"kill", rv_cli_kill, "end a task"},
+    {"exec", rv_cli_exec, "run a command beside a task"},
+    {"attach", rv_cli_attach, "show what a task writes from now on"},
     {"nodes", rv_cli_nodes, "list agents"},
     {"frameworks", rv_cli_frameworks, "list frameworks"},
     {"roles", rv_cli_roles, "list roles"},
