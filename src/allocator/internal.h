@@ -98,18 +98,19 @@ struct minima { /* any one will do; none: anything not empty */
     size_t n;
 };
 
-/* A framework in one role. */
+/* A framework in one role. What a look at it in a pass needs comes first and lies together: they
+ * are asked in any order, so each line of memory is a cache miss. */
 struct client {
     struct framework *framework;
-    struct role *role; /* pinned */
+    struct filter *filters; /* list by next, prev */
+    struct minima *minima;  /* NULL: the global ones */
     uint32_t id;
     bool subscribed; /* else it only has resources of the role left */
     bool suppressed;
     struct rv_rank rank; /* in role->clients while it wants offers */
+    struct role *role;   /* pinned */
     struct usage usage;
-    uint32_t n_uses;        /* agents where it uses something */
-    struct filter *filters; /* list by next, prev */
-    struct minima *minima;  /* NULL: the global ones */
+    uint32_t n_uses; /* agents where it uses something */
     /* Whether agents satisfy the constraints, found once: two bits an agent by index; 0: not yet
      * known, else enum fit. Matching is dear, and unlike a filter a mismatch does not go away. */
     uint8_t *fits;
