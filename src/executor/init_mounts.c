@@ -233,7 +233,8 @@ static int show_cgroups(const Reeve__V1__Init__Orders *o, struct rv_error *err) 
         const Reeve__V1__Init__CgroupMount *m = o->cgroups[i];
         char path[MAX_PATH];
         snprintf(path, sizeof path, "%s%s%s", root, *m->target ? "/" : "", m->target);
-        if (!covered && *m->target)
+        /* Also below a single hierarchy: the kernel mounts none on itself. */
+        if (!covered)
             rc = mount_at("tmpfs", root, SAFE, "mode=755,size=64k", err);
         covered = true;
         if (!rc && *m->target)
