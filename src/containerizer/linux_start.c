@@ -303,20 +303,31 @@ static void choose_namespaces(const struct rv_container_isolation *i,
         start->namespaces = CLONE_NEWNS | CLONE_NEWPID;
 }
 
+/* Cuts the group of one that has none of its own down to that of the nearest above it that has. */
+static void find_group(const struct rv_linux_container *k, char *whole) {
+    _cleanup_free_ char *id = rv_strdup(k->id);
+    char *dot, *slash;
+
+    while ((dot = strrchr(id, '.')) && (slash = strrchr(whole, '/'))) {
+        *dot = *slash = '\0';
+        const struct rv_linux_container *above = rv_map_gets(&k->c->containers, id);
+        if (above && above->group)
+            return;
+    }
+}
+
 static int make_groups(struct rv_linux_container *k, const struct rv_container_config *config,
                        int fds[RV_LAUNCHER_MAX_GROUPS], struct rv_launcher_start *start,
                        struct rv_error *err) {
     _cleanup_free_ char *whole = rv_linux_group_of(k->id);
-    char *slash = strrchr(whole, '/');
     int rc = 0;
 
     if (k->group) {
         rc = rv_cgroup_create(k->c->groups, k->group, err);
         if (!rc)
             rc = rv_linux_limit(k, config->resources, err);
-    } else if (slash) {
-        *slash = '\0';
-    }
+    } else
+        find_group(k, whole);
     if (rc)
         return rc;
     start->cgroup = rv_cgroup_fd(k->c->groups, whole);

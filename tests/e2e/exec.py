@@ -340,9 +340,9 @@ class Terminal:
 def exec_terminal(w):
     t = Terminal(w, "exec", "-it", w.task, "--", "sh")
     t.size(33, 101)
-    t.type("echo begin-$((6*7)); tty\n")
+    t.type("echo begin-$((6*7)); test -t 0 && echo has-$((7*7))\n")
     t.expect("begin-42", "the shell")
-    t.expect("/dev/pts/", "its terminal")
+    t.expect("has-49", "its terminal")
     t.size(33, 102)
     t.type("sleep 0.3; echo size; stty size\n")
     t.expect("size\r\n33 102", "the size")
