@@ -4,7 +4,7 @@
  * Holds: a channel's descriptor is open exactly while its handle is. Output is encoded once for
  * each encoding, whatever the number of streams. The stream that a container lives for slows its
  * container down where it is not read; others that fall behind are cut off by the server (INV-50).
- * At most QUEUE_MAX bytes of input and one piece of output wait here.
+ * At most QUEUE_MAX bytes of input and one record, and one piece of output wait here.
  *
  * Costs: 32 KiB read at a time; a container that is silent costs nothing but its descriptors.
  */
