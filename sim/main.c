@@ -429,7 +429,8 @@ static void run(struct sim_cluster *c) {
     until(c, not_free, sim_scheduler_drain, 1200000);
     for (size_t i = 0; i < c->n_schedulers; i++)
         c->schedulers[i].offers_seen = 0;
-    until(c, not_offered, sim_scheduler_revive, 300000);
+    /* An offer that somebody sits on is back after the offer timeout of 300 s; some may in turn. */
+    until(c, not_offered, sim_scheduler_revive, 900000);
     if (!w->failed)
         sim_audit_idle(&c->auditor);
     until(c, not_connected, NULL, 900000);
