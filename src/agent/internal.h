@@ -20,7 +20,7 @@
 #define RV_AGENT_SEEN_MAX 64
 #define RV_AGENT_STRAYS_MAX 10000
 #define RV_AGENT_STOP_MS 5000
-#define RV_AGENT_UNREGISTER_MS 500 /* for the master to hear it */
+#define RV_AGENT_UNREGISTER_MS 3000 /* for the master to hear it, on a busy machine too */
 #define RV_AGENT_PING_TIMEOUT_MS 75000
 
 enum rv_agent_timer_kind {

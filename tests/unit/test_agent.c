@@ -672,7 +672,7 @@ static void test_stop(void **state) {
     assert_update(w, "t1", RV_TASK_FAILED, RV_REASON_EXECUTOR_TERMINATED);
     assert_non_null(call(w, RV_AGENT_CALL_UNREGISTER));
     assert_null(find(w, RV_AGENT_EXIT));
-    pass(w, 500);
+    pass(w, 3000);
     assert_int_equal(find(w, RV_AGENT_EXIT)->status, 0);
 }
 
