@@ -132,7 +132,11 @@ static void start_next(struct emulator *e) {
     a->info.capabilities = 1u << RV_AGENT_MULTI_ROLE | 1u << RV_AGENT_HIERARCHICAL_ROLE |
                            1u << RV_AGENT_RESERVATION_REFINEMENT;
     rv_resources_copy(&a->info.resources, &e->resources);
-    a->link = rv_agent_link_new(e->loop, e->config.host, e->config.port, &handler, a);
+    /* Many clients of one server on one machine: from one address the kernel would look long for a
+     * free port. */
+    char local_ip[32];
+    snprintf(local_ip, sizeof local_ip, "127.0.1.%u", 1 + e->started % 64);
+    a->link = rv_agent_link_new(e->loop, e->config.host, e->config.port, local_ip, &handler, a);
     send_registration(a);
 }
 

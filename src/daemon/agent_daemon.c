@@ -559,7 +559,7 @@ static int start(struct rv_agent_daemon *d, struct rv_error *err) {
         r = start_server(d, err);
     if (r)
         return r;
-    d->master = rv_agent_link_new(d->loop, host, port, &link_handler, d);
+    d->master = rv_agent_link_new(d->loop, host, port, NULL, &link_handler, d);
     r = start_core(d, err);
     if (!r)
         rv_agent_daemon_step(d, &(struct rv_agent_input){.kind = RV_AGENT_MASTER_FOUND});

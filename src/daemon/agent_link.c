@@ -35,6 +35,7 @@ struct rv_agent_link_io {
 };
 
 struct rv_agent_link_io *rv_agent_link_new(uv_loop_t *loop, const char *host, uint16_t port,
+                                           const char *local_ip,
                                            const struct rv_agent_link_handler *handler, void *ctx) {
     struct rv_agent_link_io *l = rv_calloc(1, sizeof *l);
     struct rv_http_client_config config = {.host = host,
@@ -42,7 +43,8 @@ struct rv_agent_link_io *rv_agent_link_new(uv_loop_t *loop, const char *host, ui
                                            .connect_timeout_ms = 5000,
                                            .call_timeout_ms = 30000,
                                            .idle_close_ms = CALLS_IDLE_MS,
-                                           .max_connections = 1};
+                                           .max_connections = 1,
+                                           .local_ip = local_ip};
 
     l->handler = handler;
     l->ctx = ctx;

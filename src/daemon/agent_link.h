@@ -18,7 +18,9 @@ struct rv_agent_link_handler {
     void (*on_refused)(void *ctx, int status); /* a registration or a call was not accepted */
 };
 
+/* local_ip: the address to connect from, NULL for the system's choice. */
 struct rv_agent_link_io *rv_agent_link_new(uv_loop_t *loop, const char *host, uint16_t port,
+                                           const char *local_ip,
                                            const struct rv_agent_link_handler *handler, void *ctx);
 struct rv_agent_link_io *rv_agent_link_free(struct rv_agent_link_io *l);
 /* Opens a new stream with this call; an older stream and calls under way are dropped. */

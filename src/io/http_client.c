@@ -15,6 +15,7 @@
 #include "io/http_client.h"
 
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -30,6 +31,7 @@ struct rv_http_client {
     uv_loop_t *loop;
     char *host, *host_header;
     uint16_t port;
+    char *local_ip;
     unsigned connect_timeout_ms, call_timeout_ms, idle_close_ms, max_connections;
     struct rv_list queue, connections;
     unsigned pooled; /* connections in use or kept, without those of streams */
@@ -83,6 +85,7 @@ static void free_client_if_done(struct rv_http_client *c) {
     if (!c->freed || !rv_list_empty(&c->connections))
         return;
     free(c->host);
+    free(c->local_ip);
     free(c->host_header);
     free(c);
 }
@@ -333,12 +336,30 @@ static void on_connected(uv_connect_t *req, int status) {
         conn_broken(conn, RV_ERR_IO, "cannot connect", uv_strerror(status));
 }
 
+/* Chooses the address that the connection comes from, and leaves the port to connect(2), which
+ * knows the other end: the range of ports is then that of each pair of addresses. */
+static void bind_local(struct conn *conn, int family) {
+    const char *ip = conn->client->local_ip;
+    struct sockaddr_storage addr = {0};
+    int one = 1, fd = -1;
+
+    if (!ip || (family == AF_INET ? uv_ip4_addr(ip, 0, (struct sockaddr_in *)&addr)
+                                  : uv_ip6_addr(ip, 0, (struct sockaddr_in6 *)&addr)))
+        return;
+    if (uv_fileno((uv_handle_t *)&conn->tcp, &fd) ||
+        setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one))
+        return;
+    (void)uv_tcp_bind(&conn->tcp, (struct sockaddr *)&addr, 0); /* connect tells if it failed */
+}
+
 static void connect_to(struct conn *conn, const struct sockaddr *addr) {
     conn->state = CONN_CONNECTING;
-    int rc = uv_tcp_init(conn->client->loop, &conn->tcp);
+    int rc = uv_tcp_init_ex(conn->client->loop, &conn->tcp,
+                            conn->client->local_ip ? (unsigned)addr->sa_family : AF_UNSPEC);
     if (rc == 0) {
         conn->tcp_open = true;
         conn->pending++;
+        bind_local(conn, addr->sa_family);
         rc = uv_tcp_connect(&conn->connect, &conn->tcp, addr, on_connected);
     }
     if (rc < 0 && conn->next_address)
@@ -462,6 +483,7 @@ struct rv_http_client *rv_http_client_new(uv_loop_t *loop,
     struct rv_http_client *c = rv_calloc(1, sizeof *c);
     c->loop = loop;
     c->host = rv_strdup(config->host);
+    c->local_ip = rv_strdup(config->local_ip);
     c->host_header =
         rv_asprintf(strchr(config->host, ':') ? "[%s]:%u" : "%s:%u", config->host, config->port);
     c->port = config->port;

@@ -24,6 +24,7 @@ struct rv_http_client_config {
                                   * on; 0: none */
     unsigned idle_close_ms;      /* a kept connection is closed after so long; 0: 5,000 */
     unsigned max_connections;    /* calls in parallel; further ones queue; 0 is 1: strict order */
+    const char *local_ip;        /* numeric address to connect from; NULL: the system's choice */
 };
 
 struct rv_http_client *rv_http_client_new(uv_loop_t *loop,
