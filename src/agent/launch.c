@@ -173,12 +173,18 @@ static void start(struct rv_agent *a, struct rv_agent_executor *ex) {
     rv_agent_emit(a, RV_AGENT_LAUNCH_CONTAINER)->launch = launch;
 }
 
+/* INV-17: what runs under an id that the disk does not know yet would be on another agent after a
+ * restart. A disk that takes nothing stops only those who want to be kept. */
+static bool is_id_kept(const struct rv_agent *a, const struct rv_agent_framework *fw) {
+    return a->info_kept == RV_KEPT_YES || (a->info_kept == RV_KEPT_NO && !fw->info.checkpoint);
+}
+
 void rv_agent_progress(struct rv_agent *a, struct rv_agent_executor *ex) {
     struct rv_agent_framework *fw = ex->framework;
     struct rv_agent_task *t;
 
     if (ex->state > RV_EXECUTOR_RUNNING || fw->kept != RV_KEPT_YES || ex->kept != RV_KEPT_YES ||
-        (fw->info.checkpoint && a->info_kept != RV_KEPT_YES)) {
+        !is_id_kept(a, fw)) {
         return;
     }
     for (size_t i = 0; !ex->started && rv_map_next(&ex->tasks, &i, NULL, (void **)&t);) {

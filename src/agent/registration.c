@@ -216,10 +216,7 @@ void rv_agent_info_written(struct rv_agent *a, bool ok, const char *message) {
 
     a->info_kept = ok ? RV_KEPT_YES : RV_KEPT_NO;
     for (size_t i = 0; rv_map_next(&a->frameworks, &i, NULL, (void **)&fw);) {
-        if (!fw->info.checkpoint) {
-            continue;
-        }
-        if (!ok) {
+        if (!ok && fw->info.checkpoint) {
             rv_agent_refuse_unstarted(a, fw, message);
             continue;
         }

@@ -758,6 +758,21 @@ static void test_inv_23_the_id_cannot_be_written(void **state) {
     assert_int_equal(w->journal.v[0].kind, RV_CHECKPOINT_AGENT);
 }
 
+static void test_inv_17_nothing_runs_before_the_id_is_written(void **state) {
+    struct world *w = *state;
+    const struct rv_checkpoint *id;
+
+    w->manual_disk = true;
+    join_master(w);
+    id = find(w, RV_AGENT_CHECKPOINT)->checkpoint;
+    assert_int_equal(id->kind, RV_CHECKPOINT_AGENT);
+    w->framework.checkpoint = false;
+    run_command(w, "t1");
+    assert_null(find(w, RV_AGENT_LAUNCH_CONTAINER));
+    finish_write(w, id, true);
+    assert_non_null(find(w, RV_AGENT_LAUNCH_CONTAINER));
+}
+
 static void test_limitation_of_a_container(void **state) {
     static const uint8_t said[] = {1, 2, 3};
     struct world *w = *state;
@@ -847,6 +862,7 @@ int main(void) {
         TEST(inv_15_told_to_shut_down),
         TEST(collections_are_bounded),
         TEST(inv_23_the_id_cannot_be_written),
+        TEST(inv_17_nothing_runs_before_the_id_is_written),
         TEST(limitation_of_a_container),
         TEST(stop_of_an_idle_agent),
         TEST(task_id_used_again_too_soon),
