@@ -132,17 +132,24 @@ static int parse(int argc, char **argv, struct arguments *a) {
     return 0;
 }
 
-/* Removes the folder that we made, and our files in it. */
+/* Removes the folder that we made, and our files in it. Executors that have not heard of the end
+ * yet still write to its name, so it gets another one first. */
 static void remove_folder(const char *path) {
-    DIR *dir = opendir(path);
+    char going[PATH_MAX];
     const struct dirent *entry;
+    DIR *dir;
 
-    while (dir && (entry = readdir(dir)))
+    snprintf(going, sizeof going, "%s.going", path);
+    if (rename(path, going) || !(dir = opendir(going))) {
+        fprintf(stderr, "wordcount: %s is left: %s\n", path, strerror(errno));
+        return;
+    }
+    while ((entry = readdir(dir)))
         if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
             unlinkat(dirfd(dir), entry->d_name, 0);
-    if (dir)
-        closedir(dir);
-    rmdir(path);
+    closedir(dir);
+    if (rmdir(going))
+        fprintf(stderr, "wordcount: %s is left: %s\n", going, strerror(errno));
 }
 
 static int run(struct arguments *a, const char *own_folder) {
