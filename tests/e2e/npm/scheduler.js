@@ -101,6 +101,9 @@ scheduler.on("update", (update) => {
     const { status } = update, id = status.task_id.value;
     console.log(id, status.state, status.source, status.uuid || "");
     unacknowledged += status.uuid ? 1 : 0;
+    if (!status.uuid && finished.has(id)) {
+        return;     // The library goes on asking for a task whose end it has acknowledged.
+    }
     if (!["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"].includes(status.state)) {
         fail(`${id} is ${status.state}: ${status.message}`);
     }
