@@ -4,7 +4,10 @@
  * `allocate.incremental.20000x2000` (1 % of the agents changed). Milliseconds, the median of
  * several cycles after one to warm up. The callback books as a master does: it keeps a copy of the
  * resources, which are given back between cycles, outside of the time measured.
+ *
+ *     allocate [WORD [CYCLES]]    only figures whose names contain the word; so many cycles each
  */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,8 +114,7 @@ static double cycle(struct bench *b, int64_t now, size_t offers) {
     return end - start;
 }
 
-static double bench_full(size_t n_agents, size_t n_frameworks) {
-    size_t cycles = n_agents > 20000 ? 9 : 31;
+static double bench_full(size_t n_agents, size_t n_frameworks, size_t cycles) {
     double times[CYCLES_MAX];
     struct bench b;
 
@@ -204,6 +206,13 @@ static bool own_process(void) {
     return pid <= 0;
 }
 
+/* Whether the word is in the name, and not cut within a number. */
+static bool is_wanted(const char *name, const char *word) {
+    const char *at = strstr(name, word);
+
+    return at && !isdigit((unsigned char)at[strlen(word)]);
+}
+
 int main(int argc, char **argv) {
     static const size_t agents[] = {1000, 5000, 10000, 20000, 50000};
     static const size_t frameworks[] = {50, 200, 1000, 2000, 6000};
@@ -211,10 +220,12 @@ int main(int argc, char **argv) {
         size_t agents, frameworks;
         double peer_ms, target_ms;
     } peer[] = {{10000, 200, 600, 6}, {10000, 1000, 1100, 11}, {20000, 2000, 3800, 38}};
-    const char *only = argc > 1 ? argv[1] : ""; /* figures whose name contains this */
+    const char *only = argc > 1 ? argv[1] : "";
+    size_t wanted = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
 
     for (size_t i = 0; i < RV_COUNT(agents); i++) {
         for (size_t j = 0; j < RV_COUNT(frameworks); j++) {
+            size_t cycles = wanted ? wanted : agents[i] > 20000 ? 9 : 31;
             double peer_ms = 0, target_ms = 0;
             char name[64];
 
@@ -225,19 +236,20 @@ int main(int argc, char **argv) {
                 }
             }
             snprintf(name, sizeof name, "full.%zux%zu", agents[i], frameworks[j]);
-            if (!strstr(name, only))
+            if (!is_wanted(name, only))
                 continue;
             if (!own_process())
                 continue;
-            report(name, bench_full(agents[i], frameworks[j]), peer_ms, target_ms);
+            report(name, bench_full(agents[i], frameworks[j], RV_MIN(cycles, (size_t)CYCLES_MAX)),
+                   peer_ms, target_ms);
             return 0;
         }
     }
-    if (strstr("filtered.1000x200", only) && own_process()) {
+    if (is_wanted("filtered.1000x200", only) && own_process()) {
         report("filtered.1000x200", bench_filtered(1000, 200), 2240, 22);
         return 0;
     }
-    if (strstr("incremental.20000x2000", only))
+    if (is_wanted("incremental.20000x2000", only))
         report("incremental.20000x2000", bench_incremental(20000, 2000), 0, 2);
     return 0;
 }
