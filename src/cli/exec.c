@@ -8,14 +8,11 @@
 #include "cli/session.h"
 #include "cli/verbs.h"
 
-struct options {
-    bool input, tty;
-};
-
 static const struct rv_cli_option options[] = {
     {"interactive", 'i', NULL, "give it our standard input", RV_CLI_FLAG,
-     offsetof(struct options, input)},
-    {"tty", 't', NULL, "give it a terminal", RV_CLI_FLAG, offsetof(struct options, tty)},
+     offsetof(struct rv_cli_session_options, input)},
+    {"tty", 't', NULL, "give it a terminal", RV_CLI_FLAG,
+     offsetof(struct rv_cli_session_options, tty)},
 };
 static const struct rv_cli_verb verb = {
     .name = "exec",
@@ -29,61 +26,47 @@ static const struct rv_cli_verb verb = {
     .command = true,
 };
 
-static Reeve__V1__ContainerID *child_of(Reeve__V1__ContainerID *parent, struct rv_arena *arena) {
-    Reeve__V1__ContainerID *id = rv_arena_alloc(arena, sizeof *id);
-    uint64_t number = 0;
-
-    reeve__v1__container_id__init(id);
-    (void)!getrandom(&number, sizeof number, 0);
-    id->value = rv_arena_printf(arena, "exec-%016llx", (unsigned long long)number);
-    id->parent = parent;
-    return id;
-}
-
-static int run(struct rv_cli *cli, const struct rv_cli_cluster *c, const struct options *values,
-               struct rv_error *err) {
-    size_t first = rv_streq(cli->operands[1], "--") ? 2 : 1;
-    struct rv_cli_session session = {.cli = cli, .input = values->input, .tty = values->tty};
-    Reeve__V1__CommandInfo command = REEVE__V1__COMMAND_INFO__INIT;
-    Reeve__V1__Environment environment = REEVE__V1__ENVIRONMENT__INIT;
-    Reeve__V1__Environment__Variable variable = REEVE__V1__ENVIRONMENT__VARIABLE__INIT,
-                                     *variables[] = {&variable};
+/* Programs that draw on a terminal want to know which one ours is. */
+static Reeve__V1__Environment *terminal_environment(struct rv_arena *arena) {
+    Reeve__V1__Environment *environment = rv_arena_alloc(arena, sizeof *environment);
+    Reeve__V1__Environment__Variable *variable = rv_arena_alloc(arena, sizeof *variable);
     const char *term = getenv("TERM");
 
+    reeve__v1__environment__init(environment);
+    reeve__v1__environment__variable__init(variable);
+    variable->name = rv_arena_strdup(arena, "TERM");
+    variable->value = rv_arena_strdup(arena, term && *term ? term : "xterm");
+    environment->variables = rv_arena_alloc(arena, sizeof(void *));
+    environment->variables[0] = variable;
+    environment->n_variables = 1;
+    return environment;
+}
+
+static int prepare(struct rv_cli_session *session, const void *values, const char **child) {
+    struct rv_cli *cli = session->cli;
+    size_t first = rv_streq(cli->operands[1], "--") ? 2 : 1;
+    Reeve__V1__CommandInfo *command = rv_arena_alloc(&cli->arena, sizeof *command);
+    uint64_t number = 0;
+
+    (void)values;
     if (first >= cli->n_operands)
         return rv_cli_misuse(cli, "COMMAND is missing");
-    if (rv_cli_session_find(c, cli->operands[0], &session, err))
-        return rv_cli_fail(cli, "%s", err->message);
-    session.container_id = child_of(session.container_id, &cli->arena);
-    command.has_shell = true;
-    command.shell = false;
-    command.value = cli->operands[first];
-    command.arguments = &cli->operands[first];
-    command.n_arguments = cli->n_operands - first;
-    variable.name = rv_arena_strdup(&cli->arena, "TERM");
-    variable.value = rv_arena_strdup(&cli->arena, term && *term ? term : "xterm");
-    environment.variables = variables;
-    environment.n_variables = 1;
-    if (values->tty)
-        command.environment = &environment;
-    session.command = &command;
-    return rv_cli_session_run(&session);
+    (void)!getrandom(&number, sizeof number, 0);
+    *child = rv_arena_printf(&cli->arena, "exec-%016llx", (unsigned long long)number);
+    reeve__v1__command_info__init(command);
+    command->has_shell = true;
+    command->shell = false;
+    command->value = cli->operands[first];
+    command->arguments = &cli->operands[first];
+    command->n_arguments = cli->n_operands - first;
+    if (session->tty)
+        command->environment = terminal_environment(&cli->arena);
+    session->command = command;
+    return RV_CLI_OK;
 }
 
 int rv_cli_exec(int argc, char **argv) {
-    struct options values = {0};
-    struct rv_cli_cluster c = {0};
-    struct rv_error err;
-    struct rv_cli cli;
-    int status;
+    struct rv_cli_session_options values = {0};
 
-    if (rv_cli_begin(&cli, &verb, &values, argc, argv, &status)) {
-        if (rv_cli_cluster_get(&cli, &c, &err))
-            status = rv_cli_fail(&cli, "%s", err.message);
-        else
-            status = run(&cli, &c, &values, &err);
-        rv_cli_cluster_free(&c);
-    }
-    rv_cli_end(&cli);
-    return status;
+    return rv_cli_session_verb(&verb, &values, &values, prepare, argc, argv);
 }

@@ -580,7 +580,7 @@ static int result(struct session *s, int signal) {
     return s->config->command ? exit_status(s) : RV_CLI_OK;
 }
 
-int rv_cli_session_run(const struct rv_cli_session *session) {
+static int run(const struct rv_cli_session *session) {
     struct session s = {.config = session, .beat_ms = now_ms()};
     int signal, status;
 
@@ -603,8 +603,9 @@ int rv_cli_session_run(const struct rv_cli_session *session) {
     return status;
 }
 
-int rv_cli_session_find(const struct rv_cli_cluster *c, const char *task,
-                        struct rv_cli_session *out, struct rv_error *err) {
+/* The container in which a task runs, on the agent that it runs on. */
+static int find(const struct rv_cli_cluster *c, const char *task, struct rv_cli_session *out,
+                struct rv_error *err) {
     const Reeve__V1__Master__Response__GetAgents__Agent *agent;
     const struct rv_cli_task *found;
     int r = rv_cli_task_find(c, task, true, &found, err);
@@ -624,4 +625,45 @@ int rv_cli_session_find(const struct rv_cli_cluster *c, const char *task,
         return rv_error_set(err, RV_ERR_NOT_FOUND, "task %s does not run yet",
                             found->task->task_id->value);
     return rv_cli_agent_address(agent, &out->agent, err);
+}
+
+static int with_cluster(struct rv_cli_session *session, const struct rv_cli_cluster *c,
+                        const char *child) {
+    Reeve__V1__ContainerID id = REEVE__V1__CONTAINER_ID__INIT;
+    struct rv_error err;
+
+    if (find(c, session->cli->operands[0], session, &err))
+        return rv_cli_fail(session->cli, "%s", err.message);
+    if (child) {
+        id.value = (char *)(uintptr_t)child;
+        id.parent = session->container_id;
+        session->container_id = &id;
+    }
+    return run(session);
+}
+
+int rv_cli_session_verb(const struct rv_cli_verb *verb, void *values,
+                        const struct rv_cli_session_options *options,
+                        int (*prepare)(struct rv_cli_session *session, const void *values,
+                                       const char **child),
+                        int argc, char **argv) {
+    struct rv_cli cli;
+    struct rv_cli_session session = {.cli = &cli};
+    struct rv_cli_cluster c = {0};
+    const char *child = NULL;
+    struct rv_error err;
+    int status;
+
+    if (rv_cli_begin(&cli, verb, values, argc, argv, &status)) {
+        session.input = options->input;
+        session.tty = options->tty;
+        status = prepare(&session, values, &child);
+        if (!status && rv_cli_cluster_get(&cli, &c, &err))
+            status = rv_cli_fail(&cli, "%s", err.message);
+        else if (!status)
+            status = with_cluster(&session, &c, child);
+        rv_cli_cluster_free(&c);
+    }
+    rv_cli_end(&cli);
+    return status;
 }
