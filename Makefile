@@ -14,9 +14,11 @@ run: ## a cluster on this machine that counts words; ONCE=1 ends by itself
 	@ONCE=$(ONCE) scripts/run
 
 test: ## everything: units, sanitizers, checks, simulator, end to end, conformance, fuzzing
+	@scripts/install-deps test
 	@scripts/test-all
 
 check: ## the quick part of `make test`: units and static checks
+	@scripts/install-deps
 	@scripts/test-all --quick
 
 bench: all ## the benchmark BENCH=name, or all of them
