@@ -8,8 +8,8 @@
 
 #include "base/log.h"
 #include "daemon/agent_daemon.h"
-#include "daemon/checkpoint_compact.h"
 #include "daemon/folders.h"
+#include "store/checkpoint_compact.h"
 
 #define MODULE "agent"
 #define COMPACT_MIN ((uint64_t)4 << 20)

@@ -12,6 +12,7 @@
 #include "daemon/flags.h"
 #include "daemon/shell.h"
 #include "io/journal.h"
+#include "store/checkpoint_codec.h"
 
 struct rv_agent_daemon {
     uv_loop_t *loop;
@@ -69,14 +70,6 @@ void rv_agent_launches_free(struct rv_agent_daemon *d);
 /* detect.c: --resources and --attributes, completed by what the machine has. */
 RV_MUST_USE int rv_agent_detect(const struct rv_agent_flags *flags, struct rv_agent_info *out,
                                 struct rv_error *err);
-
-/* checkpoint_codec.c: records of the journal. */
-void rv_checkpoint_encode(const struct rv_checkpoint *c, struct rv_arena *scratch,
-                          struct rv_buf *out);
-/* Into the arena; blobs and resources are released by rv_checkpoint_release. */
-RV_MUST_USE int rv_checkpoint_decode(struct rv_str record, struct rv_arena *arena,
-                                     struct rv_checkpoint *out, struct rv_error *err);
-void rv_checkpoint_release(struct rv_checkpoint *c);
 
 /* agent_checkpoints.c: the journal of what the core writes down. */
 struct rv_agent_recovery {

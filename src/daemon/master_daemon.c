@@ -13,9 +13,9 @@
 #include "base/log.h"
 #include "base/prng.h"
 #include "daemon/folders.h"
-#include "daemon/registry_codec.h"
 #include "daemon/snapshot.h"
 #include "daemon/version.h"
+#include "store/registry_codec.h"
 #include "wire/channel_codec.h"
 #include "wire/convert.h"
 #include "wire/recordio.h"
@@ -130,10 +130,10 @@ static void registry_done(void *ctx, int result, const struct rv_error *err) {
     free(w);
 }
 
-static void collect_change(void *ctx, const struct rv_registry_change *change) {
+static void collect_change(void *ctx, const char *key, struct rv_str value) {
     struct registry_write *w = ctx;
 
-    rv_vec_push(&w->changes, *change);
+    rv_vec_push(&w->changes, ((struct rv_registry_change){key, value}));
 }
 
 static void write_registry(struct rv_master_daemon *d, const struct rv_master_effect *e) {
@@ -495,17 +495,28 @@ static int apply_weights(struct rv_master_daemon *d, struct rv_error *err) {
     return r;
 }
 
+/* What the registry holds; to be freed in any case. */
+static int load_registry(struct rv_master_daemon *d, struct rv_registry_loaded **out,
+                         struct rv_error *err) {
+    struct rv_registry_loaded *l = *out = rv_registry_loaded_new();
+    int r = d->registry->ops->load(d->registry, rv_registry_loaded_add, l, err);
+
+    return r ? r : rv_registry_loaded_finish(l, err);
+}
+
 static int start_core(struct rv_master_daemon *d, struct rv_error *err) {
     const struct rv_master_flags *f = d->flags;
-    struct rv_registry_loaded *loaded;
+    struct rv_registry_loaded *loaded = NULL;
     struct rv_quantities *least = NULL;
     size_t n_least = 0, n_excluded, n_roles;
     int r = parse_quantities(f->min_allocatable_resources, &least, &n_least, err);
 
     if (!r)
-        r = rv_registry_snapshot_load(d->registry, &loaded, err);
-    if (r)
+        r = load_registry(d, &loaded, err);
+    if (r) {
+        rv_registry_snapshot_free(loaded);
         return r;
+    }
     char **excluded = split(f->fair_sharing_excluded_resource_names, &n_excluded);
     char **roles = split(f->roles, &n_roles);
     uint64_t seed;

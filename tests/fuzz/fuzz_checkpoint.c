@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
-#include "daemon/agent_daemon.h"
+#include "store/checkpoint_codec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -4,7 +4,7 @@
  */
 #include "agent_world.h"
 
-#include "daemon/checkpoint_compact.h"
+#include "store/checkpoint_compact.h"
 
 /* --- compaction --- */
 

@@ -8,10 +8,11 @@
 
 #include <cmocka.h>
 
-#include "daemon/agent_daemon.h"
-#include "daemon/registry_codec.h"
+#include "io/registry.h"
 #include "reeve/v1/checkpoint.pb-c.h"
 #include "reeve/v1/v1.pb-c.h"
+#include "store/checkpoint_codec.h"
+#include "store/registry_codec.h"
 #include "wire/codec.h"
 #include "wire/convert.h"
 
@@ -111,25 +112,32 @@ static void put(const char *key, struct rv_str value) {
     w.store->ops->write(w.store, &c, 1, on_done, NULL);
 }
 
-static void on_change(void *ctx, const struct rv_registry_change *c) {
+static void on_change(void *ctx, const char *key, struct rv_str value) {
     (void)ctx;
-    put(c->key, c->value);
-    if (!c->value.s)
+    put(key, value);
+    if (!value.s)
         return;
     rv_buf_clear(&w.kept);
-    rv_buf_append(&w.kept, c->value.s, c->value.n);
-    assert_true(strlen(c->key) < sizeof w.key);
-    strcpy(w.key, c->key);
+    rv_buf_append(&w.kept, value.s, value.n);
+    assert_true(strlen(key) < sizeof w.key);
+    strcpy(w.key, key);
 }
 
 static void apply(struct rv_registry_op op) {
     rv_registry_op_encode(&op, &w.arena, on_change, NULL);
 }
 
-static struct rv_registry_loaded *load(void) {
-    struct rv_registry_loaded *l = NULL;
+static int try_load(struct rv_registry_loaded **out) {
+    struct rv_registry_loaded *l = *out = rv_registry_loaded_new();
 
-    if (rv_registry_snapshot_load(w.store, &l, &w.err))
+    assert_int_equal(w.store->ops->load(w.store, rv_registry_loaded_add, l, &w.err), 0);
+    return rv_registry_loaded_finish(l, &w.err);
+}
+
+static struct rv_registry_loaded *load(void) {
+    struct rv_registry_loaded *l;
+
+    if (try_load(&l))
         fail_msg("%s", w.err.message);
     return l;
 }
@@ -188,7 +196,8 @@ static void every_change_of_the_registry(void **state) {
 static void expect_refused(void) {
     struct rv_registry_loaded *l;
 
-    assert_true(rv_registry_snapshot_load(w.store, &l, &w.err) < 0);
+    assert_true(try_load(&l) < 0);
+    rv_registry_snapshot_free(l);
     if (!strstr(w.err.message, w.key))
         fail_msg("%s is not named: %s", w.key, w.err.message);
 }

@@ -2,7 +2,7 @@
  * Records of the registry: a byte of format version, four of CRC-32C over the rest, and a protobuf
  * message. A record that does not pass is named and refused, never taken for empty (INV-5).
  */
-#include "daemon/registry_codec.h"
+#include "store/registry_codec.h"
 
 #include <stdlib.h>
 
@@ -56,14 +56,12 @@ static struct rv_str framework_value(const struct rv_framework_info *info, struc
 }
 
 void rv_registry_op_encode(const struct rv_registry_op *op, struct rv_arena *scratch,
-                           void (*each)(void *ctx, const struct rv_registry_change *change),
-                           void *ctx) {
+                           rv_registry_record each, void *ctx) {
     const char *agent = op->agent_id.v ? op->agent_id.v : "";
     const char *framework = op->framework_id.v ? op->framework_id.v : "";
     const struct rv_str removed = {NULL, 0};
 
-#define CHANGE(format, name, to)                                                                   \
-    each(ctx, &(struct rv_registry_change){rv_arena_printf(scratch, format, name), to})
+#define CHANGE(format, name, to) each(ctx, rv_arena_printf(scratch, format, name), to)
     switch (op->kind) {
     case RV_REGISTRY_ADMIT_AGENT:
         CHANGE("agent/%s", agent, agent_value(op->agent, scratch));
@@ -185,8 +183,8 @@ static void load_weight(struct rv_registry_loaded *l, const char *key, const cha
         rv_vec_push(&l->weights, ((struct rv_weight){rv_arena_strdup(&l->arena, role), m->weight}));
 }
 
-static void load_one(void *ctx, const char *key, struct rv_str value) {
-    struct rv_registry_loaded *l = ctx;
+void rv_registry_loaded_add(void *loaded, const char *key, struct rv_str value) {
+    struct rv_registry_loaded *l = loaded;
     const char *slash = strchr(key, '/');
 
     if (l->err.code)
@@ -206,22 +204,21 @@ static void load_one(void *ctx, const char *key, struct rv_str value) {
                      "record %s of the registry: not known to this version", key);
 }
 
-int rv_registry_snapshot_load(struct rv_registry *store, struct rv_registry_loaded **out,
-                              struct rv_error *err) {
+struct rv_registry_loaded *rv_registry_loaded_new(void) {
     struct rv_registry_loaded *l = rv_calloc(1, sizeof *l);
 
     rv_arena_init(&l->arena);
-    int r = store->ops->load(store, load_one, l, err);
-    if (!r && l->err.code) {
+    return l;
+}
+
+int rv_registry_loaded_finish(struct rv_registry_loaded *l, struct rv_error *err) {
+    struct rv_registry_snapshot *s = &l->snapshot;
+
+    if (l->err.code) {
         if (err)
             *err = l->err;
-        r = -(int)l->err.code;
+        return -(int)l->err.code;
     }
-    if (r) {
-        rv_registry_snapshot_free(l);
-        return r;
-    }
-    struct rv_registry_snapshot *s = &l->snapshot;
     s->agents = l->agents.v;
     s->n_agents = l->agents.n;
     s->frameworks = l->frameworks.v;
@@ -238,7 +235,6 @@ int rv_registry_snapshot_load(struct rv_registry *store, struct rv_registry_load
         s->gone[s->n_gone].id = l->gone.v[s->n_gone].id;
         s->gone[s->n_gone].wall_ns = l->gone.v[s->n_gone].wall_ns;
     }
-    *out = l;
     return 0;
 }
 

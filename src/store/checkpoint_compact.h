@@ -2,8 +2,8 @@
  * Which records of the agent's checkpoints are still needed, so that the journal does not grow
  * without bound. Pure: what the file system and the core know is asked for.
  */
-#ifndef RV_DAEMON_CHECKPOINT_COMPACT_H
-#define RV_DAEMON_CHECKPOINT_COMPACT_H
+#ifndef RV_STORE_CHECKPOINT_COMPACT_H
+#define RV_STORE_CHECKPOINT_COMPACT_H
 
 #include "agent/agent.h"
 #include "base/vec.h"

@@ -1,7 +1,8 @@
-/* Checkpoints of the agent's core as records of its journal: one protobuf message each. */
+/* Checkpoints to protobuf and back: see checkpoint_codec.h. */
+#include "store/checkpoint_codec.h"
+
 #include <stdlib.h>
 
-#include "daemon/agent_daemon.h"
 #include "reeve/v1/checkpoint.pb-c.h"
 #include "wire/codec.h"
 #include "wire/convert.h"

@@ -4,7 +4,7 @@
  * record of the earlier run must not come behind the later one. Time and memory are linear in the
  * records.
  */
-#include "daemon/checkpoint_compact.h"
+#include "store/checkpoint_compact.h"
 
 #include <stdlib.h>
 
