@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/memory.h"
+#include "base/folder.h"
 
 enum { NAME_SIZE = 32 };
 
@@ -67,7 +67,7 @@ static void rotate_both(int dir, uint64_t max_bytes, unsigned keep) {
 
 void rv_logs_rotate(const char *directory, uint64_t max_bytes, unsigned keep) {
     enum { FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
-    int dir = open(directory, FLAGS), nested;
+    int dir = rv_folder_open(directory, NULL), nested;
     DIR *entries;
 
     if (dir < 0)

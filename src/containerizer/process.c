@@ -25,6 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "base/map.h"
 #include "base/memory.h"
 #include "base/str.h"
@@ -410,7 +411,8 @@ static int take_stdio(const int stdio[3], const struct rv_sandbox_user *user, in
 
 static int start(struct container *k, const struct rv_container_config *config,
                  struct rv_error *err) {
-    int fds[3] = {-1, -1, -1}, rc;
+    const char *directory = config->work_directory ? config->work_directory : config->directory;
+    int fds[4] = {-1, -1, -1, -1}, rc;
     struct rv_sandbox_user user;
     struct rv_proc first;
 
@@ -425,10 +427,13 @@ static int start(struct container *k, const struct rv_container_config *config,
     else if (!rc)
         rc = rv_sandbox_open_files(config->directory, &user, fds, err);
     if (!rc) {
+        fds[3] = rv_folder_open(directory, err);
+        rc = fds[3] < 0 ? fds[3] : 0;
+    }
+    if (!rc) {
         struct rv_spawn spawn = {.argv = config->argv,
                                  .env = config->env,
-                                 .directory = config->work_directory ? config->work_directory
-                                                                     : config->directory,
+                                 .directory = fds[3],
                                  .fds = {fds[0], fds[1], fds[2]},
                                  .tty = config->stdio && config->tty,
                                  .switch_user = user.differs,
@@ -438,7 +443,7 @@ static int start(struct container *k, const struct rv_container_config *config,
                                  .n_groups = (size_t)user.n_groups};
         rc = rv_spawn(&spawn, &k->state.pid, &k->pidfd, err);
     }
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         if (fds[i] >= 0)
             close(fds[i]);
     if (rc) {

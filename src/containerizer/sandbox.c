@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "base/memory.h"
 #include "base/str.h"
 
@@ -32,36 +33,16 @@ int rv_sandbox_find_user(const char *name, struct rv_sandbox_user *out, struct r
     return 0;
 }
 
-static int make_parents(char *path, struct rv_error *err) {
-    for (char *p = path + 1; *p; p++) {
-        int rc;
-        if (*p != '/')
-            continue;
-        *p = '\0';
-        rc = mkdir(path, 0755) != 0 && errno != EEXIST
-                 ? rv_error_set(err, RV_ERR_IO, "mkdir %s: %s", path, strerror(errno))
-                 : 0;
-        *p = '/';
-        if (rc)
-            return rc;
-    }
-    return 0;
-}
-
 int rv_sandbox_make(const char *directory, const struct rv_sandbox_user *user,
                     struct rv_error *err) {
-    _cleanup_free_ char *path = rv_strdup(directory);
+    int fd = rv_folder_make(directory, 0700, err), rc = 0;
 
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-        int rc = make_parents(path, err);
-        if (rc)
-            return rc;
-        if (mkdir(path, 0700) != 0 && errno != EEXIST)
-            return rv_error_set(err, RV_ERR_IO, "mkdir %s: %s", path, strerror(errno));
-    }
-    if (user->differs && chown(path, user->uid, user->gid) != 0)
-        return rv_error_set(err, RV_ERR_IO, "chown %s: %s", path, strerror(errno));
-    return 0;
+    if (fd < 0)
+        return fd;
+    if (user->differs && fchown(fd, user->uid, user->gid) != 0)
+        rc = rv_error_set(err, RV_ERR_IO, "chown %s: %s", directory, strerror(errno));
+    close(fd);
+    return rc;
 }
 
 /* Opens with a number above the standard ones, which the child will replace. */
@@ -85,13 +66,14 @@ int rv_sandbox_open_files(const char *directory, const struct rv_sandbox_user *u
                           struct rv_error *err) {
     enum { LOG = O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW };
     static const struct rv_sandbox_user nobody_else;
-    int dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int dir = rv_folder_open(directory, err);
 
+    if (dir < 0)
+        return dir;
     fds[0] = open_above(AT_FDCWD, "/dev/null", O_RDONLY, &nobody_else);
     fds[1] = open_above(dir, "stdout", LOG, user);
     fds[2] = open_above(dir, "stderr", LOG, user);
-    if (dir >= 0)
-        close(dir);
+    close(dir);
     if (fds[0] >= 0 && fds[1] >= 0 && fds[2] >= 0)
         return 0;
     return rv_error_set(err, RV_ERR_IO, "cannot open the files of %s: %s", directory,

@@ -22,7 +22,9 @@ struct rv_sandbox_user {
 /* NULL, or an agent that is not root: nobody else. -RV_ERR_NOT_FOUND if there is no such user. */
 RV_MUST_USE int rv_sandbox_find_user(const char *name, struct rv_sandbox_user *out,
                                      struct rv_error *err);
-/* Makes the folder, 0700 and the user's, and those above it, 0755. It may be there already. */
+/* Makes the folder, 0700 and the user's, and those above it, 0755. It may be there already. No
+ * symbolic link is followed: a nested container's sandbox lies in one that its parent may change.
+ */
 RV_MUST_USE int rv_sandbox_make(const char *directory, const struct rv_sandbox_user *user,
                                 struct rv_error *err);
 /* No input, and files stdout and stderr in the sandbox, for appending. The caller closes those that

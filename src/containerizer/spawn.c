@@ -63,10 +63,10 @@ __attribute__((no_sanitize("address", "undefined"))) static int child(void *arg)
             return give_up(s, "dup2");
     if (spawn->tty && ioctl(0, TIOCSCTTY, 0) != 0)
         return give_up(s, "TIOCSCTTY");
+    if (fchdir(spawn->directory) != 0)
+        return give_up(s, "fchdir");
     if (syscall(SYS_close_range, 3u, ~0u, 0u) != 0)
         return give_up(s, "close_range");
-    if (chdir(spawn->directory) != 0)
-        return give_up(s, "chdir");
     if (spawn->switch_user && become_user(spawn) != 0)
         return give_up(s, "change of user");
     sigemptyset(&none);

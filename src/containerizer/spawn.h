@@ -15,9 +15,9 @@
 struct rv_spawn {
     const char *const *argv; /* argv[0] with a slash, or searched in env's PATH */
     const char *const *env;
-    const char *directory;
-    int fds[3]; /* standard input, output, error; each 3 or above */
-    bool tty;   /* fds[0] is a terminal, the session's own from now on */
+    int directory; /* the open folder it starts in */
+    int fds[3];    /* standard input, output, error; each 3 or above */
+    bool tty;      /* fds[0] is a terminal, the session's own from now on */
     bool switch_user;
     uid_t uid;
     gid_t gid;

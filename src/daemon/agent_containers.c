@@ -11,14 +11,13 @@
 #include "daemon/agent_containers.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "daemon/agent_views.h"
@@ -341,21 +340,6 @@ static int check(struct rv_api_containers *t, struct launch *l, struct rv_arena 
     return 0;
 }
 
-/* CONTAINERS in the parent's sandbox, where its tasks may have put a link. */
-static int make_folder(const char *parent, struct rv_error *err) {
-    int dir = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
-    struct stat s;
-
-    if (dir < 0)
-        return rv_error_set(err, RV_ERR_IO, "open %s: %s", parent, strerror(errno));
-    if (mkdirat(dir, "containers", 0755) != 0 && errno != EEXIST)
-        rc = rv_error_set(err, RV_ERR_IO, "mkdir %s/containers: %s", parent, strerror(errno));
-    else if (fstatat(dir, "containers", &s, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(s.st_mode))
-        rc = rv_error_set(err, RV_ERR_INVALID, "%s/containers is no folder", parent);
-    close(dir);
-    return rc;
-}
-
 static void on_owner_gone(void *ctx) {
     destroy(ctx);
 }
@@ -379,8 +363,6 @@ static int start(struct api_container *c, const struct launch *l, struct rv_erro
     int stdio[3];
     int rc = rv_wire_resources_from(l->resources, l->n_resources, "resources", &c->resources, err);
 
-    if (!rc)
-        rc = make_folder(l->parent.directory ? l->parent.directory : d->work_dir, err);
     if (!rc && (l->session || l->tty))
         rc = open_io(c, l, stdio, err);
     if (rc)
@@ -699,16 +681,16 @@ void rv_api_kill(struct rv_agent_daemon *d, struct rv_http_request *req,
  * it. 0, or -RV_ERR_NOT_FOUND. */
 static int remove_sandbox(struct rv_api_containers *t, const char *directory,
                           struct rv_error *err) {
-    const char *slash = strrchr(directory, '/');
-    _cleanup_free_ char *aside =
-        rv_asprintf("%.*s/.removed-%d-%llu", (int)(slash - directory), directory, (int)getpid(),
-                    (unsigned long long)t->removed++);
+    int n = (int)(strrchr(directory, '/') - directory);
+    _cleanup_free_ char *name =
+        rv_asprintf(".removed-%d-%llu", (int)getpid(), (unsigned long long)t->removed++);
+    _cleanup_free_ char *aside = rv_asprintf("%.*s/%s", n, directory, name);
+    int rc = rv_folder_rename(directory, name);
 
-    if (rename(directory, aside) != 0)
-        return errno == ENOENT
-                   ? rv_error_set(err, RV_ERR_NOT_FOUND, "There is no sandbox %s", directory)
-                   : rv_error_set(err, RV_ERR_IO, "cannot remove %s: %s", directory,
-                                  strerror(errno));
+    if (rc == -ENOENT)
+        return rv_error_set(err, RV_ERR_NOT_FOUND, "There is no sandbox %s", directory);
+    if (rc)
+        return rv_error_set(err, RV_ERR_IO, "cannot remove %s: %s", directory, strerror(-rc));
     rv_remove_tree(t->d->loop, aside);
     return 0;
 }

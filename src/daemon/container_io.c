@@ -19,6 +19,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "base/list.h"
 #include "wire/recordio.h"
 
@@ -496,7 +497,7 @@ int rv_container_io_new(const struct rv_container_io_config *config, int stdio[3
 
 /* In a sandbox that its task may have changed: follows no link, waits for nothing. */
 static int open_in(const char *directory, const char *name, int flags) {
-    int dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd;
+    int dir = rv_folder_open(directory, NULL), fd;
     struct stat s;
 
     if (dir < 0)

@@ -1,16 +1,14 @@
-/*
- * Removal is by nftw with FTW_PHYS: links are removed, not followed, and no mount is entered.
- */
+/* Folders of daemons, see folders.h. */
 #include "daemon/folders.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/folder.h"
 #include "base/log.h"
 #include "base/memory.h"
 
@@ -33,22 +31,10 @@ struct removal {
     int result;
 };
 
-static int remove_one(const char *path, const struct stat *s, int type, struct FTW *where) {
-    (void)s;
-    (void)type;
-    (void)where;
-    return remove(path) && errno != ENOENT ? -1 : 0;
-}
-
-int rv_remove_tree_now(const char *path) {
-    return nftw(path, remove_one, 32, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) && errno != ENOENT ? -errno
-                                                                                           : 0;
-}
-
 static void run(uv_work_t *work) {
     struct removal *r = work->data;
 
-    r->result = rv_remove_tree_now(r->path);
+    r->result = rv_folder_remove(r->path);
 }
 
 static void done(uv_work_t *work, int status) {

@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #include "base/fixed.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "daemon/agent_daemon.h"
-#include "daemon/folders.h"
 #include "daemon/master_daemon.h"
 
 extern char **environ;
@@ -333,7 +333,7 @@ int rv_run_local(int argc, char **argv) {
             rv_flags_free(&rv_agent_flag_table, &r.agent_flags[i]);
         free(r.agents);
         free(r.agent_flags);
-        if (!flags.work_dir && rv_remove_tree_now(work_dir))
+        if (!flags.work_dir && rv_folder_remove(work_dir))
             fprintf(stderr, "reeve local: cannot remove %s\n", work_dir);
     }
     rv_flags_free(&rv_master_flag_table, &master_flags);

@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "base/str.h"
 #include "fetcher/fetcher.h"
 
@@ -274,25 +275,13 @@ static int find_user(const char *name, struct user *out, struct rv_error *err) {
 }
 
 static int open_sandbox(const char *path, const struct user *user, int *out, struct rv_error *err) {
-    _cleanup_free_ char *above = rv_strdup(path);
-    int fd;
+    int fd = rv_folder_make(path, 0700, err);
 
-    if (*path != '/')
-        return rv_error_set(err, RV_ERR_INVALID, "%s: not absolute", path);
-    for (char *s = above + 1; *s; s++)
-        if (*s == '/') {
-            *s = '\0';
-            if (mkdir(above, 0755) != 0 && errno != EEXIST)
-                return rv_error_set(err, RV_ERR_IO, "mkdir %s: %s", above, strerror(errno));
-            *s = '/';
-        }
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return rv_error_set(err, RV_ERR_IO, "mkdir %s: %s", path, strerror(errno));
-    fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || (user->differs && fchown(fd, user->uid, user->gid) != 0)) {
-        rv_error_set(err, RV_ERR_IO, "open %s: %s", path, strerror(errno));
-        if (fd >= 0)
-            close(fd);
+    if (fd < 0)
+        return fd;
+    if (user->differs && fchown(fd, user->uid, user->gid) != 0) {
+        rv_error_set(err, RV_ERR_IO, "chown %s: %s", path, strerror(errno));
+        close(fd);
         return -RV_ERR_IO;
     }
     *out = fd;

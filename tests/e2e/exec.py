@@ -618,6 +618,31 @@ def api_link(w):
     expect(not os.path.exists("/tmp/through-link"), "written through a link")
 
 
+def api_link_swapped(w):
+    """Nor does one that puts it there and takes it away all the time."""
+    target = os.path.join(w.cluster.folder, "target")
+    os.mkdir(target)
+    task = w.run_task("mkdir -p containers; touch ready; while true; do mv containers real; "
+                      "ln -s %s containers; rm containers; mv real containers; done" % target)
+    tasks = w.agent_get("GET_TASKS")["launched_tasks"]
+    status = [t for t in tasks if t["task_id"]["value"] == task][0]["statuses"][-1]
+    parent = status["container_status"]["container_id"]
+    before, answers = os.stat(target), []
+    for i in range(100):
+        child = {"value": "swapped-%d" % i, "parent": parent}
+        answers.append(w.post("LAUNCH_CONTAINER", {"container_id": child,
+                                                   "command": {"value": "true"}})[0])
+        if answers[-1] == 200:
+            w.wait(child)
+            w.post("REMOVE_CONTAINER", {"container_id": child})
+    expect(w.reeve("kill", task).returncode == 0, "kill")
+    expect(set(answers) <= {200, 400}, repr(answers))
+    after = os.stat(target)
+    expect(not os.listdir(target) and (before.st_uid, before.st_mode) == (after.st_uid,
+                                                                          after.st_mode),
+           "%r through a link: %r" % (os.listdir(target), answers))
+
+
 def nothing_left(w):
     """Of containers and processes; the folder goes with the cluster."""
     until(lambda: not w.agent_get("GET_CONTAINERS", {"show_nested": True, "show_standalone": True})
@@ -629,7 +654,7 @@ CASES = [exec_output, exec_in_sandbox, exec_statuses, exec_without_input, exec_p
          exec_terminal_is_restored, exec_full_screen, exec_terminal_closed, attach_task,
          attach_to_command, api_half_close, api_input_is_one, api_input_is_checked,
          api_slow_reader, api_terminal, api_heartbeats, api_media_types, api_below_one_another,
-         api_signals, api_refused, api_standalone, api_link]
+         api_signals, api_refused, api_standalone, api_link, api_link_swapped]
 
 
 def main():

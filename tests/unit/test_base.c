@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 
 #include "base/assert.h"
 #include "base/fixed.h"
+#include "base/folder.h"
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/log.h"
@@ -825,19 +827,104 @@ static void test_list_and_vec(void **state) {
     rv_vec_free(&vec);
 }
 
+static char *temporary_folder(void) {
+    char made[] = "/tmp/reeve-folder-XXXXXX";
+
+    assert_non_null(mkdtemp(made));
+    return rv_strdup(made);
+}
+
+/* A folder deeper than the process may have open files, with files and links on the way. */
+static void make_deep(const char *top, int levels) {
+    int dir = rv_folder_open(top, NULL);
+
+    for (int i = 0; i < levels; i++) {
+        assert_int_equal(mkdirat(dir, "down", 0755), 0);
+        assert_int_equal(symlinkat("/tmp", dir, "link"), 0);
+        int file = openat(dir, "file", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        int next = openat(dir, "down", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_true(file >= 0 && next >= 0);
+        close(file);
+        close(dir);
+        dir = next;
+    }
+    close(dir);
+}
+
+static void test_folders(void **state) {
+    _cleanup_free_ char *top = temporary_folder(), *deep = rv_asprintf("%s/a//b/./c/", top);
+    _cleanup_free_ char *dots = rv_asprintf("%s/a/../b", top), *b = rv_asprintf("%s/a/b", top);
+    _cleanup_free_ char *none = rv_asprintf("%s/none/there", top);
+    struct rv_error err;
+    struct stat st;
+    int fd;
+
+    (void)state;
+    assert_int_equal(rv_folder_open(none, &err), -RV_ERR_NOT_FOUND);
+    fd = rv_folder_make(deep, 0700, &err);
+    assert_true(fd >= 0);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+    close(fd);
+    assert_int_equal(rv_folder_open(dots, &err), -RV_ERR_IO);
+    assert_int_equal(rv_folder_open("relative", &err), -RV_ERR_IO);
+    assert_int_equal(rv_folder_rename(b, "d"), 0);
+    assert_int_equal(rv_folder_rename(b, "d"), -ENOENT);
+    assert_int_equal(rv_folder_open(b, &err), -RV_ERR_NOT_FOUND);
+    make_deep(top, 1000);
+    assert_int_equal(rv_folder_remove(top), 0);
+    assert_int_equal(access(top, F_OK), -1);
+    assert_int_equal(rv_folder_remove(top), 0);
+}
+
+/* Nothing is made, opened, renamed or removed through a symbolic link. */
+static void test_folders_and_links(void **state) {
+    _cleanup_free_ char *top = temporary_folder(), *target = rv_asprintf("%s/target/inner", top);
+    _cleanup_free_ char *link = rv_asprintf("%s/link", top);
+    _cleanup_free_ char *inner = rv_asprintf("%s/link/inner", top);
+    _cleanup_free_ char *new = rv_asprintf("%s/link/new", top);
+    struct rv_error err;
+
+    (void)state;
+    close(rv_folder_make(target, 0755, &err));
+    assert_int_equal(symlink("target", link), 0);
+    assert_int_equal(rv_folder_open(link, &err), -RV_ERR_IO);
+    assert_int_equal(rv_folder_open(inner, &err), -RV_ERR_IO);
+    assert_int_equal(rv_folder_make(new, 0755, &err), -RV_ERR_IO);
+    assert_int_equal(rv_folder_rename(inner, "other"), -ELOOP);
+    assert_int_equal(rv_folder_remove(inner), -ELOOP);
+    assert_int_equal(access(target, F_OK), 0);
+    assert_int_equal(access(new, F_OK), -1);
+    assert_int_equal(rv_folder_remove(link), 0); /* the link itself */
+    assert_int_equal(access(target, F_OK), 0);
+    assert_int_equal(rv_folder_remove(top), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_error),         cmocka_unit_test(test_panic),
-        cmocka_unit_test(test_memory),        cmocka_unit_test(test_arena),
-        cmocka_unit_test(test_str),           cmocka_unit_test(test_buf),
-        cmocka_unit_test(test_blob),          cmocka_unit_test(test_hash),
-        cmocka_unit_test(test_parse_numbers), cmocka_unit_test(test_parse_durations),
-        cmocka_unit_test(test_parse_bytes),   cmocka_unit_test(test_base64),
-        cmocka_unit_test(test_map_model),     cmocka_unit_test(test_map_iteration),
-        cmocka_unit_test(test_map_queue),     cmocka_unit_test(test_heap_model),
-        cmocka_unit_test(test_heap_ties),     cmocka_unit_test(test_prng),
-        cmocka_unit_test(test_fixed),         cmocka_unit_test(test_log),
+        cmocka_unit_test(test_error),
+        cmocka_unit_test(test_panic),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_str),
+        cmocka_unit_test(test_buf),
+        cmocka_unit_test(test_blob),
+        cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_parse_numbers),
+        cmocka_unit_test(test_parse_durations),
+        cmocka_unit_test(test_parse_bytes),
+        cmocka_unit_test(test_base64),
+        cmocka_unit_test(test_map_model),
+        cmocka_unit_test(test_map_iteration),
+        cmocka_unit_test(test_map_queue),
+        cmocka_unit_test(test_heap_model),
+        cmocka_unit_test(test_heap_ties),
+        cmocka_unit_test(test_prng),
+        cmocka_unit_test(test_fixed),
+        cmocka_unit_test(test_log),
         cmocka_unit_test(test_list_and_vec),
+        cmocka_unit_test(test_folders),
+        cmocka_unit_test(test_folders_and_links),
     };
 
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
