@@ -65,14 +65,11 @@ static void on_launched(void *ctx, const char *id, bool ok, const char *message)
     b->launched++;
 }
 
-static void on_exited(void *ctx, const char *id, bool has_status, int32_t wait_status,
-                      enum rv_reason reason, const char *message) {
+static void on_exited(void *ctx, const char *id, const struct rv_container_end *end) {
     struct bench *b = ctx;
 
     (void)id;
-    (void)reason;
-    (void)message;
-    if (!has_status || wait_status != 0)
+    if (!end->has_status || end->wait_status != 0)
         b->failed = true;
     b->exited++;
     if (b->started < RUNS)

@@ -596,15 +596,51 @@ int rv_cgroup_oom_fd(struct rv_cgroups *c, const char *id) {
     return check_id(id, NULL) ? -1 : c->ops->oom_fd(c, id);
 }
 
-void rv_cgroup_oom_drain(int fd) {
+bool rv_cgroup_oom_drain(int fd) {
     char text[256];
+    bool told = false;
 
     /* memory.events must be read from its begin, then it is quiet until the next change; an eventfd
      * has no place and does not mind. */
     if (lseek(fd, 0, SEEK_SET) < 0 && errno != ESPIPE)
+        return false;
+    for (ssize_t n; (n = read(fd, text, sizeof text)) > 0;)
+        told = true;
+    return told;
+}
+
+/* Forks refused, below the group too: the kernel counts them where the process was; from 6.11 on v2
+ * also above, and then there is pids.events.local. */
+static uint64_t refused_forks(const char *dir) {
+    _cleanup_(rv_buf_free) struct rv_buf text = {0};
+    char **names = NULL;
+    uint64_t n = 0;
+
+    if (rv_cgfs_read(dir, "pids.events", &text) == 0)
+        n = rv_cgfs_key(&text, "max");
+    if (!rv_cgfs_exists(dir, "pids.events.local"))
+        names = rv_cgfs_children(dir);
+    for (size_t i = 0; names && names[i]; i++) {
+        _cleanup_free_ char *child = rv_asprintf("%s/%s", dir, names[i]);
+        n += refused_forks(child);
+    }
+    rv_cgfs_children_free(names);
+    return n;
+}
+
+bool rv_cgroup_refused_forks(struct rv_cgroups *c, const char *id, uint64_t *refused,
+                             uint64_t *limit) {
+    _cleanup_free_ char *dir = check_id(id, NULL) ? NULL : c->ops->folder(c, id, RV_CGROUP_PIDS);
+
+    *refused = dir ? refused_forks(dir) : 0;
+    return *refused && rv_cgfs_read_u64(dir, "pids.max", limit) == 0;
+}
+
+void rv_cgroup_read_pids(const char *dir, struct rv_cgroup_stats *out) {
+    if (!dir || rv_cgfs_read_u64(dir, "pids.current", &out->pids))
         return;
-    while (read(fd, text, sizeof text) == (ssize_t)sizeof text)
-        continue;
+    out->pids_events = refused_forks(dir);
+    out->has |= RV_CGROUP_PIDS;
 }
 
 void rv_cgroup_read_stats(struct rv_cgroups *c, const char *id, struct rv_cgroup_stats *out) {

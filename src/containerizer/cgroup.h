@@ -95,14 +95,22 @@ RV_MUST_USE int rv_cgroup_remove(struct rv_cgroups *c, const char *id, struct rv
 /* Ids of the groups that are there (not nested ones), malloc'ed strings in a malloc'ed array. */
 RV_MUST_USE int rv_cgroup_list(struct rv_cgroups *c, char ***ids, size_t *n, struct rv_error *err);
 /* How many times the kernel has killed in the group for want of memory. v2 kills the whole group
- * and counts the first process twice: what matters is that it grew. */
+ * and counts the first process twice: what matters is that it grew. 0 on v2 if it was the limit of
+ * a group above or below that was reached; v1 does not say, but the descriptor below does. */
 uint64_t rv_cgroup_oom_kills(struct rv_cgroups *c, const char *id);
 /* A descriptor that tells when that number may have changed: poll for EPOLLIN on v1 (an eventfd),
  * EPOLLPRI on v2 (a file that is always readable); -1 if there is none. The caller drains it with
  * rv_cgroup_oom_drain and closes it. v1 tells it just before the kill, and once more when the group
- * is removed: read the number when a process has ended, too. */
+ * is removed: read the number when a process has ended, too. On v1 it is about the limits of the
+ * group and those above it, never of those below. */
 int rv_cgroup_oom_fd(struct rv_cgroups *c, const char *id);
-void rv_cgroup_oom_drain(int fd);
+/* Whether it had told something, as far as that can be known: always on v2. */
+bool rv_cgroup_oom_drain(int fd);
+
+/* Whether a process or thread of the group could not be made for its pids_max; how many times, and
+ * what that is. */
+bool rv_cgroup_refused_forks(struct rv_cgroups *c, const char *id, uint64_t *refused,
+                             uint64_t *limit);
 
 /* What the kernel counts; a field is valid if its bit is in `has`. */
 struct rv_cgroup_stats {
@@ -113,6 +121,7 @@ struct rv_cgroup_stats {
     /* mem_limit, mem_soft_limit: UINT64_MAX is none */
     uint64_t mem_total, mem_rss, mem_cache, mem_mapped, mem_swap, mem_unevictable, mem_anon,
         mem_file, mem_kernel, mem_limit, mem_soft_limit;
+    uint64_t mem_peak;          /* the most it was; 0: the kernel does not tell */
     uint64_t pids, pids_events; /* pids_events: forks refused */
     uint64_t io_read_bytes, io_write_bytes, io_reads, io_writes;
     bool has_pressure; /* PSI, "some", over 10 s, percent */

@@ -50,6 +50,8 @@ struct rv_cgroup_ops {
     int (*remove)(struct rv_cgroups *c, const char *id, struct rv_error *err);
     uint64_t (*oom_kills)(struct rv_cgroups *c, const char *id);
     int (*oom_fd)(struct rv_cgroups *c, const char *id);
+    /* The group's folder where the controller is, malloc'ed; NULL if it is nowhere. */
+    char *(*folder)(const struct rv_cgroups *c, const char *id, uint32_t controller);
     void (*read_stats)(struct rv_cgroups *c, const char *id, struct rv_cgroup_stats *out);
 };
 
@@ -109,6 +111,10 @@ char **rv_cgfs_entries(const char *dir);
 void rv_cgfs_children_free(char **names); /* NULL is fine */
 /* Removes dir and what is below it. 0 also if it was not there. */
 RV_MUST_USE int rv_cgfs_remove(const char *dir);
+
+/* Reads what both versions call alike: pids.current and pids.events of the folder of the pids
+ * controller (NULL: there is none), into stats. */
+void rv_cgroup_read_pids(const char *dir, struct rv_cgroup_stats *out);
 
 struct rv_cgfs_pids {
     pid_t *v;

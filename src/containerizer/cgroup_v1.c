@@ -682,6 +682,8 @@ static void read_memory(const char *dir, struct rv_cgroup_stats *out) {
     out->mem_mapped = rv_cgfs_key(&text, "total_mapped_file");
     out->mem_swap = rv_cgfs_key(&text, "total_swap");
     out->mem_unevictable = rv_cgfs_key(&text, "total_unevictable");
+    if (rv_cgfs_read_u64(dir, "memory.max_usage_in_bytes", &out->mem_peak))
+        out->mem_peak = 0;
     if (rv_cgfs_read_u64(dir, "memory.kmem.usage_in_bytes", &out->mem_kernel))
         out->mem_kernel = 0;
     if (rv_cgfs_read_u64(dir, "memory.limit_in_bytes", &out->mem_limit))
@@ -712,21 +714,6 @@ static bool sum_io(const char *dir, const char *const files[2], uint64_t *reads,
     return true;
 }
 
-static uint64_t pids_events(const char *dir) {
-    _cleanup_(rv_buf_free) struct rv_buf text = {0};
-    char **names = rv_cgfs_children(dir);
-    uint64_t n = 0;
-
-    if (rv_cgfs_read(dir, "pids.events", &text) == 0)
-        n = rv_cgfs_key(&text, "max");
-    for (size_t i = 0; names && names[i]; i++) {
-        _cleanup_free_ char *child = rv_asprintf("%s/%s", dir, names[i]);
-        n += pids_events(child);
-    }
-    rv_cgfs_children_free(names);
-    return n;
-}
-
 static void v1_read_stats(struct rv_cgroups *c, const char *id, struct rv_cgroup_stats *out) {
     static const char *const bytes[2] = {"blkio.throttle.io_service_bytes_recursive",
                                          "blkio.throttle.io_service_bytes"};
@@ -739,16 +726,14 @@ static void v1_read_stats(struct rv_cgroups *c, const char *id, struct rv_cgroup
     read_cpu(c, id, out);
     if (memory)
         read_memory(memory, out);
-    if (pids && rv_cgfs_read_u64(pids, "pids.current", &out->pids) == 0) {
-        out->pids_events = pids_events(pids);
-        out->has |= RV_CGROUP_PIDS;
-    }
+    rv_cgroup_read_pids(pids, out);
     if (io && sum_io(io, bytes, &out->io_read_bytes, &out->io_write_bytes) &&
         sum_io(io, operations, &out->io_reads, &out->io_writes))
         out->has |= RV_CGROUP_IO;
 }
 
 const struct rv_cgroup_ops rv_cgroup_v1_ops = {
+    .folder = folder_of,
     .create = v1_create,
     .fd = v1_fd,
     .attach = v1_attach,

@@ -29,6 +29,11 @@ static char *folder_of(const struct rv_cgroups *c, const char *id) {
     return rv_cgroup_path(&c->hierarchies[0], id);
 }
 
+static char *v2_folder(const struct rv_cgroups *c, const char *id, uint32_t controller) {
+    (void)controller;
+    return folder_of(c, id);
+}
+
 static int make_folder(const char *dir) {
     struct stat st;
 
@@ -433,6 +438,10 @@ static uint64_t v2_oom_kills(struct rv_cgroups *c, const char *id) {
     _cleanup_free_ char *dir = folder_of(c, id);
     _cleanup_(rv_buf_free) struct rv_buf text = {0};
 
+    /* Of a group that ran into its own limit the local file says so; kernels before 5.2 have none.
+     */
+    if (rv_cgfs_read(dir, "memory.events.local", &text) == 0 && rv_cgfs_key(&text, "oom") == 0)
+        return 0;
     return rv_cgfs_read(dir, "memory.events", &text) ? 0 : rv_cgfs_key(&text, "oom_kill");
 }
 
@@ -443,25 +452,6 @@ static int v2_oom_fd(struct rv_cgroups *c, const char *id) {
     if (fd >= 0)
         rv_cgroup_oom_drain(fd); /* only a file that was read tells of changes */
     return fd;
-}
-
-/* Forks refused. Up to Linux 6.10 the kernel counts them where the process was, later also above.
- */
-static uint64_t pids_events(const char *dir) {
-    _cleanup_(rv_buf_free) struct rv_buf text = {0};
-    char **names = NULL;
-    uint64_t n = 0;
-
-    if (rv_cgfs_read(dir, "pids.events", &text) == 0)
-        n = rv_cgfs_key(&text, "max");
-    if (!rv_cgfs_exists(dir, "pids.events.local"))
-        names = rv_cgfs_children(dir);
-    for (size_t i = 0; names && names[i]; i++) {
-        _cleanup_free_ char *child = rv_asprintf("%s/%s", dir, names[i]);
-        n += pids_events(child);
-    }
-    rv_cgfs_children_free(names);
-    return n;
 }
 
 static void read_memory(const char *dir, struct rv_cgroup_stats *out) {
@@ -475,6 +465,8 @@ static void read_memory(const char *dir, struct rv_cgroup_stats *out) {
     out->mem_mapped = rv_cgfs_key(&text, "file_mapped");
     out->mem_unevictable = rv_cgfs_key(&text, "unevictable");
     out->mem_kernel = rv_cgfs_key(&text, "kernel");
+    if (rv_cgfs_read_u64(dir, "memory.peak", &out->mem_peak))
+        out->mem_peak = 0; /* before Linux 5.19 */
     if (rv_cgfs_read_u64(dir, "memory.swap.current", &out->mem_swap))
         out->mem_swap = 0;
     if (rv_cgfs_read_u64(dir, "memory.max", &out->mem_limit))
@@ -532,10 +524,7 @@ static void v2_read_stats(struct rv_cgroups *c, const char *id, struct rv_cgroup
         out->has |= RV_CGROUP_CPU;
     }
     read_memory(dir, out);
-    if (rv_cgfs_read_u64(dir, "pids.current", &out->pids) == 0) {
-        out->pids_events = pids_events(dir);
-        out->has |= RV_CGROUP_PIDS;
-    }
+    rv_cgroup_read_pids(dir, out);
     read_io(dir, out);
     out->has_pressure = read_pressure(dir, "cpu.pressure", &out->cpu_pressure);
     out->has_pressure =
@@ -544,6 +533,7 @@ static void v2_read_stats(struct rv_cgroups *c, const char *id, struct rv_cgroup
 }
 
 const struct rv_cgroup_ops rv_cgroup_v2_ops = {
+    .folder = v2_folder,
     .create = v2_create,
     .fd = v2_fd,
     .attach = v2_attach,

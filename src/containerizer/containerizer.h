@@ -66,12 +66,22 @@ struct rv_container_usage {
     bool has_disk;
 };
 
+/* How a container ended; zero says nothing, but for the reason: RV_REASON_NONE. */
+struct rv_container_end {
+    bool has_status;
+    int32_t wait_status;
+    enum rv_reason reason; /* of what the kernel or the containerizer did to it */
+    const char *message;   /* in words; may be NULL */
+    /* What it used of that of which it may not use so much; NULL: no limit, or none that is a
+     * resource. TaskResourceLimitation. */
+    const struct rv_resources *limitation;
+};
+
 struct rv_containerizer_callbacks {
     /* After launch(): the process runs (ok), or why not. */
     void (*on_launched)(void *ctx, const char *id, bool ok, const char *message);
     /* Once for each launched or recovered container, when nothing of it is left. */
-    void (*on_exited)(void *ctx, const char *id, bool has_status, int32_t wait_status,
-                      enum rv_reason reason, const char *message);
+    void (*on_exited)(void *ctx, const char *id, const struct rv_container_end *end);
 };
 
 struct rv_containerizer_ops {
@@ -90,6 +100,12 @@ struct rv_containerizer_ops {
     void (*launch)(struct rv_containerizer *c, const struct rv_container_config *config);
     /* Kills all processes of the container; on_exited follows. Unknown ids: nothing happens. */
     void (*destroy)(struct rv_containerizer *c, const char *id);
+    /* The same for a limit that it went over: on_exited will say what `why` does, but the status.
+     * Of several reasons the first counts. */
+    void (*limit)(struct rv_containerizer *c, const char *id, const struct rv_container_end *why);
+    /* Whether it has gone over a limit up to now, maybe unnoticed yet: asks the kernel. What `why`
+     * points to is valid until the next call. */
+    bool (*is_limited)(struct rv_containerizer *c, const char *id, struct rv_container_end *why);
     void (*update)(struct rv_containerizer *c, const char *id, const struct rv_resources *r);
     /* 0, or -RV_ERR_NOT_FOUND. */
     int (*usage)(struct rv_containerizer *c, const char *id, struct rv_container_usage *out,

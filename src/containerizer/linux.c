@@ -75,6 +75,7 @@ static void free_if_closed(struct rv_linux *c) {
     rv_buf_free(&c->seccomp);
     rv_buf_free(&c->described);
     rv_buf_free(&c->mountinfo);
+    rv_verdict_free(&c->asked);
     if (c->image >= 0)
         close(c->image);
     forget_programs(c);
@@ -99,7 +100,7 @@ static void release(struct rv_linux_container *k) {
     if (k->pidfd >= 0)
         close(k->pidfd);
     rv_buf_free(&k->text);
-    free(k->message);
+    rv_verdict_free(&k->verdict);
     free(k->state.directory);
     free(k->group);
     free(k->id);
@@ -169,7 +170,7 @@ static struct rv_linux_container *new_container(struct rv_linux *c, const char *
     k->id = rv_strdup(id);
     k->group = own_group ? rv_linux_group_of(id) : NULL;
     k->pidfd = k->report = -1;
-    k->reason = RV_REASON_NONE;
+    rv_verdict_init(&k->verdict);
     uv_timer_init(c->loop, &k->timer);
     k->timer.data = k;
     k->has_timer = true;
@@ -272,13 +273,14 @@ static void tell_launched(struct rv_linux_container *k, bool ok) {
 
 static void finish(struct rv_linux_container *k) {
     struct rv_linux *c = k->c;
-    bool known;
-    int32_t status = status_of(k, &known);
+    struct rv_container_end end = {0};
 
+    end.wait_status = status_of(k, &end.has_status);
+    rv_verdict_tell(&k->verdict, &end);
     rv_map_remove(&c->containers, rv_str(k->id));
     rv_container_state_remove(c->state_dir, k->id);
     if (!k->silent && !c->closing)
-        c->cb.on_exited(c->ctx, k->id, known, status, k->reason, k->message);
+        c->cb.on_exited(c->ctx, k->id, &end);
     free_container(k);
 }
 
@@ -293,11 +295,8 @@ static void try_to_finish(struct rv_linux_container *k) {
         return;
     }
     if (uv_now(k->c->loop) - k->dying_since_ms > GIVE_UP_MS) {
-        char *message =
-            rv_asprintf("%s%sNot all of it could be removed: %s", k->message ? k->message : "",
-                        k->message ? ". " : "", err.message);
-        free(k->message);
-        k->message = message;
+        rv_error_prefix(&err, "Not all of it could be removed");
+        rv_verdict_add(&k->verdict, err.message);
         finish(k);
         return;
     }
@@ -338,33 +337,20 @@ static void destroy(struct rv_linux_container *k) {
 
 /* ---- memory ---- */
 
-static bool look_for_oom(struct rv_linux_container *k) {
-    struct rv_cgroup_stats stats = {0};
-
-    if (!k->group || k->reason != RV_REASON_NONE ||
-        rv_cgroup_oom_kills(k->c->groups, k->group) == 0)
-        return false;
-    rv_cgroup_read_stats(k->c->groups, k->group, &stats);
-    k->reason = RV_REASON_CONTAINER_LIMITATION_MEMORY;
-    k->message = rv_asprintf("Memory limit exceeded: limit %" PRIu64
-                             " KiB; the kernel killed a process, then %" PRIu64
-                             " KiB were in use (%" PRIu64 " KiB anonymous, %" PRIu64 " KiB files)",
-                             stats.mem_limit / 1024, stats.mem_total / 1024, stats.mem_rss / 1024,
-                             stats.mem_cache / 1024);
-    return true;
-}
-
 static void on_oom(uv_poll_t *poll, int status, int events) {
     struct rv_linux_poll *w = poll->data;
     struct rv_linux_container *k = w->k;
-    char drained[4096];
 
     (void)events;
-    if (status < 0 || read(w->fd, drained, sizeof drained) == 0)
+    if (status < 0) {
         unwatch(w);
+        return;
+    }
+    k->out_of_memory = true;
+    rv_cgroup_oom_drain(w->fd);
     if (k->dying)
         return;
-    if (look_for_oom(k)) {
+    if (rv_linux_look_for_oom(k)) {
         destroy(k);
         return;
     }
@@ -380,7 +366,7 @@ static void on_timer(uv_timer_t *timer) {
         try_to_finish(k);
         return;
     }
-    if (look_for_oom(k))
+    if (rv_linux_look_for_oom(k))
         destroy(k);
     else if (k->tries++ < OOM_LOOKS)
         uv_timer_start(&k->timer, on_timer, OOM_PAUSE_MS, 0);
@@ -417,6 +403,16 @@ static void on_report(uv_poll_t *poll, int status, int events) {
     }
 }
 
+/* It has ended by itself: because of a limit? */
+static void look_for_limits(struct rv_linux_container *k) {
+    bool known;
+
+    if (k->watches[RV_LINUX_OOM].open && rv_cgroup_oom_drain(k->watches[RV_LINUX_OOM].fd))
+        k->out_of_memory = true;
+    if (!rv_linux_look_for_oom(k) && status_of(k, &known) && known)
+        rv_linux_look_for_pids(k, &k->verdict);
+}
+
 static void on_init_exit(uv_poll_t *poll, int status, int events) {
     struct rv_linux_poll *w = poll->data;
     struct rv_linux_container *k = w->k;
@@ -429,7 +425,7 @@ static void on_init_exit(uv_poll_t *poll, int status, int events) {
         on_report(&k->watches[RV_LINUX_REPORT].poll, 0, 0);
     if (k->dying)
         return;
-    look_for_oom(k);
+    look_for_limits(k);
     end_nested(k);
     k->dying = true;
     k->dying_since_ms = uv_now(k->c->loop);
@@ -512,6 +508,48 @@ static void linux_destroy(struct rv_containerizer *base, const char *id) {
 
     if (k)
         destroy(k);
+}
+
+static void linux_limit(struct rv_containerizer *base, const char *id,
+                        const struct rv_container_end *why) {
+    struct rv_linux_container *k = find(self(base), id);
+
+    if (k && !k->dying) {
+        rv_verdict_set(&k->verdict, why);
+        destroy(k);
+    }
+}
+
+/* The nearest above, or itself, that has groups of its own; NULL: none. */
+static struct rv_linux_container *find_limited(const struct rv_linux *c, const char *id) {
+    _cleanup_free_ char *above = rv_strdup(id);
+    struct rv_linux_container *k = find(c, above);
+
+    for (char *dot; !(k && k->group) && (dot = strrchr(above, '.')); k = find(c, above))
+        *dot = '\0';
+    return k && k->group ? k : NULL;
+}
+
+static bool linux_is_limited(struct rv_containerizer *base, const char *id,
+                             struct rv_container_end *why) {
+    struct rv_linux *c = self(base);
+    struct rv_linux_container *k = find_limited(c, id);
+
+    *why = (struct rv_container_end){.reason = RV_REASON_NONE};
+    if (!k)
+        return false;
+    if (!k->dying && k->watches[RV_LINUX_OOM].open &&
+        rv_cgroup_oom_drain(k->watches[RV_LINUX_OOM].fd))
+        k->out_of_memory = true;
+    if (!k->dying && rv_linux_look_for_oom(k))
+        destroy(k);
+    rv_verdict_free(&c->asked);
+    rv_verdict_tell(&k->verdict, why);
+    if (k->verdict.reason == RV_REASON_NONE && rv_streq(k->id, id)) {
+        rv_linux_look_for_pids(k, &c->asked);
+        rv_verdict_tell(&c->asked, why);
+    }
+    return why->reason != RV_REASON_NONE;
 }
 
 static void linux_update(struct rv_containerizer *base, const char *id,
@@ -623,6 +661,7 @@ static bool recover_one(struct rv_linux *c, const char *id, bool expected) {
     alive = open_init(k);
     k->launched = true;
     k->reaped = !alive;
+    k->out_of_memory = true; /* who knows: nobody was there to be told */
     if (expected && alive && !watch_all(k, NULL)) {
         uv_timer_start(&k->timer, on_timer, 0, 0); /* has it been killed in the meantime? */
         k->tries = OOM_LOOKS;
@@ -630,7 +669,7 @@ static bool recover_one(struct rv_linux *c, const char *id, bool expected) {
     }
     /* It ended while there was no agent, and said how; or nobody wants it. */
     k->silent = !(expected && state.has_status);
-    look_for_oom(k);
+    rv_linux_look_for_oom(k);
     destroy(k);
     return !k->silent;
 }
@@ -758,6 +797,7 @@ static int linux_create(uv_loop_t *loop, const char *state_dir,
     c->cb = *cb;
     c->ctx = ctx;
     c->image = -1;
+    rv_verdict_init(&c->asked);
     rc = prepare(c, state_dir, err);
     if (rc) {
         c->closing = true;
@@ -797,6 +837,8 @@ const struct rv_containerizer_ops rv_linux_containerizer = {
     .recover = linux_recover,
     .launch = linux_launch,
     .destroy = linux_destroy,
+    .limit = linux_limit,
+    .is_limited = linux_is_limited,
     .update = linux_update,
     .usage = linux_usage,
     .pid = linux_pid,

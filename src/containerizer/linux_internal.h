@@ -11,6 +11,7 @@
 #include "containerizer/cgroup.h"
 #include "containerizer/containerizer.h"
 #include "containerizer/state.h"
+#include "containerizer/verdict.h"
 
 struct rv_linux_notice {
     char *id, *message;
@@ -37,7 +38,8 @@ struct rv_linux {
     RV_VEC(struct rv_linux_notice) notices; /* of launches that failed at once */
     uv_timer_t notify, logs;
     bool rotating, closing;
-    unsigned handles; /* that are open */
+    unsigned handles;        /* that are open */
+    struct rv_verdict asked; /* the answer of is_limited */
 };
 
 enum rv_linux_watch { RV_LINUX_EXIT, RV_LINUX_REPORT, RV_LINUX_OOM, RV_LINUX_WATCHES };
@@ -65,8 +67,8 @@ struct rv_linux_container {
     int init_status; /* as waited for */
     unsigned tries;
     uint64_t dying_since_ms;
-    enum rv_reason reason;
-    char *message;
+    bool out_of_memory; /* the kernel has told so, of its groups themselves */
+    struct rv_verdict verdict;
 };
 
 /* linux_start.c: sandbox, record, groups, orders, process. On failure nothing is left of it but
@@ -76,6 +78,11 @@ RV_MUST_USE int rv_linux_start(struct rv_linux_container *k,
 /* Limits of its groups, from resources and what it was launched with. */
 RV_MUST_USE int rv_linux_limit(struct rv_linux_container *k, const struct rv_resources *resources,
                                struct rv_error *err);
+/* linux_limits.c: whether the kernel has killed in it for want of memory; then its verdict says so,
+ * and it is to be destroyed. */
+bool rv_linux_look_for_oom(struct rv_linux_container *k);
+/* Whether it could not make processes; a failure has that as its reason, if it has no better. */
+void rv_linux_look_for_pids(const struct rv_linux_container *k, struct rv_verdict *out);
 /* Which hierarchies containers are shown. */
 RV_MUST_USE int rv_linux_find_hierarchies(struct rv_linux *c, struct rv_error *err);
 /* "a.b" is the group "a/b". */

@@ -36,6 +36,7 @@
 #include "containerizer/sandbox.h"
 #include "containerizer/spawn.h"
 #include "containerizer/state.h"
+#include "containerizer/verdict.h"
 
 enum {
     SWEEP_MS = 20,     /* least time between two looks at all processes for ended containers */
@@ -58,6 +59,7 @@ struct container {
     bool dying;  /* all of it is to be killed */
     bool is_child, gone, has_status;
     int wait_status;
+    struct rv_verdict verdict;
     int owner; /* in the latest snapshot for usage */
 };
 
@@ -112,14 +114,19 @@ static void on_timer_closed(uv_handle_t *handle) {
     free_if_closed(c);
 }
 
+static void release(struct container *k) {
+    rv_verdict_free(&k->verdict);
+    free(k->state.directory);
+    free(k->id);
+    free(k);
+}
+
 static void on_poll_closed(uv_handle_t *handle) {
     struct container *k = handle->data;
     struct processes *c = k->c;
 
     close(k->pidfd);
-    free(k->state.directory);
-    free(k->id);
-    free(k);
+    release(k);
     c->handles--;
     free_if_closed(c);
 }
@@ -130,9 +137,7 @@ static void free_container(struct container *k) {
         uv_close((uv_handle_t *)&k->poll, on_poll_closed);
         return;
     }
-    free(k->state.directory);
-    free(k->id);
-    free(k);
+    release(k);
 }
 
 static struct container *find(const struct processes *c, const char *id) {
@@ -358,8 +363,12 @@ static void on_sweep(uv_timer_t *timer) {
         if (!k->has_status && k->is_child)
             wait_for(k);
         rv_container_state_remove(c->state_dir, k->id);
-        if (!k->silent && !c->closing)
-            c->cb.on_exited(c->ctx, k->id, k->has_status, k->wait_status, RV_REASON_NONE, NULL);
+        if (!k->silent && !c->closing) {
+            struct rv_container_end end = {.has_status = k->has_status,
+                                           .wait_status = k->wait_status};
+            rv_verdict_tell(&k->verdict, &end);
+            c->cb.on_exited(c->ctx, k->id, &end);
+        }
         free_container(k);
     }
     rv_vec_free(&ended);
@@ -496,6 +505,7 @@ static void process_launch(struct rv_containerizer *base,
     k->id = rv_strdup(config->id);
     k->pidfd = -1;
     k->owner = -1;
+    rv_verdict_init(&k->verdict);
     k->state.directory = rv_strdup(config->directory);
     k->state.survive = config->survive;
     k->state.log_max_bytes = config->log_max_bytes ? config->log_max_bytes : DEFAULT_LOG_MAX;
@@ -516,6 +526,25 @@ static void process_destroy(struct rv_containerizer *base, const char *id) {
 
     if (k && !k->dying)
         kill_all_of(k);
+}
+
+static void process_limit(struct rv_containerizer *base, const char *id,
+                          const struct rv_container_end *why) {
+    struct container *k = find(self(base), id);
+
+    if (k && !k->dying) {
+        rv_verdict_set(&k->verdict, why);
+        kill_all_of(k);
+    }
+}
+
+/* Nothing is limited by the kernel here. */
+static bool process_is_limited(struct rv_containerizer *base, const char *id,
+                               struct rv_container_end *why) {
+    (void)base;
+    (void)id;
+    (void)why;
+    return false;
 }
 
 static void process_update(struct rv_containerizer *base, const char *id,
@@ -648,6 +677,7 @@ static bool recover_one(struct processes *c, const char *id, bool expected) {
     k->c = c;
     k->pidfd = -1;
     k->owner = -1;
+    rv_verdict_init(&k->verdict);
     if (rv_container_state_read(c->state_dir, c->boot_id, id, &k->state, NULL)) {
         rv_container_state_remove(c->state_dir, id);
         free(k);
@@ -752,6 +782,8 @@ const struct rv_containerizer_ops rv_process_containerizer = {
     .recover = process_recover,
     .launch = process_launch,
     .destroy = process_destroy,
+    .limit = process_limit,
+    .is_limited = process_is_limited,
     .update = process_update,
     .usage = process_usage,
     .pid = process_pid,

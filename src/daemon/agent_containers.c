@@ -20,6 +20,8 @@
 #include "base/folder.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "containerizer/verdict.h"
+#include "daemon/agent_limits.h"
 #include "daemon/agent_views.h"
 #include "daemon/folders.h"
 #include "wire/convert.h"
@@ -50,8 +52,7 @@ struct api_container {
     bool killed, session;
     bool has_status;
     int32_t status;
-    enum rv_reason reason;
-    char *message;
+    struct rv_verdict verdict;
     struct rv_resources resources;
     struct rv_container_io *io; /* NULL: its output goes to files */
     struct parked *launch;      /* NULL: answered, or its client has gone */
@@ -90,7 +91,7 @@ static void free_container(struct api_container *c) {
         t->n_ended--;
     rv_container_io_free(c->io);
     rv_resources_free(&c->resources);
-    free(c->message);
+    rv_verdict_free(&c->verdict);
     free(c->directory);
     free(c->id);
     free(c);
@@ -402,6 +403,7 @@ static void do_launch(struct rv_agent_daemon *d, struct rv_http_request *req, st
     if (c)
         free_container(c);
     c = rv_calloc(1, sizeof *c);
+    rv_verdict_init(&c->verdict);
     const char *last = strrchr(l->id, '.');
     *c = (struct api_container){.table = t, .id = rv_strdup(l->id), .session = l->session};
     c->framing = framing;
@@ -506,16 +508,21 @@ static void answer_wait(const struct api_container *c, struct rv_http_request *r
     Reeve__V1__Agent__Response__WaitNestedContainer n =
         REEVE__V1__AGENT__RESPONSE__WAIT_NESTED_CONTAINER__INIT;
     Reeve__V1__Agent__Response__WaitContainer s = REEVE__V1__AGENT__RESPONSE__WAIT_CONTAINER__INIT;
+    _cleanup_(rv_arena_free) struct rv_arena arena;
 
+    rv_arena_init(&arena);
     response.has_type = true;
     response.type = nested ? REEVE__V1__AGENT__RESPONSE__TYPE__WAIT_NESTED_CONTAINER
                            : REEVE__V1__AGENT__RESPONSE__TYPE__WAIT_CONTAINER;
     n.has_exit_status = s.has_exit_status = c->has_status;
     n.exit_status = s.exit_status = c->status;
-    n.message = s.message = c->message;
-    if (c->reason != RV_REASON_NONE) {
+    n.message = s.message = c->verdict.message;
+    if (c->verdict.reason != RV_REASON_NONE) {
+        n.has_state = s.has_state = true;
+        n.state = s.state = REEVE__V1__TASK_STATE__TASK_FAILED;
         n.has_reason = s.has_reason = true;
-        n.reason = s.reason = (Reeve__V1__TaskStatus__Reason)c->reason;
+        n.reason = s.reason = (Reeve__V1__TaskStatus__Reason)c->verdict.reason;
+        n.limitation = s.limitation = rv_limitation_to(&c->verdict.limitation, &arena);
     }
     if (nested)
         response.wait_nested_container = &n;
@@ -564,8 +571,9 @@ bool rv_api_containers_launched(struct rv_api_containers *t, const char *id, boo
         if (p)
             refuse(t->d, p->req, &err);
         free(p);
-        c->reason = RV_REASON_CONTAINER_LAUNCH_FAILED;
-        c->message = rv_strdup(message);
+        rv_verdict_set(&c->verdict,
+                       &(struct rv_container_end){.reason = RV_REASON_CONTAINER_LAUNCH_FAILED,
+                                                  .message = message});
         c->killed = true;
         ended(c);
         c = find(t, id);
@@ -587,8 +595,8 @@ bool rv_api_containers_launched(struct rv_api_containers *t, const char *id, boo
     return true;
 }
 
-bool rv_api_containers_exited(struct rv_api_containers *t, const char *id, bool has_status,
-                              int32_t wait_status, enum rv_reason reason, const char *message) {
+bool rv_api_containers_exited(struct rv_api_containers *t, const char *id,
+                              const struct rv_container_end *end) {
     struct follower *f = rv_map_gets(&t->followers, id);
     struct api_container *c = find(t, id);
 
@@ -600,10 +608,9 @@ bool rv_api_containers_exited(struct rv_api_containers *t, const char *id, bool 
         end_below(t, id);
         return c != NULL;
     }
-    c->has_status = has_status;
-    c->status = wait_status;
-    c->reason = reason;
-    c->message = rv_strdup(message);
+    c->has_status = end->has_status;
+    c->status = end->wait_status;
+    rv_verdict_set(&c->verdict, end);
     ended(c);
     return true;
 }

@@ -51,8 +51,8 @@ void rv_api_take_input(struct rv_agent_daemon *d);
 bool rv_api_containers_launched(struct rv_api_containers *t, const char *id, bool ok,
                                 const char *message);
 /* Also ends what lies below a container that is not one of these. */
-bool rv_api_containers_exited(struct rv_api_containers *t, const char *id, bool has_status,
-                              int32_t wait_status, enum rv_reason reason, const char *message);
+bool rv_api_containers_exited(struct rv_api_containers *t, const char *id,
+                              const struct rv_container_end *end);
 /* A task of a group may have ended: ends what was below it. */
 void rv_api_containers_check(struct rv_api_containers *t);
 

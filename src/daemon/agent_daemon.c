@@ -19,6 +19,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "daemon/agent_containers.h"
+#include "daemon/agent_limits.h"
 #include "daemon/agent_views.h"
 #include "daemon/folders.h"
 #include "executor/embed.h"
@@ -48,6 +49,7 @@ static void defer(struct rv_agent_daemon *d, const struct rv_agent_input *input)
         f->message = rv_strdup(input->container.message);
         f->input.container.id.v = f->id;
         f->input.container.message = f->message;
+        f->input.container.limitation = rv_blob_ref(input->container.limitation);
     } else if (input->kind == RV_AGENT_CHECKPOINT_DONE) {
         f->message = rv_strdup(input->checkpoint.message);
         f->input.checkpoint.message = f->message;
@@ -56,6 +58,8 @@ static void defer(struct rv_agent_daemon *d, const struct rv_agent_input *input)
 }
 
 static void free_deferred(struct rv_agent_deferred *f) {
+    if (f->id)
+        rv_blob_unref(f->input.container.limitation);
     free(f->id);
     free(f->message);
     free(f);
@@ -256,29 +260,48 @@ static void on_launched(void *ctx, const char *id, bool ok, const char *message)
     rv_agent_daemon_step(ctx, &input);
 }
 
-static void on_exited(void *ctx, const char *id, bool has_status, int32_t wait_status,
-                      enum rv_reason reason, const char *message) {
+static void on_exited(void *ctx, const char *id, const struct rv_container_end *end) {
     struct rv_agent_input input = {.kind = RV_AGENT_CONTAINER_EXITED};
     struct rv_agent_daemon *d = ctx;
 
-    if (rv_api_containers_exited(d->api, id, has_status, wait_status, reason, message))
+    if (rv_api_containers_exited(d->api, id, end))
         return;
     input.container.id.v = id;
-    input.container.has_status = has_status;
-    input.container.status = wait_status;
-    input.container.reason = reason;
-    input.container.message = message;
+    input.container.has_status = end->has_status;
+    input.container.status = end->wait_status;
+    input.container.reason = end->reason;
+    input.container.message = end->message;
+    input.container.limitation = rv_limitation_pack(end->limitation, &d->scratch);
+    rv_arena_reset(&d->scratch);
     rv_agent_daemon_step(ctx, &input);
+    rv_blob_unref(input.container.limitation);
 }
 
 /* --- requests --- */
 
-static void add_networks(struct rv_agent_daemon *d, struct rv_executor_call *call) {
+static const struct rv_agent_executor *caller(const struct rv_agent_daemon *d,
+                                              const struct rv_executor_call *call) {
+    const struct rv_agent_framework *fw = rv_map_gets(&d->core->frameworks, call->framework_id.v);
+
+    return fw ? rv_map_gets(&fw->executors, call->executor_id.v) : NULL;
+}
+
+/* What an executor does not know of its tasks. */
+static void complete(struct rv_agent_daemon *d, const struct rv_agent_executor *ex,
+                     struct rv_task_status *s) {
+    rv_agent_view_add_network(d, s, &d->arena);
+    if (ex)
+        rv_agent_explain_failure(d, ex, s, &d->arena);
+}
+
+static void complete_updates(struct rv_agent_daemon *d, struct rv_executor_call *call) {
+    const struct rv_agent_executor *ex = caller(d, call);
+
     if (call->type == RV_EXECUTOR_CALL_UPDATE)
-        rv_agent_view_add_network(d, call->update, &d->arena);
+        complete(d, ex, call->update);
     else if (call->type == RV_EXECUTOR_CALL_SUBSCRIBE)
         for (size_t i = 0; i < call->subscribe.n_updates; i++)
-            rv_agent_view_add_network(d, &call->subscribe.unacknowledged_updates[i], &d->arena);
+            complete(d, ex, &call->subscribe.unacknowledged_updates[i]);
 }
 
 static void executor_endpoint(struct rv_agent_daemon *d, struct rv_http_request *req) {
@@ -294,7 +317,7 @@ static void executor_endpoint(struct rv_agent_daemon *d, struct rv_http_request 
         return;
     }
     bool subscribe = call.type == RV_EXECUTOR_CALL_SUBSCRIBE;
-    add_networks(d, &call);
+    complete_updates(d, &call);
     if (!subscribe || rv_shell_accept_encoding(&d->shell, req, &out)) {
         uint64_t request = rv_shell_park(&d->shell, req);
         rv_map_put(&d->pending, key_of(&request), (void *)((intptr_t)out + 1));

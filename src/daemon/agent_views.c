@@ -280,16 +280,6 @@ static Reeve__V1__ContainerStatus *status_to(const struct rv_agent_daemon *d,
 /* Fields of TaskStatus and ContainerStatus. */
 enum { STATUS_CONTAINER = 13, CONTAINER_NETWORKS = 1 };
 
-/* number: under 16. */
-static void put_field(struct rv_buf *out, unsigned number, struct rv_str bytes) {
-    rv_buf_putc(out, (char)(number << 3 | 2));
-    size_t n = bytes.n;
-    for (; n >= 0x80; n >>= 7)
-        rv_buf_putc(out, (char)(n | 0x80));
-    rv_buf_putc(out, (char)n);
-    rv_buf_append(out, bytes.s, bytes.n);
-}
-
 void rv_agent_view_add_network(const struct rv_agent_daemon *d, struct rv_task_status *s,
                                struct rv_arena *arena) {
     struct rv_str rest = rv_blob_bytes(s->rest);
@@ -305,8 +295,8 @@ void rv_agent_view_add_network(const struct rv_agent_daemon *d, struct rv_task_s
     if (rv_packed_bytes(rv_buf_str(&container), CONTAINER_NETWORKS).s)
         return;
     rv_wire_encode(&network_to(d, arena)->base, RV_ENC_PROTOBUF, &network);
-    put_field(&container, CONTAINER_NETWORKS, rv_buf_str(&network));
-    put_field(&out, STATUS_CONTAINER, rv_buf_str(&container));
+    rv_packed_put(&container, CONTAINER_NETWORKS, rv_buf_str(&network));
+    rv_packed_put(&out, STATUS_CONTAINER, rv_buf_str(&container));
     rv_blob_unref(s->rest);
     s->rest = rv_blob_new(out.data, out.n);
 }

@@ -307,6 +307,17 @@ struct rv_str rv_packed_bytes(struct rv_str packed, uint32_t number) {
     return found;
 }
 
+void rv_packed_put(struct rv_buf *out, uint32_t number, struct rv_str bytes) {
+    uint64_t key[] = {(uint64_t)number << 3 | 2, bytes.n};
+
+    for (size_t i = 0; i < RV_COUNT(key); i++) {
+        for (; key[i] >= 0x80; key[i] >>= 7)
+            rv_buf_putc(out, (char)(key[i] | 0x80));
+        rv_buf_putc(out, (char)key[i]);
+    }
+    rv_buf_append(out, bytes.s, bytes.n);
+}
+
 /* --- resources and attributes --- */
 
 /* "[1-2, 5-9]" and "{a, b}": with blanks, as readers of these endpoints know them. */

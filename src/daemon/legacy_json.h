@@ -56,6 +56,8 @@ bool rv_packed_next(struct rv_str *rest, struct rv_packed_field *out);
 /* The last field of that number and wire 2 (which is what counts of a string); {NULL, 0} if there
  * is none. */
 struct rv_str rv_packed_bytes(struct rv_str packed, uint32_t number);
+/* Appends a field of wire 2. */
+void rv_packed_put(struct rv_buf *out, uint32_t number, struct rv_str bytes);
 static inline struct rv_str rv_blob_bytes(const struct rv_blob *b) {
     return b ? rv_strn(b->data, b->n) : rv_strn(NULL, 0);
 }

@@ -35,6 +35,7 @@ struct seen {
     bool launched, ok, exited, has_status;
     int32_t wait_status;
     enum rv_reason reason;
+    struct rv_resources limitation;
     char message[400];
 };
 
@@ -71,17 +72,18 @@ static inline void on_launched(void *ctx, const char *id, bool ok, const char *m
     w->n_launched++;
 }
 
-static inline void on_exited(void *ctx, const char *id, bool has_status, int32_t wait_status,
-                             enum rv_reason reason, const char *message) {
+static inline void on_exited(void *ctx, const char *id, const struct rv_container_end *end) {
     struct world *w = ctx;
     struct seen *s = seen(w, id);
 
     assert_false(s->exited);
     s->exited = true;
-    s->has_status = has_status;
-    s->wait_status = wait_status;
-    s->reason = reason;
-    snprintf(s->message, sizeof s->message, "%s", message ? message : "");
+    s->has_status = end->has_status;
+    s->wait_status = end->wait_status;
+    s->reason = end->reason;
+    if (end->limitation)
+        rv_resources_copy(&s->limitation, end->limitation);
+    snprintf(s->message, sizeof s->message, "%s", end->message ? end->message : "");
     w->n_exited++;
 }
 
@@ -154,8 +156,10 @@ static inline int teardown(void **state) {
     assert_int_equal(n, 0);
     free(ids);
     rv_cgroups_close(groups, true);
-    for (size_t it = 0; rv_map_next(&w->seen, &it, NULL, (void **)&s);)
+    for (size_t it = 0; rv_map_next(&w->seen, &it, NULL, (void **)&s);) {
+        rv_resources_free(&s->limitation);
         free(s);
+    }
     rv_map_free(&w->seen);
     nftw(w->root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
     free(w);

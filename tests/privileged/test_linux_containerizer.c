@@ -193,6 +193,7 @@ static void test_memory_hog_is_killed_alone(void **state) {
     assert_true(seen(w, "hog")->exited);
     assert_int_equal(seen(w, "hog")->reason, RV_REASON_CONTAINER_LIMITATION_MEMORY);
     assert_non_null(strstr(seen(w, "hog")->message, "limit 49152 KiB"));
+    assert_in_range(rv_resources_quantity(&seen(w, "hog")->limitation, "mem"), 47000, 49000);
     assert_false(seen(w, "neighbour")->exited);
     assert_true(ops->pid(w->c, "neighbour") > 0);
 }
@@ -212,6 +213,68 @@ static void test_fork_bomb_stops_at_its_limit(void **state) {
     ops->destroy(w->c, "bomb");
     if (!seen(w, "bomb")->exited)
         run_until(w, &w->n_exited, 1);
+}
+
+/* A nested container over its own limit does not count as its parent's. */
+static void test_a_nested_memory_hog_is_killed_alone(void **state) {
+    struct world *w = *state;
+
+    launch_with(w, "a", "mkdir -p containers; echo up; sleep 1000",
+                &(struct options){.mem_mib = 128});
+    wait_text(w, "a", "stdout", "up");
+    launch_with(w, "a.hog", "head -c 200m /dev/zero | tail -c 100m | wc -c; sleep 1000",
+                &(struct options){.mem_mib = 40});
+    run_until(w, &w->n_exited, 1);
+    assert_true(seen(w, "a.hog")->exited);
+    assert_int_equal(seen(w, "a.hog")->reason, RV_REASON_CONTAINER_LIMITATION_MEMORY);
+    run_for(w, 300);
+    assert_false(seen(w, "a")->exited);
+    ops->destroy(w->c, "a");
+    run_until(w, &w->n_exited, 2);
+    assert_int_equal(seen(w, "a")->reason, RV_REASON_NONE);
+}
+
+/* What failed after it could make no more processes has that as its reason. */
+static void test_tells_that_the_limit_of_processes_was_reached(void **state) {
+    struct world *w = *state;
+    struct rv_container_end why;
+
+    launch(w, "fails", "for i in $(seq 300); do sleep 1000 & done; echo all are there");
+    run_until(w, &w->n_exited, 1);
+    assert_true(seen(w, "fails")->wait_status != 0);
+    assert_int_equal(seen(w, "fails")->reason, RV_REASON_CONTAINER_LIMITATION);
+    assert_non_null(strstr(seen(w, "fails")->message, "256"));
+    launch(w, "goes-on",
+           "(for i in $(seq 300); do sleep 1000 & done) 2>/dev/null; echo up; sleep 1000");
+    wait_text(w, "goes-on", "stdout", "up");
+    assert_true(ops->is_limited(w->c, "goes-on", &why));
+    assert_int_equal(why.reason, RV_REASON_CONTAINER_LIMITATION);
+    assert_false(ops->is_limited(w->c, "none", &why));
+    launch(w, "small", "exit 1");
+    run_until(w, &w->n_exited, 2);
+    assert_int_equal(seen(w, "small")->reason, RV_REASON_NONE);
+    ops->destroy(w->c, "goes-on");
+    run_until(w, &w->n_exited, 3);
+    assert_int_equal(seen(w, "goes-on")->reason, RV_REASON_NONE);
+}
+
+/* The agent's own limits, as of the disk, end a container with their reason. */
+static void test_ends_with_the_reason_that_it_is_given(void **state) {
+    struct world *w = *state;
+    struct rv_resources over = {0};
+    struct rv_container_end why = {
+        .reason = RV_REASON_CONTAINER_LIMITATION_DISK, .message = "too much", .limitation = &over};
+
+    rv_resources_add_scalar(&over, "disk", 7000);
+    launch(w, "a", "sleep 1000");
+    run_until(w, &w->n_launched, 1);
+    ops->limit(w->c, "a", &why);
+    rv_resources_free(&over);
+    ops->destroy(w->c, "a");
+    run_until(w, &w->n_exited, 1);
+    assert_int_equal(seen(w, "a")->reason, RV_REASON_CONTAINER_LIMITATION_DISK);
+    assert_string_equal(seen(w, "a")->message, "too much");
+    assert_int_equal(rv_resources_quantity(&seen(w, "a")->limitation, "disk"), 7000);
 }
 
 static void test_usage_and_update(void **state) {
@@ -381,6 +444,11 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_terminal, setup, teardown),
         cmocka_unit_test_setup_teardown(test_memory_hog_is_killed_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fork_bomb_stops_at_its_limit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_nested_memory_hog_is_killed_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_tells_that_the_limit_of_processes_was_reached, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_ends_with_the_reason_that_it_is_given, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_usage_and_update, setup, teardown),
         cmocka_unit_test_setup_teardown(test_destroys_a_tree, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_rest_ends_with_the_command, setup, teardown),

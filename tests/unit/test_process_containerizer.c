@@ -33,6 +33,8 @@ struct seen {
     bool launched, ok, exited, has_status;
     unsigned times_exited;
     int32_t wait_status;
+    enum rv_reason reason;
+    int64_t disk; /* of the limitation */
     char message[300];
 };
 
@@ -69,17 +71,18 @@ static void on_launched(void *ctx, const char *id, bool ok, const char *message)
     f->n_launched++;
 }
 
-static void on_exited(void *ctx, const char *id, bool has_status, int32_t wait_status,
-                      enum rv_reason reason, const char *message) {
+static void on_exited(void *ctx, const char *id, const struct rv_container_end *end) {
     struct fixture *f = ctx;
     struct seen *s = seen(f, id);
 
-    (void)message;
-    assert_int_equal(reason, RV_REASON_NONE);
     s->exited = true;
     s->times_exited++;
-    s->has_status = has_status;
-    s->wait_status = wait_status;
+    s->has_status = end->has_status;
+    s->wait_status = end->wait_status;
+    s->reason = end->reason;
+    if (end->message)
+        snprintf(s->message, sizeof s->message, "%s", end->message);
+    s->disk = end->limitation ? rv_resources_quantity(end->limitation, "disk") : 0;
     f->n_exited++;
 }
 

@@ -260,16 +260,18 @@ class Scheduler:
             return None
         return wait(unused, "an offer")
 
-    def launch(self, command, cpus=0.5):
-        """The new task's id, as in messages."""
+    def launch(self, command, cpus=0.5, resources=(), **more):
+        """The new task's id, as in messages; resources beside cpus and memory, and fields."""
         o = self.offer()
         task = {"value": "t-" + uuid.uuid4().hex[:8]}
         scalars = [{"name": n, "type": "SCALAR", "scalar": {"value": v},
-                    "allocation_info": {"role": "r"}} for n, v in (("cpus", cpus), ("mem", 64))]
+                    "allocation_info": {"role": "r"}}
+                   for n, v in (("cpus", cpus), ("mem", 64), *resources)]
         self.call("ACCEPT", {"offer_ids": [o["id"]], "filters": {"refuse_seconds": 0},
                              "operations": [{"type": "LAUNCH", "launch": {"task_infos": [{
                                  "name": "task", "task_id": task, "agent_id": o["agent_id"],
-                                 "resources": scalars, "command": {"value": command}}]}}]})
+                                 "resources": scalars, "command": {"value": command},
+                                 **more}]}}]})
         self.agent_id = o["agent_id"]
         return task
 
