@@ -22,6 +22,7 @@ check: ## the quick part of `make test`: units and static checks
 	@scripts/test-all --quick
 
 bench: all ## the benchmark BENCH=name, or all of them
+	@$(NINJA) build benchmarks
 	@scripts/bench $(BENCH)
 
 fuzz: build-fuzz ## each fuzz target for SECONDS=60 seconds, or the one of FUZZ=name

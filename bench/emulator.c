@@ -236,15 +236,17 @@ int start_master(const char *const *arguments, uint16_t *port) {
     return start_daemon("master", argv, port);
 }
 
-int start_agent(const char *master, const char *work_dir, uint16_t *port) {
-    const char *argv[] = {"reeve",
-                          "agent",
-                          "--port=0",
-                          "--log_level=warning",
-                          rv_asprintf("--master=%s", master),
-                          rv_asprintf("--work_dir=%s", work_dir),
-                          NULL};
+int start_agent(const char *master, const char *work_dir, const char *const *arguments,
+                uint16_t *port) {
+    const char *argv[32] = {"reeve",
+                            "agent",
+                            "--port=0",
+                            "--log_level=warning",
+                            rv_asprintf("--master=%s", master),
+                            rv_asprintf("--work_dir=%s", work_dir)};
 
+    for (int n = 6; arguments && *arguments && n < 31;)
+        argv[n++] = *arguments++;
     return start_daemon("agent", argv, port);
 }
 
@@ -264,6 +266,23 @@ int run_task(const char *master, const char *command) {
 void stop_process(int pid) {
     kill(pid, SIGTERM);
     waitpid(pid, NULL, 0);
+}
+
+char *new_work_dir(void) {
+    const char *above = getenv("TMPDIR");
+    char *path = rv_asprintf("%s/reeve-bench-XXXXXX", above ? above : "/tmp");
+
+    if (!mkdtemp(path)) {
+        perror(path);
+        exit(1);
+    }
+    return path;
+}
+
+int remove_folder(const char *path) {
+    _cleanup_free_ char *command = rv_asprintf("rm -rf '%s'", path);
+
+    return system(command); // NOLINT(cert-env33-c): the path is ours
 }
 
 long resident_kib(int pid) {

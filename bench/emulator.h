@@ -28,11 +28,14 @@ struct emulator *emulator_stop(struct emulator *e);
  * port with more arguments, NULL-terminated; its pid and port. Exits with a message on failure. */
 int start_master(const char *const *arguments, uint16_t *port);
 /* Runs `reeve agent` with that master ("host:port") likewise. */
-int start_agent(const char *master, const char *work_dir, uint16_t *port);
+int start_agent(const char *master, const char *work_dir, const char *const *arguments,
+                uint16_t *port);
 /* Runs `reeve run` with a shell command; its pid. */
 int run_task(const char *master, const char *command);
 /* SIGTERM, and waits. */
 void stop_process(int pid);
+char *new_work_dir(void);            /* in TMPDIR or /tmp; malloc'ed; exits on failure */
+int remove_folder(const char *path); /* with all that is in it */
 /* Resident memory of a process in KiB, and its CPU time so far in seconds. */
 long resident_kib(int pid);
 double cpu_seconds(int pid);

@@ -34,15 +34,13 @@ static int find_process(const char *folder) {
 }
 
 int main(void) {
-    char work_dir[] = "/tmp/reeve-bench-XXXXXX", address[64];
+    char *work_dir = new_work_dir(), address[64];
     uint16_t port, agent_port;
 
     signal(SIGPIPE, SIG_IGN);
-    if (!mkdtemp(work_dir))
-        return 1;
     int master = start_master(NULL, &port);
     snprintf(address, sizeof address, "127.0.0.1:%u", port);
-    int agent = start_agent(address, work_dir, &agent_port);
+    int agent = start_agent(address, work_dir, NULL, &agent_port);
     sleep(3);
     printf("limits: master 16, agent 8, executor 2 MiB\n");
     printf("figure memory.master %.2f MiB\n", (double)resident_kib(master) / 1024);
@@ -59,8 +57,5 @@ int main(void) {
     stop_process(scheduler);
     stop_process(agent);
     stop_process(master);
-    char *command = rv_asprintf("rm -rf '%s'", work_dir);
-    int r = system(command);
-    free(command);
-    return r || !executor;
+    return remove_folder(work_dir) || !executor;
 }
