@@ -25,6 +25,7 @@ struct rv_agent_config {
     const char *work_dir;             /* absolute; sandboxes lie below it */
     const char *boot_id;              /* of the machine, to tell a reboot */
     const char *default_user;         /* who tasks run as if nobody is named */
+    bool cpu_quota; /* containers get no more cpu than they ask for, if they name no limit */
     /* Times; 0 takes the default named. Each is a flag. */
     int64_t registration_backoff_ms;     /* 1,000: the first; doubles with jitter to */
     int64_t registration_backoff_max_ms; /* 60,000 (INV-21) */
@@ -112,6 +113,7 @@ struct rv_launch {
     const char *directory;                   /* the sandbox, absolute; to be made */
     const char *user;                        /* NULL: the agent's own */
     const struct rv_resources *resources;    /* executor and tasks together */
+    struct rv_limits limits;                 /* likewise */
     bool checkpoint;
     int64_t shutdown_grace_ms;
 };

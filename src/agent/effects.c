@@ -129,6 +129,7 @@ struct rv_launch *rv_agent_hold_launch(struct rv_agent *a, const struct rv_agent
     l->directory = rv_agent_hold_string(a, ex->directory);
     l->user = rv_agent_hold_string(a, ex->user);
     l->resources = rv_agent_hold_resources(a, &ex->resources);
+    l->limits = rv_agent_executor_limits(a, ex);
     l->checkpoint = ex->framework->info.checkpoint;
     l->shutdown_grace_ms = ex->info.shutdown_grace_ms >= 0 ? ex->info.shutdown_grace_ms
                                                            : a->config.executor_shutdown_grace_ms;

@@ -92,6 +92,37 @@ struct rv_agent_task *rv_agent_task_free(struct rv_agent_task *t) {
     return NULL;
 }
 
+static int64_t plus(int64_t a, int64_t b) {
+    return a == RV_LIMIT_INFINITE || b == RV_LIMIT_INFINITE ? RV_LIMIT_INFINITE : a + b;
+}
+
+/* What has no limit of its own counts with what it asked for, so that the whole is not limited
+ * below its request. */
+struct rv_limits rv_agent_executor_limits(const struct rv_agent *a,
+                                          const struct rv_agent_executor *ex) {
+    const struct rv_resources *own = &ex->info.resources;
+    struct rv_limits sum = {rv_resources_quantity(own, "cpus"), rv_resources_quantity(own, "mem")};
+    bool cpus = false, mem = false, cpus_unlimited = false;
+    struct rv_agent_task *t;
+
+    for (size_t i = 0; rv_map_next(&ex->tasks, &i, NULL, (void **)&t);) {
+        const struct rv_task_info *info = &t->info;
+        int64_t cpus_asked = rv_resources_quantity(&info->resources, "cpus");
+        if (t->place == RV_TASK_TERMINATED) {
+            continue;
+        }
+        cpus = cpus || info->limits.cpus;
+        mem = mem || info->limits.mem;
+        /* It may use all that is free: a limit of the others must not be one for it. */
+        cpus_unlimited =
+            cpus_unlimited || (!info->limits.cpus && cpus_asked > 0 && !a->config.cpu_quota);
+        sum.cpus = plus(sum.cpus, info->limits.cpus ? info->limits.cpus : cpus_asked);
+        sum.mem = plus(sum.mem, info->limits.mem ? info->limits.mem
+                                                 : rv_resources_quantity(&info->resources, "mem"));
+    }
+    return (struct rv_limits){cpus && !cpus_unlimited ? sum.cpus : 0, mem ? sum.mem : 0};
+}
+
 void rv_agent_executor_resize(struct rv_agent *a, struct rv_agent_executor *ex) {
     const struct rv_launch *launch;
 

@@ -157,6 +157,9 @@ void rv_agent_shutdown_framework(struct rv_agent *a, const char *id);
 void rv_agent_shutdown_executor(struct rv_agent *a, const char *framework_id,
                                 const char *executor_id);
 void rv_agent_message_to_executor(struct rv_agent *a, const struct rv_agent_event *e);
+/* Those of its container: the sum over its live tasks, if any of them has one. */
+struct rv_limits rv_agent_executor_limits(const struct rv_agent *a,
+                                          const struct rv_agent_executor *ex);
 /* Its resources, those of executor and live tasks, have changed: told to the container. */
 void rv_agent_executor_resize(struct rv_agent *a, struct rv_agent_executor *ex);
 void rv_agent_disconnect(struct rv_agent *a, struct rv_agent_executor *ex);

@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "base/error.h"
+#include "base/str.h"
 #include "model/enums.h"
 #include "model/resources.h"
 
@@ -24,20 +25,30 @@ struct rv_container_rlimit {
     uint64_t soft, hard;
 };
 
+/* Hard limits of a container. */
+struct rv_container_limits {
+    int64_t cpu_milli; /* 0: none, or with cpu_quota the request; -1: none */
+    int64_t mem_bytes; /* 0: the request; -1: none */
+};
+
 /* What isolates a container; zero is the default of each. `process` gives none of it. */
 struct rv_container_isolation {
-    int64_t cpu_limit_milli;  /* hard quota; 0: none */
-    int64_t mem_limit_bytes;  /* 0: the request is the limit; -1: none */
+    struct rv_container_limits limits;
     bool share_cgroup;        /* nested: in its parent's groups, not in its own */
-    bool share_pid_namespace; /* nested: sees its parent's processes */
+    bool share_pid_namespace; /* sees its parent's processes; not nested: the machine's */
+    bool share_ipc;           /* not nested: the machine's IPC and /dev/shm */
+    bool own_ipc;             /* nested: its own, else its parent's */
+    uint64_t shm_bytes;       /* of /dev/shm, if it has one; 0: the default */
     bool debug;            /* joins all namespaces of its parent: LAUNCH_NESTED_CONTAINER_SESSION */
     bool unconfined;       /* no seccomp profile */
+    struct rv_str seccomp; /* compiled, an array of struct sock_filter; none: the default profile */
     bool own_network;      /* a network namespace of its own, with loopback only */
     bool has_capabilities; /* else the default set */
     uint64_t bounding, effective; /* bits by number of the capability */
+    bool ambient;                 /* a user who is not root has the effective ones, too */
     const struct rv_container_rlimit *rlimits;
     size_t n_rlimits;
-    const char *hostname; /* NULL: the container's id */
+    const char *hostname; /* NULL: the container's id; nested: its parent's */
 };
 
 struct rv_container_config {
@@ -106,7 +117,8 @@ struct rv_containerizer_ops {
     /* Whether it has gone over a limit up to now, maybe unnoticed yet: asks the kernel. What `why`
      * points to is valid until the next call. */
     bool (*is_limited)(struct rv_containerizer *c, const char *id, struct rv_container_end *why);
-    void (*update)(struct rv_containerizer *c, const char *id, const struct rv_resources *r);
+    void (*update)(struct rv_containerizer *c, const char *id, const struct rv_resources *r,
+                   const struct rv_container_limits *limits);
     /* 0, or -RV_ERR_NOT_FOUND. */
     int (*usage)(struct rv_containerizer *c, const char *id, struct rv_container_usage *out,
                  struct rv_error *err);
@@ -125,12 +137,16 @@ extern const struct rv_containerizer_ops rv_process_containerizer;
 /* Needs root and control groups: its create() says what is missing. */
 extern const struct rv_containerizer_ops rv_linux_containerizer;
 
+/* What a container has that asks for no capabilities: what is common, less NET_RAW and MKNOD. */
+extern const uint64_t rv_linux_default_capabilities;
+
 /* What the `linux` containerizer does not know by itself; to be set before the first launch. */
 struct rv_linux_settings {
     const char *work_dir; /* absolute: covered in each container, but for its own sandbox */
     /* Paths in there that containers may read and run, NULL-terminated; or NULL. */
     const char *const *programs;
-    uint64_t tmp_bytes; /* of the private /tmp and /dev/shm, each; 0: 64 MiB */
+    uint64_t tmp_bytes; /* of the private /tmp; 0: 64 MiB */
+    uint64_t shm_bytes; /* of /dev/shm; 0: 64 MiB */
     int64_t pids_max;   /* of a container; 0: 4,096 */
     bool cpu_quota;     /* a container gets no more cpu than it asked for */
 };

@@ -493,8 +493,8 @@ static void linux_launch(struct rv_containerizer *base, const struct rv_containe
     k->state.log_max_bytes = config->log_max_bytes ? config->log_max_bytes : DEFAULT_LOG_MAX;
     k->state.log_keep = config->log_keep;
     if (config->isolation) {
-        k->state.cpu_limit_milli = config->isolation->cpu_limit_milli;
-        k->state.mem_limit_bytes = config->isolation->mem_limit_bytes;
+        k->state.cpu_limit_milli = config->isolation->limits.cpu_milli;
+        k->state.mem_limit_bytes = config->isolation->limits.mem_bytes;
     }
     if (rv_linux_start(k, config, &err) || watch_all(k, &err)) {
         failed(c, config->id, &err);
@@ -553,10 +553,14 @@ static bool linux_is_limited(struct rv_containerizer *base, const char *id,
 }
 
 static void linux_update(struct rv_containerizer *base, const char *id,
-                         const struct rv_resources *r) {
+                         const struct rv_resources *r, const struct rv_container_limits *limits) {
     struct rv_linux_container *k = find(self(base), id);
     struct rv_error err;
 
+    if (k) {
+        k->state.cpu_limit_milli = limits->cpu_milli;
+        k->state.mem_limit_bytes = limits->mem_bytes;
+    }
     /* A limit that cannot be set now is set as far as the kernel allows; the next update tries
      * again. */
     if (k && k->group && !k->dying && rv_linux_limit(k, r, &err))
@@ -826,6 +830,7 @@ void rv_linux_containerizer_set(struct rv_containerizer *base, const struct rv_l
     for (const char *const *p = s->programs; p && *p; p++)
         rv_vec_push(&c->programs, rv_strdup(*p));
     c->tmp_bytes = s->tmp_bytes ? s->tmp_bytes : DEFAULT_TMP;
+    c->shm_bytes = s->shm_bytes ? s->shm_bytes : DEFAULT_TMP;
     c->pids_max = s->pids_max ? s->pids_max : DEFAULT_PIDS;
     c->cpu_quota = s->cpu_quota;
 }

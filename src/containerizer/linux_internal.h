@@ -25,7 +25,7 @@ struct rv_linux {
     char *state_dir;
     char *work_dir;          /* covered in containers */
     RV_VEC(char *) programs; /* that stay visible in there */
-    uint64_t tmp_bytes;
+    uint64_t tmp_bytes, shm_bytes;
     int64_t pids_max;
     bool cpu_quota;
     char boot_id[64];

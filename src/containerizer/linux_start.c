@@ -28,8 +28,7 @@
 
 enum { MIB = 1024 * 1024, MIN_MEMORY = 32 * MIB, MAX_HIERARCHIES = 32, MAX_HOSTNAME = 63 };
 
-/* What the common default of containers has, without NET_RAW and MKNOD. */
-static const uint64_t default_capabilities =
+const uint64_t rv_linux_default_capabilities =
     BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FSETID) | BIT(CAP_FOWNER) | BIT(CAP_SETGID) |
     BIT(CAP_SETUID) | BIT(CAP_SETFCAP) | BIT(CAP_SETPCAP) | BIT(CAP_NET_BIND_SERVICE) |
     BIT(CAP_SYS_CHROOT) | BIT(CAP_KILL) | BIT(CAP_AUDIT_WRITE);
@@ -68,7 +67,7 @@ int rv_linux_limit(struct rv_linux_container *k, const struct rv_resources *reso
 
     if (k->state.cpu_limit_milli > 0)
         limits.cpu_limit_milli = k->state.cpu_limit_milli;
-    else if (k->c->cpu_quota && cpus > 0)
+    else if (k->state.cpu_limit_milli == 0 && k->c->cpu_quota && cpus > 0)
         limits.cpu_limit_milli = cpus;
     if (mem > 0) {
         limits.mem_request_bytes = RV_MAX(bytes, (int64_t)MIN_MEMORY);
@@ -189,13 +188,14 @@ static void privileges(struct draft *d, const struct rv_linux *c,
         o->groups = (uint32_t *)(uintptr_t)user->groups;
     }
     o->has_bounding = o->has_effective = true;
-    o->bounding = i->has_capabilities ? i->bounding | i->effective : default_capabilities;
-    o->effective = i->has_capabilities ? i->effective : default_capabilities;
-    o->has_ambient = o->ambient = i->has_capabilities;
+    o->bounding = i->has_capabilities ? i->bounding : rv_linux_default_capabilities;
+    o->effective = i->has_capabilities ? i->effective : rv_linux_default_capabilities;
+    o->has_ambient = true;
+    o->ambient = i->has_capabilities && i->ambient;
     if (!i->unconfined) {
         o->has_seccomp = true;
-        o->seccomp.data = (uint8_t *)c->seccomp.data;
-        o->seccomp.len = c->seccomp.n;
+        o->seccomp.data = (uint8_t *)(uintptr_t)(i->seccomp.n ? i->seccomp.s : c->seccomp.data);
+        o->seccomp.len = i->seccomp.n ? i->seccomp.n : c->seccomp.n;
     }
     o->n_rlimits = i->n_rlimits;
     o->rlimits = RV_ARENA_ARRAY(&d->arena, Reeve__V1__Init__RLimit *, i->n_rlimits + 1);
@@ -247,9 +247,13 @@ static int write_orders(const struct rv_linux_container *k,
     o->own_pids = (start->namespaces & CLONE_NEWPID) != 0;
     o->own_network = (start->namespaces & CLONE_NEWNET) != 0;
     o->own_cgroups = start->parent < 0;
+    o->has_own_ipc = o->has_shm_bytes = true;
+    o->own_ipc = (start->namespaces & CLONE_NEWIPC) != 0;
+    o->shm_bytes = i->shm_bytes ? i->shm_bytes : k->c->shm_bytes;
+    if (start->namespaces & CLONE_NEWUTS)
+        o->hostname = hostname_of(&d, k, i);
     if (start->parent < 0) {
         o->has_whole_root = o->whole_root = true;
-        o->hostname = hostname_of(&d, k, i);
         show_folders(&d, k->c, config);
     }
     privileges(&d, k->c, i, user);
@@ -291,7 +295,11 @@ static void choose_namespaces(const struct rv_container_isolation *i,
                               struct rv_launcher_start *start) {
     start->parent = parent ? parent->pidfd : -1;
     if (!parent) {
-        start->namespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
+        start->namespaces = CLONE_NEWNS | CLONE_NEWUTS;
+        if (!i->share_pid_namespace)
+            start->namespaces |= CLONE_NEWPID;
+        if (!i->share_ipc)
+            start->namespaces |= CLONE_NEWIPC;
         if (i->own_network)
             start->namespaces |= CLONE_NEWNET;
         return;
@@ -299,8 +307,17 @@ static void choose_namespaces(const struct rv_container_isolation *i,
     start->joined = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET;
     start->join_cgroups = true;
     /* Its own process namespace is below the parent's, and so is its view of /proc. */
-    if (!i->share_pid_namespace && !i->debug)
-        start->namespaces = CLONE_NEWNS | CLONE_NEWPID;
+    if (i->debug)
+        return;
+    start->namespaces = CLONE_NEWNS;
+    if (!i->share_pid_namespace)
+        start->namespaces |= CLONE_NEWPID;
+    if (i->own_ipc)
+        start->namespaces |= CLONE_NEWIPC;
+    if (i->own_network)
+        start->namespaces |= CLONE_NEWNET;
+    if (i->hostname)
+        start->namespaces |= CLONE_NEWUTS;
 }
 
 /* Cuts the group of one that has none of its own down to that of the nearest above it that has. */

@@ -548,11 +548,12 @@ static bool process_is_limited(struct rv_containerizer *base, const char *id,
 }
 
 static void process_update(struct rv_containerizer *base, const char *id,
-                           const struct rv_resources *r) {
+                           const struct rv_resources *r, const struct rv_container_limits *limits) {
     /* Nothing is limited here, so there is nothing to change. */
     (void)base;
     (void)id;
     (void)r;
+    (void)limits;
 }
 
 static pid_t process_pid(struct rv_containerizer *base, const char *id) {

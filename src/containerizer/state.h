@@ -18,7 +18,7 @@ struct rv_container_state {
     bool survive;
     uint64_t log_max_bytes;
     unsigned log_keep;
-    int64_t cpu_limit_milli, mem_limit_bytes; /* as in rv_container_isolation */
+    int64_t cpu_limit_milli, mem_limit_bytes; /* as in rv_container_limits */
     char *directory;                          /* malloc'ed */
     bool has_status;                          /* read only: the container's init has written it */
     int wait_status;

@@ -26,6 +26,7 @@
 #include "daemon/folders.h"
 #include "wire/convert.h"
 #include "wire/resources_codec.h"
+#include "wire/validate.h"
 
 enum {
     MAX_CONTAINERS = 2000, /* that run */
@@ -286,6 +287,7 @@ struct launch {
     Reeve__V1__Resource *const *resources;
     size_t n_resources;
     bool session;
+    struct rv_limits limits;
     /* found out */
     const char *id;
     bool tty;
@@ -294,24 +296,24 @@ struct launch {
 
 /* A sentence, or NULL if all that is asked for can be given. */
 static const char *unsupported(const struct launch *l) {
-    const Reeve__V1__ContainerInfo *c = l->container;
+    return l->command->n_uris ? "command.uris: not supported for containers that the API makes"
+                              : NULL;
+}
 
-    if (l->command->n_uris)
-        return "command.uris: not supported for containers that the API makes";
-    if (!c)
-        return NULL;
-    if (c->type == REEVE__V1__CONTAINER_INFO__TYPE__DOCKER)
-        return "container.type: DOCKER is not supported by the containerizer";
-    if (c->mesos && c->mesos->image)
-        return "container.mesos.image: images are not supported by the containerizer";
-    if (c->n_volumes)
-        return "container.volumes: volumes are not supported by the containerizer";
-    for (size_t i = 0; i < c->n_network_infos; i++)
-        if (c->network_infos[i]->name)
-            return "container.network_infos.name: networks are not supported by the containerizer";
-    if (c->linux_info)
-        return "container.linux_info: not supported for containers that the API makes";
-    return NULL;
+/* The map of limits, which is beside the resources that it limits. */
+static int take_limits(const Reeve__V1__Agent__Call__LaunchContainer *m, struct rv_arena *arena,
+                       struct launch *l, struct rv_error *err) {
+    struct rv_resources resources = {0};
+    const char *problem = NULL;
+    int rc = rv_wire_resources_from(m->resources, m->n_resources, "resources", &resources, err);
+
+    for (size_t i = 0; i < m->n_limits && !rc && !problem; i++) {
+        problem = rv_wire_limit_problem(m->limits[i]->key, m->limits[i]->value, &resources,
+                                        "limits", arena);
+        rv_wire_limit_from(m->limits[i]->key, m->limits[i]->value, &l->limits);
+    }
+    rv_resources_free(&resources);
+    return problem ? rv_error_set(err, RV_ERR_INVALID, "%s", problem) : rc;
 }
 
 static int check(struct rv_api_containers *t, struct launch *l, struct rv_arena *arena,
@@ -374,12 +376,13 @@ static int start(struct api_container *c, const struct launch *l, struct rv_erro
                                    .executor = l->parent.executor,
                                    .task = l->parent.task,
                                    .command = l->command,
+                                   .container = l->container,
                                    .resources = &c->resources,
+                                   .limits = l->limits,
                                    .stdio = c->io ? stdio : NULL,
                                    .tty = l->tty,
                                    .session = l->session};
-    rv_agent_launch_api(d, &launch);
-    return 0;
+    return rv_agent_launch_api(d, &launch, err);
 }
 
 static void do_launch(struct rv_agent_daemon *d, struct rv_http_request *req, struct launch *l) {
@@ -447,8 +450,12 @@ void rv_api_launch(struct rv_agent_daemon *d, struct rv_http_request *req,
                    const Reeve__V1__Agent__Call *call) {
     const Reeve__V1__Agent__Call__LaunchContainer *m = call->launch_container;
     struct launch l = {m->container_id, m->command, m->container, m->resources, m->n_resources};
+    struct rv_error err;
 
-    do_launch(d, req, &l);
+    if (take_limits(m, &d->arena, &l, &err))
+        refuse(d, req, &err);
+    else
+        do_launch(d, req, &l);
 }
 
 /* ---- the end of a container ---- */

@@ -75,10 +75,14 @@ struct rv_api_launch {
     const struct rv_agent_executor *executor;
     const struct rv_agent_task *task; /* whose environment it gets, too; NULL: none */
     const Reeve__V1__CommandInfo *command;
+    const Reeve__V1__ContainerInfo *container; /* NULL: nothing in particular */
     const struct rv_resources *resources;
+    struct rv_limits limits;
     const int *stdio;
     bool tty, session;
 };
-void rv_agent_launch_api(struct rv_agent_daemon *d, const struct rv_api_launch *launch);
+/* An error: it asks for what it cannot have, and nothing happened. */
+RV_MUST_USE int rv_agent_launch_api(struct rv_agent_daemon *d, const struct rv_api_launch *launch,
+                                    struct rv_error *err);
 
 #endif

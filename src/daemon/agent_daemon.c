@@ -112,6 +112,14 @@ static void send_executor(struct rv_agent_daemon *d, const struct rv_agent_effec
     rv_arena_reset(&d->scratch);
 }
 
+static void update_container(struct rv_agent_daemon *d, const struct rv_launch *l) {
+    const struct rv_container_limits limits = rv_isolation_limits(l->limits);
+
+    if (!rv_agent_launch_update(d, l))
+        d->containerizer->ops->update(d->containerizer, l->container_id.v, l->resources, &limits);
+    rv_api_containers_check(d->api);
+}
+
 static void execute(struct rv_agent_daemon *d, const struct rv_agent_effect *e) {
     switch (e->kind) {
     case RV_AGENT_REPLY:
@@ -144,10 +152,7 @@ static void execute(struct rv_agent_daemon *d, const struct rv_agent_effect *e) 
             d->containerizer->ops->destroy(d->containerizer, e->container.v);
         return;
     case RV_AGENT_UPDATE_CONTAINER:
-        if (!rv_agent_launch_update(d, e->launch->container_id.v, e->launch->resources))
-            d->containerizer->ops->update(d->containerizer, e->launch->container_id.v,
-                                          e->launch->resources);
-        rv_api_containers_check(d->api);
+        update_container(d, e->launch);
         return;
     case RV_AGENT_CHECKPOINT:
         checkpoint(d, e->checkpoint);
@@ -444,6 +449,7 @@ static int start_core(struct rv_agent_daemon *d, struct rv_error *err) {
             .info = &d->info,
             .work_dir = d->work_dir,
             .boot_id = d->boot_id,
+            .cpu_quota = f->cgroups_enable_cfs,
             .registration_backoff_ms = f->registration_backoff_factor / 1000000,
             .executor_registration_ms = f->executor_registration_timeout / 1000000,
             .executor_reregistration_ms = f->executor_reregistration_timeout / 1000000,
@@ -539,12 +545,17 @@ static int start_containerizer(struct rv_agent_daemon *d, const char *folder,
                                const struct rv_containerizer_ops *ops, struct rv_error *err) {
     static const struct rv_containerizer_callbacks callbacks = {on_launched, on_exited};
     const char *const programs[] = {d->executor_path, d->fetcher_path, NULL};
-    int r = ops->create(d->loop, folder, &callbacks, d, &d->containerizer, err);
+    const struct rv_linux_settings settings = {
+        .work_dir = d->work_dir, .programs = programs, .cpu_quota = d->flags->cgroups_enable_cfs};
+    bool isolates = ops == &rv_linux_containerizer;
+    int r = rv_isolation_policy_read(d->flags, isolates, &d->isolation, err);
 
-    if (!r && ops == &rv_linux_containerizer)
-        rv_linux_containerizer_set(
-            d->containerizer,
-            &(struct rv_linux_settings){.work_dir = d->work_dir, .programs = programs});
+    if (!r)
+        r = ops->create(d->loop, folder, &callbacks, d, &d->containerizer, err);
+    if (!r && isolates) {
+        rv_linux_containerizer_set(d->containerizer, &settings);
+        d->info.capabilities |= 1u << RV_AGENT_TASK_RESOURCE_LIMITS;
+    }
     return r;
 }
 

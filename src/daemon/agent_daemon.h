@@ -10,6 +10,7 @@
 #include "containerizer/containerizer.h"
 #include "daemon/agent_link.h"
 #include "daemon/flags.h"
+#include "daemon/isolation.h"
 #include "daemon/shell.h"
 #include "io/journal.h"
 #include "store/checkpoint_codec.h"
@@ -24,7 +25,8 @@ struct rv_agent_daemon {
     struct rv_buf encoded;
     struct rv_agent_link_io *master;
     struct rv_containerizer *containerizer;
-    struct rv_api_containers *api; /* those that the API made: agent_containers.h */
+    struct rv_isolation_policy isolation; /* what the operator allows containers */
+    struct rv_api_containers *api;        /* those that the API made: agent_containers.h */
     struct rv_journal *journal;
     uint64_t compact_at;     /* bytes of the journal */
     struct rv_map launching; /* container id -> struct rv_agent_launching, of launch.c */
@@ -63,8 +65,7 @@ void rv_agent_launch(struct rv_agent_daemon *d, const struct rv_launch *launch);
 /* For a container whose URIs are being fetched; false: there is none. A cancelled one was not
  * launched, and the core is told so. */
 bool rv_agent_launch_cancel(struct rv_agent_daemon *d, const char *container_id);
-bool rv_agent_launch_update(struct rv_agent_daemon *d, const char *container_id,
-                            const struct rv_resources *resources);
+bool rv_agent_launch_update(struct rv_agent_daemon *d, const struct rv_launch *launch);
 void rv_agent_launches_free(struct rv_agent_daemon *d);
 
 /* detect.c: --resources and --attributes, completed by what the machine has. */

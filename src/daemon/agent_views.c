@@ -175,7 +175,7 @@ static void task_parts(const struct rv_task_info *info, struct rv_arena *arena,
     m->kill_policy = part(info, TASK_KILL_POLICY, arena);
     if (user.s)
         m->user = rv_arena_strndup(arena, user.s, user.n);
-    while (info->has_limits && rv_packed_next(&rest, &field))
+    while (rv_limits_given(info->limits) && rv_packed_next(&rest, &field))
         if (field.number == TASK_LIMITS && field.wire == 2)
             push(&limits, rv_wire_raw(arena, field.bytes));
     m->limits = (void *)limits.v;

@@ -90,6 +90,22 @@ struct rv_flag {
     X(DURATION, fetcher_stall_timeout, "1mins",                                                    \
       "Without progress, after which fetching a URI is given up.")
 
+#define RV_ISOLATION_FLAGS(X)                                                                      \
+    X(STRING, bounding_capabilities, NULL,                                                         \
+      "Capabilities that a container may have at most, as "                                        \
+      "{\"capabilities\": [\"NET_RAW\"]}; by default those of effective_capabilities' default.")   \
+    X(STRING, effective_capabilities, NULL,                                                        \
+      "Capabilities of a container that asks for none, whatever its user; by default root has "    \
+      "CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE, "     \
+      "SYS_CHROOT, AUDIT_WRITE and SETFCAP, others have none.")                                    \
+    X(BOOL, disallow_sharing_agent_pid_namespace, "false",                                         \
+      "Refuse containers that ask to see the machine's processes.")                                \
+    X(BOOL, disallow_sharing_agent_ipc_namespace, "false",                                         \
+      "Refuse containers that ask for the machine's IPC and /dev/shm.")                            \
+    X(BYTES, default_container_shm_size, "64MB", "Of /dev/shm in a container.")                    \
+    X(BOOL, cgroups_enable_cfs, "false",                                                           \
+      "A container gets no more cpu time than it asked for, if it names no limit.")
+
 #define RV_AGENT_FLAGS(X)                                                                          \
     X(INT, port, "5051", "Port to listen on; 0 picks a free one.")                                 \
     RV_COMMON_FLAGS(X)                                                                             \
@@ -114,6 +130,7 @@ struct rv_flag {
     X(BYTES, log_max_size, "10MB", "At which stdout and stderr of a task are rotated.")            \
     X(INT, log_keep, "1", "Rotated files that are kept.")                                          \
     RV_FETCHER_FLAGS(X)                                                                            \
+    RV_ISOLATION_FLAGS(X)                                                                          \
     X(INT, max_completed_executors_per_framework, "150", "Ended executors that are remembered.")   \
     X(STRING, executor_environment_variables, NULL, "JSON object of variables for every executor.")
 
@@ -130,6 +147,7 @@ struct rv_flag {
     X(STRING, containerizer, "process", "What runs containers.")                                   \
     X(BOOL, switch_user, "true", "Run tasks as the user their framework names; needs root.")       \
     RV_FETCHER_FLAGS(X)                                                                            \
+    RV_ISOLATION_FLAGS(X)                                                                          \
     X(DURATION, allocation_interval, "1secs", "Between allocations of everything that is free.")   \
     X(DURATION, offer_timeout, "5mins", "After which an offer that is held is rescinded; 0: never.")
 

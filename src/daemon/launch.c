@@ -11,7 +11,6 @@
 #include "daemon/agent_containers.h"
 #include "daemon/agent_daemon.h"
 #include "daemon/fetch.h"
-#include "executor/unsupported.h"
 #include "reeve/v1/v1.pb-c.h"
 #include "wire/codec.h"
 
@@ -140,6 +139,7 @@ struct rv_agent_launching {
     struct rv_arena arena;
     struct list argv, env;
     struct rv_resources resources;
+    struct rv_container_isolation isolation;
     struct rv_container_config config;
     struct rv_fetch *fetch;
 };
@@ -213,14 +213,14 @@ bool rv_agent_launch_cancel(struct rv_agent_daemon *d, const char *container_id)
     return true;
 }
 
-bool rv_agent_launch_update(struct rv_agent_daemon *d, const char *container_id,
-                            const struct rv_resources *resources) {
-    struct rv_agent_launching *p = rv_map_gets(&d->launching, container_id);
+bool rv_agent_launch_update(struct rv_agent_daemon *d, const struct rv_launch *l) {
+    struct rv_agent_launching *p = rv_map_gets(&d->launching, l->container_id.v);
 
     if (!p)
         return false;
     rv_resources_free(&p->resources);
-    rv_resources_copy(&p->resources, resources);
+    rv_resources_copy(&p->resources, l->resources);
+    p->isolation.limits = rv_isolation_limits(l->limits);
     return true;
 }
 
@@ -234,20 +234,35 @@ void rv_agent_launches_free(struct rv_agent_daemon *d) {
     rv_map_free(&d->launching);
 }
 
-static struct rv_agent_launching *new_launching(struct rv_agent_daemon *d,
-                                                const struct rv_launch *l,
-                                                const Reeve__V1__CommandInfo *command,
-                                                const Reeve__V1__CommandInfo *user_command) {
-    struct rv_agent_launching *p = rv_calloc(1, sizeof *p);
+/* What is run, and what for: all borrowed from the arena that they were unpacked to. */
+struct wanted {
+    const Reeve__V1__CommandInfo *executor; /* the executor's command, NULL if it is our own */
+    /* Of a command task, whose executor is our own, it is the task's that says what is needed. */
+    const Reeve__V1__CommandInfo *command;
+    const Reeve__V1__ContainerInfo *container;
+};
 
+static struct wanted wanted_by(const struct rv_launch *l, struct rv_arena *arena) {
+    const Reeve__V1__ExecutorInfo *info =
+        unpacked(l->executor->packed, &reeve__v1__executor_info__descriptor, arena);
+    const Reeve__V1__TaskInfo *task =
+        l->task ? unpacked(l->task->packed, &reeve__v1__task_info__descriptor, arena) : NULL;
+    struct wanted w = {.executor = info ? info->command : NULL};
+
+    w.command = task ? task->command : w.executor;
+    w.container = task ? task->container : info ? info->container : NULL;
+    return w;
+}
+
+static void prepare(struct rv_agent_daemon *d, const struct rv_launch *l, const struct wanted *w,
+                    struct rv_agent_launching *p) {
     p->daemon = d;
-    rv_arena_init(&p->arena);
     p->argv.arena = p->env.arena = &p->arena;
     environment(d, l, &p->env);
-    if (command)
-        command_environment(&p->env, command);
-    if (l->executor->type == RV_EXECUTOR_CUSTOM && command)
-        custom_command(&p->argv, command);
+    if (w->executor)
+        command_environment(&p->env, w->executor);
+    if (l->executor->type == RV_EXECUTOR_CUSTOM && w->executor)
+        custom_command(&p->argv, w->executor);
     else {
         put(&p->argv, d->executor_path);
         put(&p->argv, l->executor->type == RV_EXECUTOR_DEFAULT ? "group" : "command");
@@ -260,39 +275,34 @@ static struct rv_agent_launching *new_launching(struct rv_agent_daemon *d,
         .argv = p->argv.items.v,
         .env = p->env.items.v,
         .directory = rv_arena_strdup(&p->arena, l->directory),
-        .user = rv_arena_strdup(&p->arena, user_of(d, l, user_command)),
+        .user = rv_arena_strdup(&p->arena, user_of(d, l, w->command)),
         .resources = &p->resources,
         .log_max_bytes = (uint64_t)d->flags->log_max_size,
         .log_keep = (unsigned)d->flags->log_keep,
         .survive = l->checkpoint,
+        .isolation = &p->isolation,
     };
-    return p;
 }
 
 void rv_agent_launch(struct rv_agent_daemon *d, const struct rv_launch *l) {
-    _cleanup_(rv_arena_free) struct rv_arena arena;
+    struct rv_agent_launching *p = rv_calloc(1, sizeof *p);
+    struct rv_isolation_wish wish = {.limits = l->limits, .executor = true};
+    struct rv_error err;
 
-    rv_arena_init(&arena);
-    const Reeve__V1__ExecutorInfo *info =
-        unpacked(l->executor->packed, &reeve__v1__executor_info__descriptor, &arena);
-    const Reeve__V1__TaskInfo *task =
-        l->task ? unpacked(l->task->packed, &reeve__v1__task_info__descriptor, &arena) : NULL;
-    const Reeve__V1__CommandInfo *command = info ? info->command : NULL;
-    /* Of a command task, whose executor is our own, it is the task's that says what is needed. */
-    const Reeve__V1__CommandInfo *wanted = task ? task->command : command;
-    const char *missing = rv_process_unsupported(info ? info->container : NULL);
-    if (!missing && l->executor->type == RV_EXECUTOR_CUSTOM && !command)
-        missing = "The executor has no command";
-    if (missing) {
-        failed(d, l->container_id.v, missing);
+    rv_arena_init(&p->arena);
+    const struct wanted w = wanted_by(l, &p->arena);
+    wish.container = w.container;
+    prepare(d, l, &w, p);
+    int r = rv_isolation_from(&d->isolation, &wish, &p->arena, &p->isolation, &err);
+    if (!r && l->executor->type == RV_EXECUTOR_CUSTOM && !w.executor)
+        r = rv_error_set(&err, RV_ERR_INVALID, "The executor has no command");
+    if (r)
+        failed(d, l->container_id.v, err.message);
+    else if (w.command && w.command->n_uris) {
+        fetch(p, w.command);
         return;
-    }
-    struct rv_agent_launching *p = new_launching(d, l, command, wanted);
-    if (wanted && wanted->n_uris) {
-        fetch(p, wanted);
-        return;
-    }
-    d->containerizer->ops->launch(d->containerizer, &p->config);
+    } else
+        d->containerizer->ops->launch(d->containerizer, &p->config);
     free_launching(p);
 }
 
@@ -333,16 +343,24 @@ static void api_environment(struct rv_agent_daemon *d, const struct rv_api_launc
     command_environment(env, launch->command);
 }
 
-void rv_agent_launch_api(struct rv_agent_daemon *d, const struct rv_api_launch *launch) {
+int rv_agent_launch_api(struct rv_agent_daemon *d, const struct rv_api_launch *launch,
+                        struct rv_error *err) {
     _cleanup_(rv_arena_free) struct rv_arena arena;
     struct list argv = {.arena = &arena}, env = {.arena = &arena};
-    const struct rv_container_isolation isolation = {.debug = launch->session,
-                                                     .share_cgroup = launch->executor != NULL};
+    const struct rv_isolation_wish wish = {.container = launch->container,
+                                           .limits = launch->limits,
+                                           .nested = launch->executor != NULL,
+                                           .debug = launch->session,
+                                           .tty = launch->tty};
+    struct rv_container_isolation isolation;
     const char *user = launch->command->user;
 
     if (!user && launch->executor)
         user = launch->executor->user;
     rv_arena_init(&arena);
+    int r = rv_isolation_from(&d->isolation, &wish, &arena, &isolation, err);
+    if (r)
+        return r;
     api_environment(d, launch, &env);
     custom_command(&argv, launch->command);
     put(&argv, NULL);
@@ -364,4 +382,5 @@ void rv_agent_launch_api(struct rv_agent_daemon *d, const struct rv_api_launch *
     d->containerizer->ops->launch(d->containerizer, &config);
     rv_vec_free(&argv.items);
     rv_vec_free(&env.items);
+    return 0;
 }

@@ -178,8 +178,13 @@ static int confine(const orders *o, struct rv_error *err) {
 
 static int limit(const orders *o, struct rv_error *err) {
     for (size_t i = 0; i < o->n_rlimits; i++) {
-        struct rlimit r = {o->rlimits[i]->soft, o->rlimits[i]->hard};
-        if (setrlimit((__rlimit_resource_t)o->rlimits[i]->resource, &r) != 0)
+        __rlimit_resource_t resource = (__rlimit_resource_t)o->rlimits[i]->resource;
+        struct rlimit r = {o->rlimits[i]->soft, o->rlimits[i]->hard}, ours;
+        /* Never above our own hard limit, which not every root may raise. */
+        if (getrlimit(resource, &ours) == 0)
+            r.rlim_max = RV_MIN(r.rlim_max, ours.rlim_max);
+        r.rlim_cur = RV_MIN(r.rlim_cur, r.rlim_max);
+        if (setrlimit(resource, &r) != 0)
             return rv_error_set(err, RV_ERR_IO, "setrlimit %u: %s", o->rlimits[i]->resource,
                                 strerror(errno));
     }

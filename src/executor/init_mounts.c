@@ -166,9 +166,25 @@ static struct kept take_console(const Reeve__V1__Init__Orders *o) {
     return console;
 }
 
-static int make_dev(const Reeve__V1__Init__Orders *o, struct kept *console, struct rv_error *err) {
+/* POSIX shared memory and message queues, which belong to the IPC namespace. */
+static int make_ipc(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
     char options[64];
-    int rc = mount_at("tmpfs", "/dev", MS_NOSUID, "mode=755,size=64k", err);
+    int rc;
+
+    snprintf(options, sizeof options, "mode=1777,size=%llu", (unsigned long long)o->shm_bytes);
+    rc = mount_at("tmpfs", "/dev/shm", SAFE, options, err);
+    /* A kernel without POSIX message queues is fine. */
+    if (!rc && mount("mqueue", "/dev/mqueue", "mqueue", SAFE, NULL) != 0 && errno != ENODEV)
+        rc = failed(err, "mqueue", "/dev/mqueue");
+    return rc;
+}
+
+static int make_dev(const Reeve__V1__Init__Orders *o, struct kept *console, struct rv_error *err) {
+    struct kept shm = {.fd = -1};
+    int rc = o->own_ipc || !is_folder("/dev/shm") ? 0 : take("/dev/shm", false, &shm, err);
+
+    if (!rc)
+        rc = mount_at("tmpfs", "/dev", MS_NOSUID, "mode=755,size=64k", err);
 
     for (size_t i = 0; i < RV_COUNT(nodes) && !rc; i++)
         if (mknod(nodes[i].path, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor)) != 0)
@@ -183,12 +199,10 @@ static int make_dev(const Reeve__V1__Init__Orders *o, struct kept *console, stru
         return failed(err, "mkdir", "/dev/...");
     rc = mount_at("devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC,
                   "newinstance,ptmxmode=0666,mode=0620,gid=5", err);
-    snprintf(options, sizeof options, "mode=1777,size=%llu", (unsigned long long)o->tmp_bytes);
-    if (!rc)
-        rc = mount_at("tmpfs", "/dev/shm", SAFE, options, err);
-    /* A kernel without POSIX message queues is fine. */
-    if (!rc && mount("mqueue", "/dev/mqueue", "mqueue", SAFE, NULL) != 0 && errno != ENODEV)
-        rc = failed(err, "mqueue", "/dev/mqueue");
+    if (!rc && shm.fd >= 0)
+        rc = put_back("/dev/shm", &shm, err);
+    if (!rc && o->own_ipc)
+        rc = make_ipc(o, err);
     if (!rc && console->fd >= 0)
         rc = put_back("/dev/console", console, err);
     return rc;
@@ -275,7 +289,9 @@ int rv_init_mounts(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
         rc = cover_all_but(o, err);
     if (!rc && o->whole_root)
         rc = make_dev(o, &console, err);
-    if (!rc && o->own_pids)
+    if (!rc && !o->whole_root && o->own_ipc)
+        rc = make_ipc(o, err);
+    if (!rc && (o->own_pids || o->whole_root))
         rc = make_proc(err);
     if (!rc && o->whole_root)
         rc = make_sys(o, err);

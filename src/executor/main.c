@@ -151,7 +151,8 @@ static void launch(struct shell *s, const struct rv_executor_action *a) {
     struct running r = {.task = a->task, .fetched = -1};
     bool group = s->mode == RV_EXECUTOR_GROUP;
     struct rv_error err = {0};
-    const char *missing = rv_process_unsupported(a->info->container);
+    /* Of a command task the agent has looked at it. */
+    const char *missing = group ? rv_process_unsupported(a->info->container) : NULL;
     int rc = missing ? rv_error_set(&err, RV_ERR_UNSUPPORTED, "%s", missing) : 0;
 
     if (!rc && group)

@@ -80,7 +80,8 @@ static const char *task_problem(struct rv_master *m, const struct rv_master_acce
                               info->agent_id.v ? info->agent_id.v : "(none)", a->agent->id.v);
     if (rv_resources_empty(&info->resources))
         return "uses no resources";
-    if (info->has_limits && !(a->agent->info.capabilities & (1u << RV_AGENT_TASK_RESOURCE_LIMITS)))
+    if (rv_limits_given(info->limits) &&
+        !(a->agent->info.capabilities & (1u << RV_AGENT_TASK_RESOURCE_LIMITS)))
         return "has resource limits, which its agent cannot enforce";
     return allocate(m, a, &info->resources, &need->task);
 }

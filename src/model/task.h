@@ -28,6 +28,12 @@ struct rv_executor_info {
     char *problem; /* what is wrong with it by itself, found in decoding; NULL: nothing */
 };
 
+/* Hard limits of a task or a container, in thousandths as amounts of resources are. */
+#define RV_LIMIT_INFINITE INT64_MAX
+struct rv_limits {
+    int64_t cpus, mem; /* 0: not given; RV_LIMIT_INFINITE: as much as there is */
+};
+
 struct rv_task_info {
     struct rv_task_id id;
     char *name;
@@ -36,11 +42,15 @@ struct rv_task_info {
     struct rv_executor_info *executor; /* NULL: a command task */
     int64_t kill_grace_ms;             /* kill_policy.grace_period; -1: not given */
     int64_t max_completion_ms;         /* -1: none */
-    bool has_limits;                   /* TaskInfo.limits */
+    struct rv_limits limits;
     bool has_check, has_health_check;
     struct rv_blob *packed; /* the whole TaskInfo as sent, unknown fields included */
     char *problem;          /* as above: the sentence of the TASK_ERROR; NULL: nothing */
 };
+
+static inline bool rv_limits_given(struct rv_limits l) {
+    return l.cpus || l.mem;
+}
 
 void rv_executor_info_free(struct rv_executor_info *e); /* frees the members */
 void rv_executor_info_copy(struct rv_executor_info *out, const struct rv_executor_info *e);

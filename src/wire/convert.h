@@ -101,6 +101,11 @@ void rv_wire_executor_info_release(struct rv_executor_info *e);
 Reeve__V1__ExecutorInfo *rv_wire_executor_info_to(const struct rv_executor_info *e,
                                                   struct rv_arena *arena);
 
+/* One entry of a map of limits; what rv_wire_limit_problem (wire/validate.h) refuses is passed
+ * over. */
+void rv_wire_limit_from(const char *name, const Reeve__V1__Value__Scalar *value,
+                        struct rv_limits *out);
+
 /* With `check`, group: it came in a LAUNCH_GROUP. */
 void rv_wire_task_info_from(const Reeve__V1__TaskInfo *m, bool check, bool group,
                             struct rv_arena *arena, struct rv_task_info *out);

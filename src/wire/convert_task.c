@@ -79,6 +79,18 @@ Reeve__V1__ExecutorInfo *rv_wire_executor_info_to(const struct rv_executor_info 
 
 /* --- tasks --- */
 
+void rv_wire_limit_from(const char *name, const Reeve__V1__Value__Scalar *value,
+                        struct rv_limits *out) {
+    int64_t *to = rv_streq(name, "cpus") ? &out->cpus : rv_streq(name, "mem") ? &out->mem : NULL;
+
+    if (!to || !value)
+        return;
+    if (isinf(value->value) && value->value > 0)
+        *to = RV_LIMIT_INFINITE;
+    else if (!rv_fixed_from_double(value->value, to) || *to < 0)
+        *to = 0;
+}
+
 void rv_wire_task_info_from(const Reeve__V1__TaskInfo *m, bool check, bool group,
                             struct rv_arena *arena, struct rv_task_info *out) {
     struct rv_task_info t = {
@@ -87,11 +99,12 @@ void rv_wire_task_info_from(const Reeve__V1__TaskInfo *m, bool check, bool group
         .agent_id = {m->agent_id->value},
         .kill_grace_ms = rv_wire_kill_grace_from(m->kill_policy),
         .max_completion_ms = duration_ms(m->max_completion_time),
-        .has_limits = m->n_limits > 0,
         .has_check = m->check != NULL,
         .has_health_check = m->health_check != NULL,
         .packed = rv_wire_pack(&m->base),
     };
+    for (size_t i = 0; i < m->n_limits; i++)
+        rv_wire_limit_from(m->limits[i]->key, m->limits[i]->value, &t.limits);
     resources_from(m->resources, m->n_resources, "task.resources", arena, &t.resources, &t.problem);
     if (m->executor) {
         t.executor = RV_ARENA_NEW(arena, struct rv_executor_info);

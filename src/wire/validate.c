@@ -347,20 +347,24 @@ char *rv_wire_resources_problem(const struct rv_resources *r, const char *path,
     return p;
 }
 
-static char *limit_problem(const Reeve__V1__TaskInfo__LimitsEntry *limit,
-                           const struct rv_resources *resources, struct rv_arena *arena) {
-    const char *name = limit->key ? limit->key : "";
+char *rv_wire_limit_problem(const char *name, const Reeve__V1__Value__Scalar *value,
+                            const struct rv_resources *resources, const char *path,
+                            struct rv_arena *arena) {
     if (!rv_streq(name, "cpus") && !rv_streq(name, "mem"))
-        return rv_arena_printf(arena, "'task.limits' must only name 'cpus' and 'mem', not '%.100s'",
-                               name);
-    double value = limit->value ? limit->value->value : NAN;
-    if (isinf(value) && value > 0)
+        return rv_arena_printf(arena, "'%s' must only name 'cpus' and 'mem', not '%.100s'", path,
+                               name ? name : "");
+    int64_t request = rv_resources_quantity(resources, name);
+    if (request <= 0)
+        return rv_arena_printf(arena, "'%s[%s]' must only be set beside a request for '%s'", path,
+                               name, name);
+    double amount = value ? value->value : NAN;
+    if (isinf(amount) && amount > 0)
         return NULL; /* no limit */
-    int64_t amount;
-    if (!rv_fixed_from_double(value, &amount) || amount < 0)
-        return rv_arena_printf(arena, "'task.limits[%s]' must be an amount or Infinity", name);
-    if (amount < rv_resources_quantity(resources, name))
-        return rv_arena_printf(arena, "'task.limits[%s]' must not be below the request", name);
+    int64_t limit;
+    if (!rv_fixed_from_double(amount, &limit) || limit < 0)
+        return rv_arena_printf(arena, "'%s[%s]' must be an amount or Infinity", path, name);
+    if (limit < request)
+        return rv_arena_printf(arena, "'%s[%s]' must not be below the request", path, name);
     return NULL;
 }
 
@@ -379,6 +383,10 @@ static char *run_problem(const Reeve__V1__CommandInfo *command,
     if (!p && !command->value && !has_image(container))
         p = PROBLEM(arena, at, "value", "must be set where no image brings an executable");
     return p;
+}
+
+static bool shares_cgroups(const Reeve__V1__ContainerInfo *m) {
+    return !m || !m->linux_info || m->linux_info->share_cgroups; /* true unless given */
 }
 
 static char *executor_type_problem(const Reeve__V1__ExecutorInfo *m, const char *path,
@@ -413,6 +421,10 @@ char *rv_wire_executor_problem(const Reeve__V1__ExecutorInfo *m,
     if (!p && m->container)
         p = rv_wire_container_problem(m->container, rv_arena_printf(arena, "%s.container", path),
                                       arena);
+    if (!p && m->container && m->container->linux_info && m->container->linux_info->share_cgroups &&
+        m->container->linux_info->has_share_cgroups)
+        p = PROBLEM(arena, path, "container.linux_info.share_cgroups",
+                    "must not be true: an executor has control groups of its own");
     if (!p && m->shutdown_grace_period && m->shutdown_grace_period->nanoseconds < 0)
         p = PROBLEM(arena, path, "shutdown_grace_period", "must not be negative");
     if (!p)
@@ -431,8 +443,7 @@ static char *group_problem(const Reeve__V1__TaskInfo *m, struct rv_arena *arena)
     if (container && container->n_network_infos > 0)
         return PROBLEM(arena, "task", "container.network_infos",
                        "must not be set in a task group: its executor's network is used");
-    if (m->n_limits > 0 && (!container || !container->linux_info ||
-                            container->linux_info->share_cgroups)) /* true unless given */
+    if (m->n_limits > 0 && shares_cgroups(container))
         return PROBLEM(arena, "task", "limits",
                        "must only be set in a task group with 'share_cgroups' false");
     return NULL;
@@ -445,6 +456,9 @@ static char *place_problem(const Reeve__V1__TaskInfo *m, bool group, struct rv_a
         return rv_arena_printf(arena, "'task' must have only one of 'command' and 'executor'");
     if (!m->command && !m->executor)
         return rv_arena_printf(arena, "'task' must have one of 'command' and 'executor'");
+    if (!shares_cgroups(m->container))
+        return PROBLEM(arena, "task", "container.linux_info.share_cgroups",
+                       "must only be false in a task group");
     return NULL;
 }
 
@@ -472,6 +486,7 @@ char *rv_wire_task_problem(const Reeve__V1__TaskInfo *m, const struct rv_resourc
     if (!p && m->max_completion_time && m->max_completion_time->nanoseconds < 0)
         p = PROBLEM(arena, "task", "max_completion_time", "must not be negative");
     for (size_t i = 0; !p && i < m->n_limits; i++)
-        p = limit_problem(m->limits[i], resources, arena);
+        p = rv_wire_limit_problem(m->limits[i]->key, m->limits[i]->value, resources, "task.limits",
+                                  arena);
     return p;
 }

@@ -28,6 +28,10 @@ char *rv_wire_resources_problem(const struct rv_resources *r, const char *path,
 char *rv_wire_executor_problem(const Reeve__V1__ExecutorInfo *m,
                                const struct rv_resources *resources, const char *path,
                                struct rv_arena *arena);
+/* One entry of a map of limits at `path` of what has these resources. */
+char *rv_wire_limit_problem(const char *name, const Reeve__V1__Value__Scalar *value,
+                            const struct rv_resources *resources, const char *path,
+                            struct rv_arena *arena);
 /* group: it came in a LAUNCH_GROUP. Its executor is judged apart. */
 char *rv_wire_task_problem(const Reeve__V1__TaskInfo *m, const struct rv_resources *resources,
                            bool group, struct rv_arena *arena);

@@ -114,8 +114,10 @@ static void test_user_and_limits(void **state) {
 
 static void test_capabilities_asked_for(void **state) {
     struct world *w = *state;
-    struct rv_container_isolation i = {
-        .has_capabilities = true, .bounding = 1 << 10 | 1 << 13, .effective = 1 << 10};
+    struct rv_container_isolation i = {.has_capabilities = true,
+                                       .bounding = 1 << 10 | 1 << 13,
+                                       .effective = 1 << 10,
+                                       .ambient = true};
     _cleanup_free_ char *text = output_of(w, "a", "grep -E 'Cap(Eff|Bnd|Amb)' /proc/self/status", 0,
                                           &(struct options){.user = "nobody", .isolation = &i});
     _cleanup_free_ char *root = output_of(w, "b", "grep -E 'Cap(Eff|Bnd)' /proc/self/status", 0,
@@ -289,7 +291,7 @@ static void test_usage_and_update(void **state) {
     assert_true(u.mem_total_bytes > 0);
     assert_true(u.processes >= 2);
     rv_resources_add_scalar(&r, "mem", 128000);
-    ops->update(w->c, "a", &r);
+    ops->update(w->c, "a", &r, &(struct rv_container_limits){0});
     rv_resources_free(&r);
     assert_int_equal(ops->usage(w->c, "none", &u, NULL), -RV_ERR_NOT_FOUND);
 }

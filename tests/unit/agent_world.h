@@ -251,13 +251,16 @@ static inline struct rv_task_info make_task(const char *id) {
     return t;
 }
 
-static inline void run(struct world *w, const struct rv_executor_info *executor, bool group,
-                       const char *const *ids, size_t n) {
+static inline void run_limited(struct world *w, const struct rv_executor_info *executor, bool group,
+                               const char *const *ids, size_t n, const struct rv_limits *limits) {
     struct rv_task_info tasks[4];
     struct rv_agent_event e = {.type = RV_AGENT_EVENT_RUN_TASKS};
 
     for (size_t i = 0; i < n; i++) {
         tasks[i] = make_task(ids[i]);
+        if (limits) {
+            tasks[i].limits = limits[i];
+        }
     }
     e.run.framework = &w->framework;
     e.run.executor = executor;
@@ -268,6 +271,11 @@ static inline void run(struct world *w, const struct rv_executor_info *executor,
     for (size_t i = 0; i < n; i++) {
         rv_resources_free(&tasks[i].resources);
     }
+}
+
+static inline void run(struct world *w, const struct rv_executor_info *executor, bool group,
+                       const char *const *ids, size_t n) {
+    run_limited(w, executor, group, ids, n, NULL);
 }
 
 static inline void run_command(struct world *w, const char *id) {

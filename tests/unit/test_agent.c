@@ -283,6 +283,48 @@ static void test_a_group_goes_as_a_whole(void **state) {
         rv_resources_quantity(find(w, RV_AGENT_UPDATE_CONTAINER)->launch->resources, "cpus"), 100);
 }
 
+/* What the container of an executor may use is the sum over its tasks: of limits, and of
+ * requests where a task has none. */
+static void test_limits_of_tasks_are_those_of_their_container(void **state) {
+    static const char *const one[] = {"t1"}, *const two[] = {"p1", "p2"};
+    const struct rv_limits given[] = {{300, 500}, {0, RV_LIMIT_INFINITE}};
+    struct world *w = *state;
+    const struct rv_launch *l;
+
+    join_master(w);
+    run_limited(w, NULL, false, one, 1, given);
+    l = find(w, RV_AGENT_LAUNCH_CONTAINER)->launch;
+    assert_int_equal(l->limits.cpus, 300);
+    assert_int_equal(l->limits.mem, 500);
+    assert_int_equal(l->task->limits.cpus, 300);
+    run_custom(w, "c");
+    l = find(w, RV_AGENT_LAUNCH_CONTAINER)->launch;
+    assert_false(rv_limits_given(l->limits));
+
+    /* The second task may use every cpu that is free, so the whole may. */
+    run_limited(w, &pod, true, two, 2, given);
+    l = find(w, RV_AGENT_LAUNCH_CONTAINER)->launch;
+    assert_int_equal(l->limits.cpus, 0);
+    assert_true(l->limits.mem == RV_LIMIT_INFINITE);
+    subscribe(w, "pod");
+    update(w, "pod", "p2", RV_TASK_FINISHED, 1);
+    l = find(w, RV_AGENT_UPDATE_CONTAINER)->launch;
+    assert_int_equal(l->limits.cpus, 300);
+    assert_int_equal(l->limits.mem, 500);
+}
+
+/* Where a request is a quota, it counts as the limit of a task that has none. */
+static void test_limits_add_up_to_a_quota(void **state) {
+    const struct rv_limits given[] = {{300, 0}, {0, 0}};
+    struct world *w = *state;
+
+    join_master(w);
+    w->agent->config.cpu_quota = true;
+    run_limited(w, &pod, true, (const char *const[]){"p1", "p2"}, 2, given);
+    assert_int_equal(find(w, RV_AGENT_LAUNCH_CONTAINER)->launch->limits.cpus, 400);
+    assert_int_equal(find(w, RV_AGENT_LAUNCH_CONTAINER)->launch->limits.mem, 0);
+}
+
 static void test_wrong_launches(void **state) {
     struct world *w = *state;
 
@@ -836,6 +878,8 @@ int main(void) {
         TEST(command_task),
         TEST(inv_35_writes_before_it_acts),
         TEST(inv_23_a_full_disk_refuses_launches_alone),
+        TEST(limits_of_tasks_are_those_of_their_container),
+        TEST(limits_add_up_to_a_quota),
         TEST(inv_35_what_is_not_durable_is_not_told),
         TEST(a_group_goes_as_a_whole),
         TEST(wrong_launches),
