@@ -7,14 +7,10 @@
 
 #include <arpa/inet.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 #include "base/assert.h"
 #include "base/log.h"
-#include "base/prng.h"
-#include "daemon/folders.h"
 #include "daemon/snapshot.h"
-#include "daemon/version.h"
 #include "store/registry_codec.h"
 #include "wire/channel_codec.h"
 #include "wire/convert.h"
@@ -183,7 +179,7 @@ static void execute(struct rv_master_daemon *d, const struct rv_master_effect *e
 
 static void on_timer(uv_timer_t *timer);
 
-static void arm(struct rv_master_daemon *d) {
+void rv_master_daemon_arm(struct rv_master_daemon *d) {
     int64_t deadline = rv_master_deadline(d->core), now = rv_now_ms();
 
     if (deadline == INT64_MAX)
@@ -229,7 +225,7 @@ void rv_master_daemon_step(struct rv_master_daemon *d, struct rv_master_event *e
     step(d, event);
     step_followers(d);
     d->stepping = false;
-    arm(d);
+    rv_master_daemon_arm(d);
 }
 
 static void on_timer(uv_timer_t *timer) {
@@ -244,7 +240,7 @@ static void on_prepare(uv_prepare_t *prepare) {
     d->stepping = true;
     step_followers(d);
     d->stepping = false;
-    arm(d);
+    rv_master_daemon_arm(d);
 }
 
 static void on_stream_closed(void *ctx, uint64_t stream) {
@@ -415,169 +411,6 @@ static void on_request(void *ctx, struct rv_http_request *req) {
 
 /* --- start and stop --- */
 
-static int64_t to_ms(int64_t ns) {
-    return ns / 1000000;
-}
-
-/* "cpus:0.01|mem:32" */
-static int parse_quantities(const char *text, struct rv_quantities **out, size_t *n,
-                            struct rv_error *err) {
-    struct rv_quantities *v = NULL;
-    size_t count = 0;
-    _cleanup_free_ char *copy = rv_strdup(text ? text : "");
-
-    for (char *save = NULL, *part = strtok_r(copy, "|", &save); part;
-         part = strtok_r(NULL, "|", &save)) {
-        struct rv_resources r = {0};
-        int failed = rv_resources_parse(part, "*", &r, err);
-        if (failed) {
-            rv_error_prefix(err, "--min_allocatable_resources");
-            return failed;
-        }
-        v = rv_realloc(v, (count + 1) * sizeof *v);
-        v[count] = (struct rv_quantities){rv_calloc(r.n + 1, sizeof *v->v), 0};
-        for (size_t i = 0; i < r.n; i++)
-            if (r.v[i].kind->type == RV_SCALAR)
-                v[count].v[v[count].n++] =
-                    (struct rv_quantity){rv_strdup(r.v[i].kind->name), r.v[i].scalar};
-        count++;
-        rv_resources_free(&r);
-    }
-    *out = v;
-    *n = count;
-    return 0;
-}
-
-static char **split(const char *text, size_t *n) {
-    char **v = NULL;
-    _cleanup_free_ char *copy = rv_strdup(text ? text : "");
-
-    *n = 0;
-    for (char *save = NULL, *part = strtok_r(copy, ",", &save); part;
-         part = strtok_r(NULL, ",", &save)) {
-        v = rv_realloc(v, (*n + 1) * sizeof *v);
-        v[(*n)++] = rv_strdup(part);
-    }
-    return v;
-}
-
-static void free_strings(char **v, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        free(v[i]);
-    free(v);
-}
-
-/* Weights by flag count where the registry names none: they are put there like an operator's. */
-static int apply_weights(struct rv_master_daemon *d, struct rv_error *err) {
-    size_t n;
-    char **parts = split(d->flags->weights, &n);
-    struct rv_weight *weights = rv_calloc(n + 1, sizeof *weights);
-    int r = 0;
-
-    for (size_t i = 0; !r && i < n; i++) {
-        char *equals = strchr(parts[i], '=');
-        if (!equals || rv_parse_double(equals + 1, &weights[i].weight) || weights[i].weight <= 0) {
-            r = rv_error_set(err, RV_ERR_INVALID, "--weights: \"%s\" is not role=weight above 0",
-                             parts[i]);
-            break;
-        }
-        *equals = 0;
-        weights[i].role = parts[i];
-    }
-    if (!r && n) {
-        struct rv_operator_call call = {
-            .type = RV_OPERATOR_UPDATE_WEIGHTS, .weights = weights, .n_weights = n};
-        struct rv_master_event event = {.kind = RV_MASTER_OPERATOR_CALL, .operator_ = &call};
-        rv_master_daemon_step(d, &event);
-    }
-    free(weights);
-    free_strings(parts, n);
-    return r;
-}
-
-/* What the registry holds; to be freed in any case. */
-static int load_registry(struct rv_master_daemon *d, struct rv_registry_loaded **out,
-                         struct rv_error *err) {
-    struct rv_registry_loaded *l = *out = rv_registry_loaded_new();
-    int r = d->registry->ops->load(d->registry, rv_registry_loaded_add, l, err);
-
-    return r ? r : rv_registry_loaded_finish(l, err);
-}
-
-static int start_core(struct rv_master_daemon *d, struct rv_error *err) {
-    const struct rv_master_flags *f = d->flags;
-    struct rv_registry_loaded *loaded = NULL;
-    struct rv_quantities *least = NULL;
-    size_t n_least = 0, n_excluded, n_roles;
-    int r = parse_quantities(f->min_allocatable_resources, &least, &n_least, err);
-
-    if (!r)
-        r = load_registry(d, &loaded, err);
-    if (r) {
-        rv_registry_snapshot_free(loaded);
-        return r;
-    }
-    char **excluded = split(f->fair_sharing_excluded_resource_names, &n_excluded);
-    char **roles = split(f->roles, &n_roles);
-    uint64_t seed;
-    struct rv_prng prng;
-    uint8_t uuid[16];
-    if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
-        seed = (uint64_t)rv_wall_ns();
-    rv_prng_seed(&prng, seed);
-    rv_prng_uuid(&prng, uuid);
-    rv_uuid_format(uuid, d->id);
-    struct rv_master_config config = {
-        .seed = rv_prng_next(&prng),
-        .id = d->id,
-        .hostname = d->hostname,
-        .ip = d->ip,
-        .port = d->port,
-        .master_info =
-            rv_wire_master_info_pack(d->id, d->hostname, d->ip, d->port, RV_API_VERSION, NULL),
-        .allocation_interval_ms = to_ms(f->allocation_interval),
-        .offer_timeout_ms = f->offer_timeout ? to_ms(f->offer_timeout) : -1,
-        .heartbeat_ms = to_ms(f->heartbeat_interval),
-        .agent_ping_ms = to_ms(f->agent_ping_timeout),
-        .max_agent_ping_timeouts = (unsigned)f->max_agent_ping_timeouts,
-        .agent_reregister_ms = to_ms(f->agent_reregister_timeout),
-        .max_completed_frameworks = (size_t)f->max_completed_frameworks,
-        .max_completed_tasks = (size_t)f->max_completed_tasks_per_framework,
-        .max_unreachable_tasks = (size_t)f->max_unreachable_tasks_per_framework,
-        .max_frameworks = (size_t)f->max_frameworks,
-        .max_agents = (size_t)f->max_agents,
-        .role_whitelist = (const char *const *)roles,
-        .n_role_whitelist = n_roles,
-        .min_allocatable = least,
-        .n_min_allocatable = n_least,
-        .fair_exclude = (const char *const *)excluded,
-        .n_fair_exclude = n_excluded,
-    };
-    d->core = rv_master_new(&config, rv_registry_snapshot(loaded), rv_now_ms(), rv_wall_ns());
-    rv_blob_unref(config.master_info);
-    rv_registry_snapshot_free(loaded);
-    free_strings(excluded, n_excluded);
-    free_strings(roles, n_roles);
-    for (size_t i = 0; i < n_least; i++) {
-        for (size_t k = 0; k < least[i].n; k++)
-            free(least[i].v[k].name);
-        free(least[i].v);
-    }
-    free(least);
-    arm(d);
-    return apply_weights(d, err);
-}
-
-static int start_registry(struct rv_master_daemon *d, struct rv_error *err) {
-    if (!d->flags->work_dir)
-        return rv_registry_memory.open(d->loop, NULL, &d->registry, err);
-    int r = rv_make_folder(d->flags->work_dir, err);
-    if (r)
-        return r;
-    _cleanup_free_ char *path = rv_asprintf("%s/registry.sqlite", d->flags->work_dir);
-    return rv_registry_sqlite.open(d->loop, path, &d->registry, err);
-}
-
 static uv_handle_t *new_handle(size_t size, void *data) {
     uv_handle_t *h = rv_calloc(1, size);
 
@@ -586,6 +419,7 @@ static uv_handle_t *new_handle(size_t size, void *data) {
 }
 
 int rv_master_daemon_start(uv_loop_t *loop, const struct rv_master_flags *flags,
+                           void (*on_exit)(void *ctx, int status, const char *why), void *exit_ctx,
                            struct rv_master_daemon **out, struct rv_error *err) {
     struct rv_master_daemon *d = rv_calloc(1, sizeof *d);
     struct rv_wire_limits limits = {.max_body = (size_t)flags->max_body,
@@ -594,6 +428,8 @@ int rv_master_daemon_start(uv_loop_t *loop, const struct rv_master_flags *flags,
 
     d->loop = loop;
     d->flags = flags;
+    d->on_exit = on_exit;
+    d->exit_ctx = exit_ctx;
     d->started_ns = rv_wall_ns();
     rv_arena_init(&d->arena);
     rv_arena_init(&d->scratch);
@@ -616,22 +452,27 @@ int rv_master_daemon_start(uv_loop_t *loop, const struct rv_master_flags *flags,
         .max_backlog = (size_t)flags->max_stream_backlog,
         .cors_origins = flags->cors_origins,
     };
-    int r = start_registry(d, err);
-    if (!r)
-        r = rv_http_server_start(loop, &config, on_request, d, &d->shell.server, err);
+    int r = rv_http_server_start(loop, &config, on_request, d, &d->shell.server, err);
     if (!r) {
         d->port = rv_http_server_port(d->shell.server);
         d->ip = rv_strdup(flags->ip);
         d->hostname = rv_strdup(flags->hostname ? flags->hostname : flags->ip);
-        r = start_core(d, err);
+        r = rv_master_lead_start(d, err);
     }
     if (r) {
         rv_master_daemon_stop(d);
         return r;
     }
-    RV_INFO(MODULE, "master %s leads at http://%s:%u", d->id, d->ip, d->port);
     *out = d;
     return 0;
+}
+
+void rv_master_daemon_fail(struct rv_master_daemon *d, const struct rv_error *err) {
+    void (*on_exit)(void *, int, const char *) = d->on_exit;
+
+    d->on_exit = NULL;
+    if (on_exit)
+        on_exit(d->exit_ctx, 1, err->message);
 }
 
 uint16_t rv_master_daemon_port(const struct rv_master_daemon *d) {
@@ -647,16 +488,13 @@ struct rv_master_daemon *rv_master_daemon_stop(struct rv_master_daemon *d) {
 
     if (!d)
         return NULL;
-    if (d->core)
-        RV_INFO(MODULE, "master %s ends", d->id);
     d->stepping = true; /* nothing reaches the core any more */
+    d->on_exit = NULL;
     rv_snapshots_free(d->snapshots);
     rv_shell_close(&d->shell);
     if (d->shell.server)
         rv_http_server_stop(d->shell.server);
-    if (d->registry)
-        d->registry->ops->close(d->registry);
-    rv_master_free(d->core);
+    rv_master_lead_stop(d);
     rv_effects_free(&d->effects);
     for (size_t it = 0; rv_map_next(&d->pending, &it, NULL, &value);)
         free(value);

@@ -35,14 +35,29 @@ struct rv_master_daemon {
     int64_t started_ns; /* wall clock */
     uint64_t bytes_in;
     bool stepping;
+    /* Called once when it cannot go on. */
+    void (*on_exit)(void *ctx, int status, const char *why);
+    void *exit_ctx;
 };
 
 /* Starts to listen and to lead. flags must outlive it. */
 RV_MUST_USE int rv_master_daemon_start(uv_loop_t *loop, const struct rv_master_flags *flags,
-                                       struct rv_master_daemon **out, struct rv_error *err);
+                                       void (*on_exit)(void *ctx, int status, const char *why),
+                                       void *exit_ctx, struct rv_master_daemon **out,
+                                       struct rv_error *err);
 uint16_t rv_master_daemon_port(const struct rv_master_daemon *d);
 /* Ends streams, closes the registry; afterwards the loop has nothing of it but closing handles. */
 struct rv_master_daemon *rv_master_daemon_stop(struct rv_master_daemon *d);
+
+/* --- between the files of the shell --- */
+/* Sets the timer to the core's next deadline. */
+void rv_master_daemon_arm(struct rv_master_daemon *d);
+/* This process cannot go on: on_exit. */
+void rv_master_daemon_fail(struct rv_master_daemon *d, const struct rv_error *err);
+
+/* master_lead.c: opens the registry and makes a core of it; ends that. */
+RV_MUST_USE int rv_master_lead_start(struct rv_master_daemon *d, struct rv_error *err);
+void rv_master_lead_stop(struct rv_master_daemon *d);
 
 /* --- used by the endpoints of the operator API and the legacy ones --- */
 /* Runs one event through the core and executes what comes out. */

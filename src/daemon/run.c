@@ -67,6 +67,14 @@ static void on_agent_exit(void *ctx, int status, const char *why) {
         leave_soon(r);
 }
 
+static void on_master_exit(void *ctx, int status, const char *why) {
+    struct runner *r = ctx;
+
+    RV_ERROR("master", "ends: %s", why);
+    r->status = status;
+    leave_soon(r);
+}
+
 static void on_signal(uv_signal_t *signal, int number) {
     struct runner *r = signal->data;
 
@@ -163,7 +171,7 @@ int rv_run_master(int argc, char **argv) {
     status = set_level("master", flags.log_level);
     if (!status) {
         runner_init(&r);
-        if (rv_master_daemon_start(&r.loop, &flags, &r.master, &err))
+        if (rv_master_daemon_start(&r.loop, &flags, on_master_exit, &r, &r.master, &err))
             status = fail(&r, "master", &err);
         else {
             printf("master at http://%s:%u\n", flags.ip, rv_master_daemon_port(r.master));
@@ -286,7 +294,7 @@ static int run_local(struct runner *r, const struct rv_local_flags *flags, const
 
     free(extra[0]);
     if (!failed)
-        failed = rv_master_daemon_start(&r->loop, master_flags, &r->master, err);
+        failed = rv_master_daemon_start(&r->loop, master_flags, on_master_exit, r, &r->master, err);
     for (size_t i = 0; !failed && i < (size_t)flags->agents; i++)
         failed = start_agent(r, flags, work_dir, i, err);
     if (failed)

@@ -9,18 +9,6 @@ struct memory {
     struct rv_map records; /* key -> rv_blob */
 };
 
-static int memory_open(uv_loop_t *loop, const char *where, struct rv_registry **out,
-                       struct rv_error *err) {
-    struct memory *m = rv_calloc(1, sizeof *m);
-
-    (void)loop;
-    (void)where;
-    (void)err;
-    m->base.ops = &rv_registry_memory;
-    *out = &m->base;
-    return 0;
-}
-
 static void memory_close(struct rv_registry *r) {
     struct memory *m = RV_CONTAINER_OF(r, struct memory, base);
     void *value;
@@ -35,14 +23,13 @@ static int compare_keys(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static int memory_load(struct rv_registry *r, rv_registry_each each, void *ctx,
-                       struct rv_error *err) {
+static void memory_load(struct rv_registry *r, rv_registry_each each, rv_registry_done done,
+                        void *ctx) {
     struct memory *m = RV_CONTAINER_OF(r, struct memory, base);
     size_t n = 0, count = rv_map_count(&m->records);
     char **keys = rv_calloc(count + 1, sizeof *keys);
     struct rv_str key;
 
-    (void)err;
     for (size_t it = 0; rv_map_next(&m->records, &it, &key, NULL);)
         keys[n++] = rv_strndup(key.s, key.n);
     qsort(keys, n, sizeof *keys, compare_keys);
@@ -52,23 +39,32 @@ static int memory_load(struct rv_registry *r, rv_registry_each each, void *ctx,
         free(keys[i]);
     }
     free(keys);
-    return 0;
+    done(ctx, 0, NULL);
 }
 
 static void memory_write(struct rv_registry *r, const struct rv_registry_change *changes, size_t n,
                          rv_registry_done done, void *ctx) {
     struct memory *m = RV_CONTAINER_OF(r, struct memory, base);
 
-    for (size_t i = 0; i < n; i++) {
+    struct rv_error err;
+    int failure = 0;
+
+    for (size_t i = 0; !failure && i < n; i++)
+        failure = rv_registry_check_change(&changes[i], &err);
+    for (size_t i = 0; !failure && i < n; i++) {
         struct rv_str key = rv_str(changes[i].key), value = changes[i].value;
         rv_blob_unref(value.s ? rv_map_put(&m->records, key, rv_blob_new(value.s, value.n))
                               : rv_map_remove(&m->records, key));
     }
-    done(ctx, 0, NULL);
+    done(ctx, failure, &err);
 }
 
-const struct rv_registry_ops rv_registry_memory = {.name = "memory",
-                                                   .open = memory_open,
-                                                   .close = memory_close,
-                                                   .load = memory_load,
-                                                   .write = memory_write};
+struct rv_registry *rv_registry_memory_new(void) {
+    static const struct rv_registry_ops ops = {
+        .name = "memory", .close = memory_close, .load = memory_load, .write = memory_write};
+    struct memory *m = rv_calloc(1, sizeof *m);
+
+    m->base.ops = &ops;
+    m->base.place = "memory";
+    return &m->base;
+}

@@ -1,0 +1,236 @@
+/*
+ * A master's leadership: the registry is opened and read, a core is made of it, and freed with all
+ * that hangs on it when leadership ends.
+ */
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "base/log.h"
+#include "base/prng.h"
+#include "daemon/folders.h"
+#include "daemon/master_daemon.h"
+#include "daemon/version.h"
+#include "store/registry_codec.h"
+#include "wire/convert.h"
+
+#define MODULE "master"
+
+static int64_t to_ms(int64_t ns) {
+    return ns / 1000000;
+}
+
+/* "cpus:0.01|mem:32" */
+static int parse_quantities(const char *text, struct rv_quantities **out, size_t *n,
+                            struct rv_error *err) {
+    struct rv_quantities *v = NULL;
+    size_t count = 0;
+    _cleanup_free_ char *copy = rv_strdup(text ? text : "");
+
+    for (char *save = NULL, *part = strtok_r(copy, "|", &save); part;
+         part = strtok_r(NULL, "|", &save)) {
+        struct rv_resources r = {0};
+        int failed = rv_resources_parse(part, "*", &r, err);
+        if (failed) {
+            rv_error_prefix(err, "--min_allocatable_resources");
+            return failed;
+        }
+        v = rv_realloc(v, (count + 1) * sizeof *v);
+        v[count] = (struct rv_quantities){rv_calloc(r.n + 1, sizeof *v->v), 0};
+        for (size_t i = 0; i < r.n; i++)
+            if (r.v[i].kind->type == RV_SCALAR)
+                v[count].v[v[count].n++] =
+                    (struct rv_quantity){rv_strdup(r.v[i].kind->name), r.v[i].scalar};
+        count++;
+        rv_resources_free(&r);
+    }
+    *out = v;
+    *n = count;
+    return 0;
+}
+
+static char **split(const char *text, size_t *n) {
+    char **v = NULL;
+    _cleanup_free_ char *copy = rv_strdup(text ? text : "");
+
+    *n = 0;
+    for (char *save = NULL, *part = strtok_r(copy, ",", &save); part;
+         part = strtok_r(NULL, ",", &save)) {
+        v = rv_realloc(v, (*n + 1) * sizeof *v);
+        v[(*n)++] = rv_strdup(part);
+    }
+    return v;
+}
+
+static void free_strings(char **v, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        free(v[i]);
+    free(v);
+}
+
+/* Weights by flag count where the registry names none: they are put there like an operator's. */
+static int apply_weights(struct rv_master_daemon *d, struct rv_error *err) {
+    size_t n, n_new = 0;
+    char **parts = split(d->flags->weights, &n);
+    struct rv_weight *weights = rv_calloc(n + 1, sizeof *weights);
+    int r = 0;
+
+    for (size_t i = 0; !r && i < n; i++) {
+        char *equals = strchr(parts[i], '=');
+        double weight;
+        if (!equals || rv_parse_double(equals + 1, &weight) || weight <= 0) {
+            r = rv_error_set(err, RV_ERR_INVALID, "--weights: \"%s\" is not role=weight above 0",
+                             parts[i]);
+            break;
+        }
+        *equals = 0;
+        if (!rv_map_gets(&d->core->weights, parts[i]))
+            weights[n_new++] = (struct rv_weight){parts[i], weight};
+    }
+    if (!r && n_new) {
+        struct rv_operator_call call = {
+            .type = RV_OPERATOR_UPDATE_WEIGHTS, .weights = weights, .n_weights = n_new};
+        struct rv_master_event event = {.kind = RV_MASTER_OPERATOR_CALL, .operator_ = &call};
+        rv_master_daemon_step(d, &event);
+    }
+    free(weights);
+    free_strings(parts, n);
+    return r;
+}
+
+static uint64_t random_seed(void) {
+    uint64_t seed;
+
+    return getrandom(&seed, sizeof seed, 0) == sizeof seed ? seed : (uint64_t)rv_wall_ns();
+}
+
+/* A core from what the registry holds. */
+static int start_core(struct rv_master_daemon *d, const struct rv_registry_snapshot *registry,
+                      struct rv_error *err) {
+    const struct rv_master_flags *f = d->flags;
+    struct rv_quantities *least = NULL;
+    size_t n_least = 0, n_excluded, n_roles;
+    int r = parse_quantities(f->min_allocatable_resources, &least, &n_least, err);
+
+    if (r)
+        return r;
+    char **excluded = split(f->fair_sharing_excluded_resource_names, &n_excluded);
+    char **roles = split(f->roles, &n_roles);
+    struct rv_prng prng;
+    uint8_t uuid[16];
+    rv_prng_seed(&prng, random_seed());
+    rv_prng_uuid(&prng, uuid);
+    rv_uuid_format(uuid, d->id);
+    struct rv_master_config config = {
+        .seed = rv_prng_next(&prng),
+        .id = d->id,
+        .hostname = d->hostname,
+        .ip = d->ip,
+        .port = d->port,
+        .master_info =
+            rv_wire_master_info_pack(d->id, d->hostname, d->ip, d->port, RV_API_VERSION, NULL),
+        .allocation_interval_ms = to_ms(f->allocation_interval),
+        .offer_timeout_ms = f->offer_timeout ? to_ms(f->offer_timeout) : -1,
+        .heartbeat_ms = to_ms(f->heartbeat_interval),
+        .agent_ping_ms = to_ms(f->agent_ping_timeout),
+        .max_agent_ping_timeouts = (unsigned)f->max_agent_ping_timeouts,
+        .agent_reregister_ms = to_ms(f->agent_reregister_timeout),
+        .max_completed_frameworks = (size_t)f->max_completed_frameworks,
+        .max_completed_tasks = (size_t)f->max_completed_tasks_per_framework,
+        .max_unreachable_tasks = (size_t)f->max_unreachable_tasks_per_framework,
+        .max_frameworks = (size_t)f->max_frameworks,
+        .max_agents = (size_t)f->max_agents,
+        .role_whitelist = (const char *const *)roles,
+        .n_role_whitelist = n_roles,
+        .min_allocatable = least,
+        .n_min_allocatable = n_least,
+        .fair_exclude = (const char *const *)excluded,
+        .n_fair_exclude = n_excluded,
+    };
+    d->core = rv_master_new(&config, registry, rv_now_ms(), rv_wall_ns());
+    rv_blob_unref(config.master_info);
+    free_strings(excluded, n_excluded);
+    free_strings(roles, n_roles);
+    for (size_t i = 0; i < n_least; i++) {
+        for (size_t k = 0; k < least[i].n; k++)
+            free(least[i].v[k].name);
+        free(least[i].v);
+    }
+    free(least);
+    rv_master_daemon_arm(d);
+    return apply_weights(d, err);
+}
+
+static int open_registry(struct rv_master_daemon *d, struct rv_error *err) {
+    if (!d->flags->work_dir) {
+        d->registry = rv_registry_memory_new();
+        return 0;
+    }
+    int r = rv_make_folder(d->flags->work_dir, err);
+    if (r)
+        return r;
+    _cleanup_free_ char *path = rv_asprintf("%s/registry.sqlite", d->flags->work_dir);
+    return rv_registry_sqlite_open(d->loop, path, false, &d->registry, err);
+}
+
+/* Without its registry this process can do nothing. */
+static void on_registry_lost(void *ctx, const struct rv_error *err) {
+    struct rv_master_daemon *d = ctx;
+
+    rv_master_daemon_fail(d, err);
+}
+
+/* What is read while leadership begins. */
+struct beginning {
+    struct rv_master_daemon *daemon;
+    struct rv_registry_loaded *loaded;
+    int result;
+    struct rv_error *err;
+};
+
+static void on_record(void *ctx, const char *key, struct rv_str value) {
+    struct beginning *b = ctx;
+
+    rv_registry_loaded_add(b->loaded, key, value);
+}
+
+/* A record that is damaged says more than that the whole does not add up. */
+static void on_loaded(void *ctx, int result, const struct rv_error *err) {
+    struct beginning *b = ctx;
+    struct rv_master_daemon *d = b->daemon;
+
+    b->result = rv_registry_loaded_finish(b->loaded, b->err);
+    if (b->result) {
+        rv_error_prefix(b->err, "%s", d->registry->place);
+    } else if (result) {
+        b->result = result;
+        *b->err = *err;
+    } else {
+        b->result = start_core(d, rv_registry_snapshot(b->loaded), b->err);
+    }
+    rv_registry_snapshot_free(b->loaded);
+}
+
+int rv_master_lead_start(struct rv_master_daemon *d, struct rv_error *err) {
+    struct beginning b = {d, rv_registry_loaded_new(), 0, err};
+    int r = open_registry(d, err);
+
+    if (r) {
+        rv_registry_snapshot_free(b.loaded);
+        return r;
+    }
+    d->registry->on_lost = on_registry_lost;
+    d->registry->lost_ctx = d;
+    d->registry->ops->load(d->registry, on_record, on_loaded, &b); /* done within the call */
+    if (!b.result)
+        RV_INFO(MODULE, "master %s leads at http://%s:%u", d->id, d->ip, d->port);
+    return b.result;
+}
+
+void rv_master_lead_stop(struct rv_master_daemon *d) {
+    if (d->core)
+        RV_INFO(MODULE, "master %s ends", d->id);
+    if (d->registry)
+        d->registry->ops->close(d->registry);
+    d->registry = NULL;
+    d->core = rv_master_free(d->core);
+}
