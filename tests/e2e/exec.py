@@ -622,13 +622,15 @@ def api_link_swapped(w):
     """Nor does one that puts it there and takes it away all the time."""
     target = os.path.join(w.cluster.folder, "target")
     os.mkdir(target)
-    task = w.run_task("mkdir -p containers; touch ready; while true; do mv containers real; "
-                      "ln -s %s containers; rm containers; mv real containers; done" % target)
+    exchange = "swap(-100, b'containers', -100, b'link', 2)"
+    task = w.run_task("mkdir -p containers; ln -s %s link; exec python3 -c \"\n"
+                      "import ctypes\nswap = ctypes.CDLL(None).renameat2\n"
+                      "while True: %s\n\"" % (target, exchange))
     tasks = w.agent_get("GET_TASKS")["launched_tasks"]
     status = [t for t in tasks if t["task_id"]["value"] == task][0]["statuses"][-1]
     parent = status["container_status"]["container_id"]
     before, answers = os.stat(target), []
-    for i in range(100):
+    for i in range(200):
         child = {"value": "swapped-%d" % i, "parent": parent}
         answers.append(w.post("LAUNCH_CONTAINER", {"container_id": child,
                                                    "command": {"value": "true"}})[0])
