@@ -406,9 +406,9 @@ static void do_launch(struct rv_agent_daemon *d, struct rv_http_request *req, st
     if (c)
         free_container(c);
     c = rv_calloc(1, sizeof *c);
-    rv_verdict_init(&c->verdict);
     const char *last = strrchr(l->id, '.');
     *c = (struct api_container){.table = t, .id = rv_strdup(l->id), .session = l->session};
+    rv_verdict_init(&c->verdict);
     c->framing = framing;
     c->directory =
         rv_asprintf("%s/containers/%s", l->parent.directory ? l->parent.directory : d->work_dir,

@@ -217,8 +217,11 @@ class World:
 
     def wait(self, container_id):
         status, text = self.post("WAIT_CONTAINER", {"container_id": container_id})
-        return status, json.loads(text)["wait_container"].get("exit_status") \
-            if status == 200 else None
+        if status != 200:
+            return status, None
+        end = json.loads(text)["wait_container"]
+        expect(set(end) <= {"exit_status"}, "nothing else had a part in its end: %r" % end)
+        return status, end.get("exit_status")
 
     def sandbox(self, container_id):
         """Of a child of the task's."""
