@@ -322,7 +322,7 @@ static void subscribed(struct sim_auditor *a, uint64_t stream, const char *id) {
 
     if (f->stream && f->stream->open && f->stream != s)
         sim_fail(a->world, "INV-43: framework %s has two subscriptions", id);
-    if (f->removed && !a->master->config.max_completed_frameworks)
+    if (f->removed)
         sim_fail(a->world, "INV-45: framework %s was removed and is subscribed", id);
     if (!s)
         return;
@@ -647,9 +647,6 @@ void sim_audit_master_crashed(struct sim_auditor *a) {
         ((struct sim_audit_stream *)v)->open = false;
     for (size_t it = 0; rv_map_next(&a->frameworks, &it, NULL, &v);)
         ((struct sim_audit_framework *)v)->stream = NULL;
-    /* A new master knows only what is in the registry. */
-    for (size_t it = 0; rv_map_next(&a->frameworks, &it, NULL, &v);)
-        ((struct sim_audit_framework *)v)->removed = false;
     for (size_t it = 0; rv_map_next(&a->agents, &it, NULL, &v);)
         free_agent(v);
     rv_map_clear(&a->agents);
@@ -658,13 +655,28 @@ void sim_audit_master_crashed(struct sim_auditor *a) {
     sim_audit_filters_drop(a, NULL);
 }
 
+static void place_all(struct sim_auditor *a, const struct rv_map *ids, enum sim_audit_place place) {
+    struct rv_str key;
+    char id[KEY_MAX];
+
+    for (size_t it = 0; rv_map_next(ids, &it, &key, NULL);) {
+        snprintf(id, sizeof id, "%.*s", (int)key.n, key.s);
+        agent(a, id)->place = place;
+    }
+}
+
 void sim_audit_master_started(struct sim_auditor *a, const struct sim_registry *r) {
-    for (size_t i = 0; i < r->agents.n; i++)
-        agent(a, r->agents.v[i]->id.v)->place = SIM_RECOVERED;
-    for (size_t i = 0; i < r->unreachable.n; i++)
-        agent(a, r->unreachable.v[i].id)->place = SIM_UNREACHABLE;
-    for (size_t i = 0; i < r->gone.n; i++)
-        agent(a, r->gone.v[i].id)->place = SIM_GONE;
+    struct rv_str key;
+    char id[KEY_MAX];
+
+    place_all(a, &r->content.agents, SIM_RECOVERED);
+    place_all(a, &r->content.unreachable, SIM_UNREACHABLE);
+    place_all(a, &r->content.gone, SIM_GONE);
+    /* Some of them by a write that the last master was not told of. */
+    for (size_t it = 0; rv_map_next(&r->content.ended, &it, &key, NULL);) {
+        snprintf(id, sizeof id, "%.*s", (int)key.n, key.s);
+        framework(a, id)->removed = true;
+    }
 }
 
 /* --- making and end --- */

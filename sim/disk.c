@@ -157,168 +157,18 @@ void sim_registry_init(struct sim_registry *r, struct sim_world *w, struct sim_p
     *r = (struct sim_registry){.world = w, .party = party, .on_done = on_done, .ctx = ctx};
 }
 
-static struct sim_registry_write *write_new(const struct rv_registry_op *op) {
-    struct sim_registry_write *w = rv_calloc(1, sizeof *w);
-
-    w->op = *op;
-    w->op.agent_id.v = w->agent_id = rv_strdup(op->agent_id.v);
-    w->op.framework_id.v = w->framework_id = rv_strdup(op->framework_id.v);
-    if (op->agent) {
-        rv_agent_info_copy(&w->agent, op->agent);
-        w->op.agent = &w->agent;
-    }
-    if (op->framework) {
-        rv_framework_info_copy(&w->framework, op->framework);
-        w->op.framework = &w->framework;
-    }
-    w->weights = rv_calloc(op->n_weights + 1, sizeof *w->weights);
-    for (size_t i = 0; i < op->n_weights; i++)
-        w->weights[i] = (struct rv_weight){rv_strdup(op->weights[i].role), op->weights[i].weight};
-    w->op.weights = w->weights;
-    return w;
-}
-
-static void write_free(struct sim_registry_write *w) {
-    rv_agent_info_free(&w->agent);
-    rv_framework_info_free(&w->framework);
-    for (size_t i = 0; i < w->op.n_weights; i++)
-        free((char *)(uintptr_t)w->weights[i].role);
-    free(w->weights);
-    free(w->agent_id);
-    free(w->framework_id);
-    free(w);
-}
-
 void sim_registry_free(struct sim_registry *r) {
-    for (size_t i = 0; i < r->agents.n; i++) {
-        rv_agent_info_free(r->agents.v[i]);
-        free(r->agents.v[i]);
-    }
-    for (size_t i = 0; i < r->frameworks.n; i++) {
-        rv_framework_info_free(r->frameworks.v[i]);
-        free(r->frameworks.v[i]);
-    }
-    for (size_t i = 0; i < r->unreachable.n; i++)
-        free(r->unreachable.v[i].id);
-    for (size_t i = 0; i < r->gone.n; i++)
-        free(r->gone.v[i].id);
-    for (size_t i = 0; i < r->weights.n; i++)
-        free((char *)(uintptr_t)r->weights.v[i].role);
     for (size_t i = 0; i < r->pending.n; i++)
-        write_free(r->pending.v[i]);
-    rv_vec_free(&r->agents);
-    rv_vec_free(&r->unreachable);
-    rv_vec_free(&r->gone);
-    rv_vec_free(&r->frameworks);
-    rv_vec_free(&r->weights);
+        sim_op_free(r->pending.v[i]);
     rv_vec_free(&r->pending);
-}
-
-static void forget_agent(struct sim_registry *r, const char *id) {
-    for (size_t i = 0; i < r->agents.n; i++)
-        if (rv_streq(r->agents.v[i]->id.v, id)) {
-            rv_agent_info_free(r->agents.v[i]);
-            free(r->agents.v[i]);
-            rv_vec_remove_at(&r->agents, i);
-            return;
-        }
-}
-
-static void forget_absence(struct sim_registry *r, const char *id) {
-    for (size_t i = 0; i < r->unreachable.n; i++)
-        if (rv_streq(r->unreachable.v[i].id, id)) {
-            free(r->unreachable.v[i].id);
-            rv_vec_remove_at(&r->unreachable, i);
-            return;
-        }
-}
-
-static void put_agent(struct sim_registry *r, const struct rv_agent_info *info, const char *id) {
-    struct rv_agent_info *copy = rv_calloc(1, sizeof *copy);
-
-    forget_agent(r, id);
-    forget_absence(r, id);
-    rv_agent_info_copy(copy, info);
-    if (!copy->id.v)
-        copy->id.v = rv_strdup(id);
-    rv_vec_push(&r->agents, copy);
-}
-
-static void put_framework(struct sim_registry *r, const struct rv_framework_info *info,
-                          const char *id) {
-    struct rv_framework_info copy = {0};
-
-    rv_framework_info_copy(&copy, info);
-    if (!copy.id.v)
-        copy.id.v = rv_strdup(id);
-    for (size_t i = 0; i < r->frameworks.n; i++)
-        if (rv_streq(r->frameworks.v[i]->id.v, id)) {
-            rv_framework_info_free(r->frameworks.v[i]);
-            *r->frameworks.v[i] = copy;
-            return;
-        }
-    rv_vec_push(&r->frameworks, rv_memdup(&copy, sizeof copy));
-}
-
-static void put_weight(struct sim_registry *r, const struct rv_weight *weight) {
-    for (size_t i = 0; i < r->weights.n; i++)
-        if (rv_streq(r->weights.v[i].role, weight->role)) {
-            r->weights.v[i].weight = weight->weight;
-            return;
-        }
-    rv_vec_push(&r->weights, ((struct rv_weight){rv_strdup(weight->role), weight->weight}));
-}
-
-static void apply(struct sim_registry *r, const struct rv_registry_op *op) {
-    struct sim_absence absence = {NULL, op->wall_ns};
-
-    switch (op->kind) {
-    case RV_REGISTRY_ADMIT_AGENT:
-    case RV_REGISTRY_MARK_REACHABLE:
-        put_agent(r, op->agent, op->agent_id.v);
-        return;
-    case RV_REGISTRY_MARK_UNREACHABLE:
-        forget_agent(r, op->agent_id.v);
-        forget_absence(r, op->agent_id.v);
-        absence.id = rv_strdup(op->agent_id.v);
-        rv_vec_push(&r->unreachable, absence);
-        return;
-    case RV_REGISTRY_REMOVE_AGENT:
-        forget_agent(r, op->agent_id.v);
-        return;
-    case RV_REGISTRY_MARK_GONE:
-        forget_agent(r, op->agent_id.v);
-        forget_absence(r, op->agent_id.v);
-        absence.id = rv_strdup(op->agent_id.v);
-        rv_vec_push(&r->gone, absence);
-        return;
-    case RV_REGISTRY_PUT_FRAMEWORK:
-        put_framework(r, op->framework, op->framework_id.v);
-        return;
-    case RV_REGISTRY_REMOVE_FRAMEWORK:
-        for (size_t i = 0; i < r->frameworks.n; i++)
-            if (rv_streq(r->frameworks.v[i]->id.v, op->framework_id.v)) {
-                rv_framework_info_free(r->frameworks.v[i]);
-                free(r->frameworks.v[i]);
-                rv_vec_remove_at(&r->frameworks, i);
-                return;
-            }
-        return;
-    case RV_REGISTRY_PUT_WEIGHTS:
-        for (size_t i = 0; i < op->n_weights; i++)
-            put_weight(r, &op->weights[i]);
-        return;
-    case RV_REGISTRY_KIND_MAX:
-        break;
-    }
-    RV_UNREACHABLE();
+    sim_content_free(&r->content);
 }
 
 static void registry_next(struct sim_registry *r);
 
 static void registry_done(void *ctx, uint64_t arg, void *data) {
     struct sim_registry *r = ctx;
-    struct sim_registry_write *w = r->pending.v[0];
+    struct rv_registry_op *op = r->pending.v[0];
     bool ok = !sim_fault(r->world, r->world->faults.registry_fail);
     (void)arg;
     (void)data;
@@ -331,10 +181,10 @@ static void registry_done(void *ctx, uint64_t arg, void *data) {
     rv_vec_remove_at(&r->pending, 0);
     r->busy = false;
     if (ok)
-        apply(r, &w->op);
+        sim_content_apply(&r->content, op);
     registry_next(r);
-    r->on_done(r->ctx, &w->op, ok);
-    write_free(w);
+    r->on_done(r->ctx, op, ok);
+    sim_op_free(op);
 }
 
 static void registry_next(struct sim_registry *r) {
@@ -349,7 +199,7 @@ static void registry_next(struct sim_registry *r) {
 }
 
 void sim_registry_put(struct sim_registry *r, const struct rv_registry_op *op) {
-    rv_vec_push(&r->pending, write_new(op));
+    rv_vec_push(&r->pending, sim_op_new(op));
     registry_next(r);
 }
 
@@ -359,8 +209,8 @@ void sim_registry_crash(struct sim_registry *r) {
 
     for (size_t i = 0; i < r->pending.n; i++) {
         if (i < keep)
-            apply(r, &r->pending.v[i]->op);
-        write_free(r->pending.v[i]);
+            sim_content_apply(&r->content, r->pending.v[i]);
+        sim_op_free(r->pending.v[i]);
     }
     r->pending.n = 0;
     r->busy = false;
@@ -368,35 +218,12 @@ void sim_registry_crash(struct sim_registry *r) {
 
 struct rv_master *sim_registry_boot(struct sim_registry *r, const struct rv_master_config *config,
                                     int64_t now_ms, int64_t wall_ns) {
-    struct rv_registry_snapshot s = {.n_agents = r->agents.n,
-                                     .n_unreachable = r->unreachable.n,
-                                     .n_gone = r->gone.n,
-                                     .n_frameworks = r->frameworks.n,
-                                     .weights = r->weights.v,
-                                     .n_weights = r->weights.n};
-    struct rv_agent_info *agents = rv_calloc(r->agents.n + 1, sizeof *agents);
-    struct rv_framework_info *frameworks = rv_calloc(r->frameworks.n + 1, sizeof *frameworks);
+    struct rv_registry_snapshot s;
+    struct rv_arena arena;
 
-    for (size_t i = 0; i < r->agents.n; i++)
-        agents[i] = *r->agents.v[i];
-    for (size_t i = 0; i < r->frameworks.n; i++)
-        frameworks[i] = *r->frameworks.v[i];
-    s.agents = agents;
-    s.frameworks = frameworks;
-    s.unreachable = rv_calloc(r->unreachable.n + 1, sizeof *s.unreachable);
-    s.gone = rv_calloc(r->gone.n + 1, sizeof *s.gone);
-    for (size_t i = 0; i < r->unreachable.n; i++) {
-        s.unreachable[i].id.v = r->unreachable.v[i].id;
-        s.unreachable[i].wall_ns = r->unreachable.v[i].wall_ns;
-    }
-    for (size_t i = 0; i < r->gone.n; i++) {
-        s.gone[i].id.v = r->gone.v[i].id;
-        s.gone[i].wall_ns = r->gone.v[i].wall_ns;
-    }
+    rv_arena_init(&arena);
+    s = sim_content_snapshot(&r->content, &arena);
     struct rv_master *m = rv_master_new(config, &s, now_ms, wall_ns);
-    free(agents);
-    free(frameworks);
-    free(s.unreachable);
-    free(s.gone);
+    rv_arena_free(&arena);
     return m;
 }

@@ -10,6 +10,7 @@
 #define SIM_DISK_H
 
 #include "agent/agent.h"
+#include "content.h"
 #include "master/master.h"
 #include "world.h"
 
@@ -52,28 +53,11 @@ bool sim_journal_has_task(const struct sim_journal *j, const char *framework_id,
 
 /* --- the registry --- */
 
-struct sim_absence {
-    char *id;
-    int64_t wall_ns;
-};
-
-struct sim_registry_write {
-    struct rv_registry_op op;
-    struct rv_agent_info agent;
-    struct rv_framework_info framework;
-    struct rv_weight *weights;
-    char *agent_id, *framework_id;
-};
-
 struct sim_registry {
     struct sim_world *world;
     struct sim_party *party; /* the master that writes */
-    RV_VEC(struct rv_agent_info *) agents;
-    RV_VEC(struct sim_absence) unreachable;
-    RV_VEC(struct sim_absence) gone;
-    RV_VEC(struct rv_framework_info *) frameworks;
-    RV_VEC(struct rv_weight) weights;
-    RV_VEC(struct sim_registry_write *) pending;
+    struct sim_content content;
+    RV_VEC(struct rv_registry_op *) pending; /* owned copies; the first is under way */
     int64_t stalled_until_ms;
     /* op: as it was applied, or refused */
     void (*on_done)(void *ctx, const struct rv_registry_op *op, bool ok);

@@ -331,7 +331,9 @@ void sim_master_start(struct sim_master *m) {
         sim_registry_boot(&m->registry, &m->config, w->now_ms, sim_wall_ns(w, &m->server.party));
     rv_blob_unref(m->config.master_info);
     sim_trace(w, &m->server.party, "starts as %s with %zu agents, %zu unreachable, %zu frameworks",
-              m->id, m->registry.agents.n, m->registry.unreachable.n, m->registry.frameworks.n);
+              m->id, rv_map_count(&m->registry.content.agents),
+              rv_map_count(&m->registry.content.unreachable),
+              rv_map_count(&m->registry.content.frameworks));
     sim_audit_master_started(&m->cluster->auditor, &m->registry);
     arm(m);
 }

@@ -25,16 +25,11 @@ void rv_master_agent_free(void *record) {
     free(a);
 }
 
-struct rv_master_absent *rv_master_absent_new(const char *id, int64_t wall_ns,
-                                              const struct rv_agent_info *info) {
+struct rv_master_absent *rv_master_absent_new(const char *id, int64_t wall_ns) {
     struct rv_master_absent *absent = rv_calloc(1, sizeof *absent);
 
     absent->id = rv_strdup(id);
     absent->wall_ns = wall_ns;
-    if (info) {
-        absent->info = rv_calloc(1, sizeof *absent->info);
-        rv_agent_info_copy(absent->info, info);
-    }
     return absent;
 }
 
@@ -42,9 +37,6 @@ void rv_master_absent_free(struct rv_master_absent *absent) {
     if (!absent)
         return;
     free(absent->id);
-    if (absent->info)
-        rv_agent_info_free(absent->info);
-    free(absent->info);
     free(absent);
 }
 

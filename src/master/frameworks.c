@@ -18,10 +18,20 @@ struct rv_master_framework *rv_master_framework_find(const struct rv_master *m,
 }
 
 bool rv_master_framework_completed(const struct rv_master *m, const char *id) {
-    for (size_t i = 0; i < m->completed_frameworks.n; i++)
-        if (rv_streq(m->completed_frameworks.v[i]->id.v, id))
-            return true;
-    return false;
+    return rv_map_gets(&m->ended, id) != NULL;
+}
+
+void rv_master_framework_end(struct rv_master *m, const char *id, int64_t wall_ns) {
+    size_t most = RV_MAX(RV_MASTER_MAX_ENDED, m->config.max_completed_frameworks), it = 0;
+    struct rv_str key;
+
+    free(rv_map_put(&m->ended, rv_str(id), rv_memdup(&wall_ns, sizeof wall_ns)));
+    if (rv_map_count(&m->ended) > most && rv_map_next(&m->ended, &it, &key, NULL)) {
+        char *oldest = rv_arena_strndup(&m->out->arena, key.s, key.n);
+
+        free(rv_map_remove(&m->ended, rv_str(oldest)));
+        rv_master_write(m, RV_REGISTRY_FORGET_FRAMEWORK, NULL)->framework_id.v = oldest;
+    }
 }
 
 static void free_strings(char **v, size_t n) {
@@ -94,15 +104,55 @@ rv_master_framework_add(struct rv_master *m, const struct rv_framework_info *inf
     return f;
 }
 
-void rv_master_framework_recover(struct rv_master *m, const struct rv_framework_info *info) {
-    struct rv_master_framework *f;
-    int64_t grace = RECOVERY_GRACE_HEARTBEATS * m->config.heartbeat_ms;
+struct rv_master_framework *rv_master_framework_recover(struct rv_master *m,
+                                                        const struct rv_framework_info *info,
+                                                        int64_t away_ns) {
+    struct rv_master_framework *f = rv_master_framework_add(m, info, info->id.v);
+    int64_t grace_ms = RECOVERY_GRACE_HEARTBEATS * m->config.heartbeat_ms;
+    int64_t gone_ms = away_ns ? RV_MAX((m->wall_ns - away_ns) / 1000000, INT64_C(0)) : 0;
 
-    if (!info->id.v || rv_master_framework_find(m, info->id))
-        return;
-    f = rv_master_framework_add(m, info, info->id.v);
     f->recovered = true;
-    rv_timer_set(&m->timers, &f->failover, m->now_ms + RV_MAX(grace, f->info.failover_timeout_ms));
+    f->away_ns = away_ns ? away_ns : m->wall_ns;
+    rv_timer_set(&m->timers, &f->failover,
+                 m->now_ms + RV_MAX(grace_ms, f->info.failover_timeout_ms - gone_ms));
+    return f;
+}
+
+void rv_master_framework_put(struct rv_master *m, struct rv_master_framework *f) {
+    struct rv_registry_op *op = rv_master_write(m, RV_REGISTRY_PUT_FRAMEWORK, NULL);
+
+    op->framework_id = f->id;
+    op->framework = &f->info;
+    op->wall_ns = f->away_ns;
+    f->put_seq = op->seq;
+}
+
+void rv_master_frameworks_recover(struct rv_master *m, const struct rv_registry_snapshot *s) {
+    for (size_t i = 0; i < s->n_ended; i++)
+        free(rv_map_put(&m->ended, rv_str(s->ended[i].id),
+                        rv_memdup(&s->ended[i].wall_ns, sizeof s->ended[i].wall_ns)));
+    for (size_t i = 0; i < s->n_frameworks; i++) {
+        const struct rv_registry_framework *f = &s->frameworks[i];
+
+        if (f->info.id.v && !rv_master_framework_find(m, f->info.id) &&
+            !rv_master_framework_completed(m, f->info.id.v))
+            rv_master_framework_recover(m, &f->info, f->away_ns);
+    }
+    if (rv_map_count(&m->frameworks))
+        rv_timer_set(&m->timers, &m->settled,
+                     m->now_ms + RECOVERY_GRACE_HEARTBEATS * m->config.heartbeat_ms);
+}
+
+/* Not earlier: leaders that come and go in a row would each write them all. */
+void rv_master_settled_due(struct rv_master *m) {
+    void *v;
+
+    for (size_t it = 0; rv_map_next(&m->frameworks, &it, NULL, &v);) {
+        struct rv_master_framework *f = v;
+
+        if (f->recovered && !f->removing && f->away_ns == m->started_ns)
+            rv_master_framework_put(m, f);
+    }
 }
 
 /* --- validation --- */
@@ -174,9 +224,9 @@ static void refuse(struct rv_master *m, uint64_t request, uint64_t stream, const
     RV_MASTER_INFO(m, "refused a subscription: %s", why);
 }
 
-static struct rv_master_pending *pend(struct rv_master *m, const struct rv_scheduler_call *call,
-                                      const char *id, uint64_t request, uint64_t stream,
-                                      bool update) {
+static void pend(struct rv_master *m, const struct rv_scheduler_call *call,
+                 struct rv_master_framework *f, const char *id, uint64_t request, uint64_t stream,
+                 bool update) {
     struct rv_master_pending *p = rv_master_pending_new(RV_REGISTRY_PUT_FRAMEWORK, id);
     struct rv_registry_op *op;
 
@@ -195,7 +245,8 @@ static struct rv_master_pending *pend(struct rv_master *m, const struct rv_sched
     op = rv_master_write(m, RV_REGISTRY_PUT_FRAMEWORK, p);
     op->framework_id.v = p->id;
     op->framework = &p->framework;
-    return p;
+    if (f)
+        f->put_seq = op->seq;
 }
 
 /* Malformed values: a 4xx. Returns false after the answer. */
@@ -256,7 +307,7 @@ void rv_master_subscribe(struct rv_master *m, const struct rv_master_event *e) {
     id = info->id.v;
     if (!id)
         id = RV_MASTER_TEXT(m, "%s-%04llu", m->config.id, (unsigned long long)m->next_framework++);
-    pend(m, call, id, e->request, e->stream, false);
+    pend(m, call, f, id, e->request, e->stream, false);
 }
 
 /* Suppressed becomes exactly this; what is no longer suppressed is revived. */
@@ -334,6 +385,7 @@ static void connect(struct rv_master *m, struct rv_master_framework *f, uint64_t
     f->stream = stream;
     f->connected = f->active = true;
     f->recovered = false;
+    f->away_ns = 0;
     rv_timer_cancel(&m->timers, &f->failover);
     rv_master_stream_put(m, stream, RV_STREAM_FRAMEWORK, f);
     rv_master_open_stream(m, request, stream, f->stream_id);
@@ -347,6 +399,13 @@ static void connect(struct rv_master *m, struct rv_master_framework *f, uint64_t
     rv_master_allocate_soon(m);
 }
 
+/* What was written of it while this write was under way is older news. */
+static void put_again(struct rv_master *m, struct rv_master_framework *f,
+                      const struct rv_master_pending *p) {
+    if (f->put_seq > p->seq)
+        rv_master_framework_put(m, f);
+}
+
 static void update_done(struct rv_master *m, struct rv_master_pending *p) {
     struct rv_master_framework *f = rv_map_gets(&m->frameworks, p->id);
     struct rv_operator_event *event;
@@ -356,6 +415,7 @@ static void update_done(struct rv_master *m, struct rv_master_pending *p) {
         return;
     }
     apply(m, f, p);
+    put_again(m, f, p);
     rv_master_reply_text(m, p->request, 200, NULL);
     event = rv_master_tell_operators(m, 0, RV_OPERATOR_EVENT_FRAMEWORK_UPDATED);
     if (event)
@@ -383,8 +443,10 @@ void rv_master_put_framework_done(struct rv_master *m, struct rv_master_pending 
     }
     if (rv_master_framework_completed(m, p->id)) {
         /* It went while the registry wrote: let it not come back from there. */
-        rv_master_write(m, RV_REGISTRY_REMOVE_FRAMEWORK, NULL)->framework_id.v =
-            rv_master_keep(m, p->id);
+        struct rv_registry_op *op = rv_master_write(m, RV_REGISTRY_REMOVE_FRAMEWORK, NULL);
+
+        op->framework_id.v = rv_master_keep(m, p->id);
+        op->wall_ns = m->wall_ns;
         refuse(m, p->request, p->stream, "Framework has been removed");
         return;
     }
@@ -403,6 +465,7 @@ void rv_master_put_framework_done(struct rv_master *m, struct rv_master_pending 
     apply(m, f, p);
     if (p->stream) {
         connect(m, f, p->request, p->stream);
+        put_again(m, f, p);
     } else { /* it gave up while the registry wrote: as if it had disconnected just now */
         f->connected = true;
         rv_master_framework_closed(m, f);
@@ -432,7 +495,7 @@ void rv_master_update_framework(struct rv_master *m, struct rv_master_framework 
     if (problem)
         rv_master_reply_text(m, e->request, 400, problem);
     else
-        pend(m, call, f->id.v, e->request, 0, true);
+        pend(m, call, f, f->id.v, e->request, 0, true);
 }
 
 /* --- going --- */
@@ -452,6 +515,8 @@ void rv_master_framework_closed(struct rv_master *m, struct rv_master_framework 
         rv_master_framework_remove(m, f, 0, 0, "it disconnected");
         return;
     }
+    f->away_ns = m->wall_ns;
+    rv_master_framework_put(m, f);
     rv_timer_set(&m->timers, &f->failover, m->now_ms + f->info.failover_timeout_ms);
     event = rv_master_tell_operators(m, 0, RV_OPERATOR_EVENT_FRAMEWORK_UPDATED);
     if (event)
@@ -461,6 +526,7 @@ void rv_master_framework_closed(struct rv_master *m, struct rv_master_framework 
 void rv_master_framework_remove(struct rv_master *m, struct rv_master_framework *f,
                                 uint64_t request, int status, const char *why) {
     struct rv_master_pending *p;
+    struct rv_registry_op *op;
 
     if (f->removing) {
         rv_master_reply_text(m, request, status, NULL);
@@ -475,7 +541,10 @@ void rv_master_framework_remove(struct rv_master *m, struct rv_master_framework 
     p = rv_master_pending_new(RV_REGISTRY_REMOVE_FRAMEWORK, f->id.v);
     p->request = request;
     p->status = status;
-    rv_master_write(m, RV_REGISTRY_REMOVE_FRAMEWORK, p)->framework_id.v = p->id;
+    p->wall_ns = m->wall_ns;
+    op = rv_master_write(m, RV_REGISTRY_REMOVE_FRAMEWORK, p);
+    op->framework_id.v = p->id;
+    op->wall_ns = p->wall_ns;
 }
 
 static void shut_down_on(struct rv_master *m, struct rv_master_framework *f,
@@ -543,6 +612,7 @@ void rv_master_remove_framework_done(struct rv_master *m, struct rv_master_pendi
         f->stream = 0;
     }
     complete(m, f);
+    rv_master_framework_end(m, f->id.v, p->wall_ns);
     event = rv_master_tell_operators(m, 0, RV_OPERATOR_EVENT_FRAMEWORK_REMOVED);
     if (event)
         event->framework = f;

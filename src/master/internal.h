@@ -15,11 +15,14 @@
 
 /* Roles of one framework: what is compared pairwise stays small. */
 #define RV_MASTER_MAX_ROLES 1000
+/* Frameworks that have ended and may not come back: the oldest are forgotten. */
+#define RV_MASTER_MAX_ENDED ((size_t)10000)
 
 /* Which timer of its owner a timer is. */
 enum rv_master_timer {
     RV_TIMER_ALLOCATION,
     RV_TIMER_REREGISTER,
+    RV_TIMER_SETTLED,
     RV_TIMER_HEARTBEAT,
     RV_TIMER_FAILOVER,
     RV_TIMER_PING,
@@ -129,7 +132,18 @@ struct rv_master_framework *rv_master_framework_find(const struct rv_master *m,
 struct rv_master_framework *
 rv_master_framework_add(struct rv_master *m, const struct rv_framework_info *info, const char *id);
 bool rv_master_framework_completed(const struct rv_master *m, const char *id);
-void rv_master_framework_recover(struct rv_master *m, const struct rv_framework_info *info);
+/* One that is known from the registry or from an agent. away_ns: disconnected since; 0: not known.
+ */
+struct rv_master_framework *rv_master_framework_recover(struct rv_master *m,
+                                                        const struct rv_framework_info *info,
+                                                        int64_t away_ns);
+void rv_master_frameworks_recover(struct rv_master *m, const struct rv_registry_snapshot *s);
+/* Those that have not come back yet count as away from the beginning of this leadership on. */
+void rv_master_settled_due(struct rv_master *m);
+/* Writes to the registry what is known of it. */
+void rv_master_framework_put(struct rv_master *m, struct rv_master_framework *f);
+/* Has ended, and is not to come back. */
+void rv_master_framework_end(struct rv_master *m, const char *id, int64_t wall_ns);
 void rv_master_framework_free(void *f);
 void rv_master_subscribe(struct rv_master *m, const struct rv_master_event *e);
 void rv_master_update_framework(struct rv_master *m, struct rv_master_framework *f,
@@ -153,8 +167,7 @@ void rv_master_agent_call(struct rv_master *m, const struct rv_master_event *e);
 struct rv_master_agent *rv_master_agent_find(const struct rv_master *m, struct rv_agent_id id);
 void rv_master_agent_free(void *a);
 void rv_master_absent_free(struct rv_master_absent *absent);
-struct rv_master_absent *rv_master_absent_new(const char *id, int64_t wall_ns,
-                                              const struct rv_agent_info *info);
+struct rv_master_absent *rv_master_absent_new(const char *id, int64_t wall_ns);
 void rv_master_agent_closed(struct rv_master *m, struct rv_master_agent *a);
 void rv_master_ping_due(struct rv_master *m, struct rv_master_agent *a);
 void rv_master_reregister_due(struct rv_master *m);

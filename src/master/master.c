@@ -67,6 +67,10 @@ static void registry_done(struct rv_master *m, uint64_t seq, bool ok) {
         rv_master_weights_done(m, p, ok);
         break;
     case RV_REGISTRY_MARK_GONE:
+    case RV_REGISTRY_DEACTIVATE_AGENT:
+    case RV_REGISTRY_REACTIVATE_AGENT:
+    case RV_REGISTRY_PUT_MACHINES:
+    case RV_REGISTRY_FORGET_FRAMEWORK:
     case RV_REGISTRY_KIND_MAX:
         break;
     }
@@ -145,6 +149,9 @@ static void tick(struct rv_master *m) {
             break;
         case RV_TIMER_REREGISTER:
             rv_master_reregister_due(m);
+            break;
+        case RV_TIMER_SETTLED:
+            rv_master_settled_due(m);
             break;
         case RV_TIMER_HEARTBEAT:
             heartbeat(m, RV_CONTAINER_OF(timer, struct rv_master_framework, heartbeat));
@@ -263,9 +270,7 @@ static void configure(struct rv_master *m, const struct rv_master_config *config
     default_size(&c->max_offers_per_event, 100);
 }
 
-static void recover(struct rv_master *m, const struct rv_registry_snapshot *s) {
-    for (size_t i = 0; i < s->n_weights; i++)
-        rv_master_weight_put(m, s->weights[i].role, s->weights[i].weight);
+static void recover_agents(struct rv_master *m, const struct rv_registry_snapshot *s) {
     for (size_t i = 0; i < s->n_agents; i++) {
         struct rv_agent_info *info = rv_calloc(1, sizeof *info), *old;
 
@@ -274,20 +279,27 @@ static void recover(struct rv_master *m, const struct rv_registry_snapshot *s) {
         RV_ASSERT(!old);
     }
     for (size_t i = 0; i < s->n_unreachable; i++) { /* those need not come back in time */
-        struct rv_agent_info *info = rv_map_remove(&m->recovered, rv_str(s->unreachable[i].id.v));
+        const char *id = s->unreachable[i].id;
+        struct rv_agent_info *info = rv_map_remove(&m->recovered, rv_str(id));
+
         if (info)
             rv_agent_info_free(info);
         free(info);
-        rv_map_put(&m->unreachable, rv_str(s->unreachable[i].id.v),
-                   rv_master_absent_new(s->unreachable[i].id.v, s->unreachable[i].wall_ns, NULL));
+        rv_map_put(&m->unreachable, rv_str(id),
+                   rv_master_absent_new(id, s->unreachable[i].wall_ns));
     }
     for (size_t i = 0; i < s->n_gone; i++)
-        rv_map_put(&m->gone, rv_str(s->gone[i].id.v),
-                   rv_master_absent_new(s->gone[i].id.v, s->gone[i].wall_ns, NULL));
-    for (size_t i = 0; i < s->n_frameworks; i++)
-        rv_master_framework_recover(m, &s->frameworks[i]);
+        rv_map_put(&m->gone, rv_str(s->gone[i].id),
+                   rv_master_absent_new(s->gone[i].id, s->gone[i].wall_ns));
     if (rv_map_count(&m->recovered))
         rv_timer_set(&m->timers, &m->reregister, m->now_ms + m->config.agent_reregister_ms);
+}
+
+static void recover(struct rv_master *m, const struct rv_registry_snapshot *s) {
+    for (size_t i = 0; i < s->n_weights; i++)
+        rv_master_weight_put(m, s->weights[i].role, s->weights[i].weight);
+    recover_agents(m, s);
+    rv_master_frameworks_recover(m, s);
 }
 
 struct rv_master *rv_master_new(const struct rv_master_config *config,
@@ -309,12 +321,21 @@ struct rv_master *rv_master_new(const struct rv_master_config *config,
     configure(m, config);
     m->allocation.kind = RV_TIMER_ALLOCATION;
     m->reregister.kind = RV_TIMER_REREGISTER;
+    m->settled.kind = RV_TIMER_SETTLED;
     m->next_batch_ms = now_ms + m->config.allocation_interval_ms;
     m->last_pass_ms = now_ms;
     rv_timer_set(&m->timers, &m->allocation, m->next_batch_ms);
     if (registry)
         recover(m, registry);
     return m;
+}
+
+static void free_values(struct rv_map *map) {
+    void *v;
+
+    for (size_t it = 0; rv_map_next(map, &it, NULL, &v);)
+        free(v);
+    rv_map_free(map);
 }
 
 static void free_agents(struct rv_master *m) {
@@ -336,14 +357,6 @@ static void free_agents(struct rv_master *m) {
     for (size_t it = 0; rv_map_next(&m->gone, &it, NULL, &v);)
         rv_master_absent_free(v);
     rv_map_free(&m->gone);
-}
-
-static void free_values(struct rv_map *map) {
-    void *v;
-
-    for (size_t it = 0; rv_map_next(map, &it, NULL, &v);)
-        free(v);
-    rv_map_free(map);
 }
 
 static void free_config(struct rv_master_config *c) {
@@ -374,6 +387,7 @@ struct rv_master *rv_master_free(struct rv_master *m) {
     for (size_t i = 0; i < m->completed_frameworks.n; i++)
         rv_master_framework_free(m->completed_frameworks.v[i]);
     rv_vec_free(&m->completed_frameworks);
+    free_values(&m->ended);
     free_agents(m);
     for (size_t it = 0; rv_map_next(&m->weights, &it, NULL, &v);) {
         free(((struct rv_master_weight *)v)->role);

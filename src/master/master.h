@@ -17,6 +17,7 @@
 #include "base/str.h"
 #include "model/agent_info.h"
 #include "model/channel.h"
+#include "model/maintenance.h"
 #include "model/scheduler.h"
 
 struct rv_master;
@@ -85,27 +86,41 @@ struct rv_operator_call {
     const char *name; /* of the call, for messages */
 };
 
-/* What the registry holds, one change each. */
+/* What the registry holds, one change each: X(NAME). The comment says which fields of the operation
+ * count. An agent is in at most one of the lists: admitted, unreachable, gone. */
+/* clang-format off */
+#define RV_REGISTRY_KINDS(X) \
+    X(ADMIT_AGENT)       /* agent_id, agent */ \
+    X(MARK_UNREACHABLE)  /* agent_id, wall_ns */ \
+    X(MARK_REACHABLE)    /* agent_id, agent: admitted again */ \
+    X(REMOVE_AGENT)      /* agent_id: nothing is known of it any more */ \
+    X(MARK_GONE)         /* agent_id, wall_ns */ \
+    X(DEACTIVATE_AGENT)  /* agent_id, deactivation: until REACTIVATE, REMOVE or MARK_GONE */ \
+    X(REACTIVATE_AGENT)  /* agent_id */ \
+    X(PUT_FRAMEWORK)     /* framework_id, framework; wall_ns: disconnected since then, or 0 */ \
+    X(REMOVE_FRAMEWORK)  /* framework_id, wall_ns: it has ended, and cannot come back */ \
+    X(FORGET_FRAMEWORK)  /* framework_id: that it has ended */ \
+    X(PUT_WEIGHTS)       /* weights */ \
+    X(PUT_MACHINES)      /* machines: in the schedule with their mode; UP: out of it */
+/* clang-format on */
 enum rv_registry_kind {
-    RV_REGISTRY_ADMIT_AGENT,      /* agent_id + agent info */
-    RV_REGISTRY_MARK_UNREACHABLE, /* agent_id + wall_ns */
-    RV_REGISTRY_MARK_REACHABLE,   /* agent_id + agent info: admitted again */
-    RV_REGISTRY_REMOVE_AGENT,     /* agent_id: it unregistered */
-    RV_REGISTRY_MARK_GONE,        /* agent_id + wall_ns */
-    RV_REGISTRY_PUT_FRAMEWORK,    /* framework */
-    RV_REGISTRY_REMOVE_FRAMEWORK, /* framework_id */
-    RV_REGISTRY_PUT_WEIGHTS,      /* weights */
-    RV_REGISTRY_KIND_MAX
+#define X(name) RV_REGISTRY_##name,
+    RV_REGISTRY_KINDS(X)
+#undef X
+        RV_REGISTRY_KIND_MAX
 };
 struct rv_registry_op {
     uint64_t seq; /* comes back in REGISTRY_DONE */
     enum rv_registry_kind kind;
     struct rv_agent_id agent_id;
     const struct rv_agent_info *agent;
+    const struct rv_deactivation *deactivation;
     struct rv_framework_id framework_id;
     const struct rv_framework_info *framework;
     const struct rv_weight *weights;
     size_t n_weights;
+    const struct rv_machine *machines;
+    size_t n_machines;
     int64_t wall_ns;
 };
 
@@ -200,18 +215,33 @@ void rv_effects_clear(struct rv_effects *e);
 void rv_effects_free(struct rv_effects *e);
 
 /* What a new leader finds in the registry. */
+struct rv_registry_absence { /* an agent's or a framework's */
+    const char *id;
+    int64_t wall_ns;
+};
+struct rv_registry_framework {
+    struct rv_framework_info info;
+    int64_t away_ns; /* disconnected since then; 0: not that the registry knew */
+};
+struct rv_registry_deactivation {
+    struct rv_agent_id id;
+    struct rv_deactivation what;
+};
 struct rv_registry_snapshot {
     const struct rv_agent_info *agents; /* admitted */
     size_t n_agents;
-    struct {
-        struct rv_agent_id id;
-        int64_t wall_ns;
-    } * unreachable, *gone;
+    const struct rv_registry_absence *unreachable, *gone;
     size_t n_unreachable, n_gone;
-    const struct rv_framework_info *frameworks;
+    const struct rv_registry_deactivation *deactivated;
+    size_t n_deactivated;
+    const struct rv_registry_framework *frameworks;
     size_t n_frameworks;
+    const struct rv_registry_absence *ended; /* frameworks */
+    size_t n_ended;
     const struct rv_weight *weights;
     size_t n_weights;
+    const struct rv_machine *machines;
+    size_t n_machines;
 };
 
 struct rv_master *rv_master_new(const struct rv_master_config *config,

@@ -60,6 +60,8 @@ struct rv_master_framework {
     char stream_id[37];
     char *principal;
     int64_t registered_ns, reregistered_ns, unregistered_ns; /* wall clock; 0: never */
+    int64_t away_ns;  /* wall clock: not connected since then; 0: it is connected */
+    uint64_t put_seq; /* private: the latest write of it to the registry */
     struct rv_timer heartbeat, failover;
     struct rv_map tasks;                       /* task id -> rv_master_task: not completed */
     struct rv_map unreachable;                 /* task id -> rv_master_task */
@@ -134,6 +136,7 @@ struct rv_master {
     struct rv_allocator *allocator;
     struct rv_map frameworks; /* id -> rv_master_framework */
     RV_VEC(struct rv_master_framework *) completed_frameworks;
+    struct rv_map ended;       /* id of a framework -> int64_t, wall clock: cannot come back */
     struct rv_map agents;      /* id -> rv_master_agent: registered */
     struct rv_map recovered;   /* id -> rv_agent_info: from the registry, not back yet */
     struct rv_map unreachable; /* id -> struct rv_master_absent */
@@ -148,6 +151,7 @@ struct rv_master {
     int64_t next_batch_ms;      /* when a pass looks at every agent again */
     int64_t last_pass_ms;
     struct rv_timer reregister; /* until recovered agents must be back */
+    struct rv_timer settled;    /* until recovered frameworks should be back */
     uint64_t next_framework, next_agent, next_offer, next_registry;
     struct rv_map pending; /* 8-byte registry seq -> what waits for it; private */
     struct rv_master_counters counters;
@@ -161,7 +165,6 @@ struct rv_master {
 struct rv_master_absent {
     char *id;
     int64_t wall_ns;
-    struct rv_agent_info *info; /* NULL if not known any more */
 };
 
 /* Roles that are known: of subscribed frameworks (active or not), with weights, with reservations

@@ -396,16 +396,12 @@ static void recover_frameworks(struct rv_master *m, const struct rv_master_regis
     for (size_t i = 0; i < r->frameworks.n; i++) {
         const struct rv_framework_info *info = &r->frameworks.v[i];
         struct rv_master_framework *f;
-        struct rv_registry_op *op;
         struct rv_operator_event *event;
 
         if (rv_map_gets(&m->frameworks, info->id.v) || rv_master_framework_completed(m, info->id.v))
             continue;
-        rv_master_framework_recover(m, info);
-        f = rv_map_gets(&m->frameworks, info->id.v);
-        op = rv_master_write(m, RV_REGISTRY_PUT_FRAMEWORK, NULL);
-        op->framework_id = f->id;
-        op->framework = &f->info;
+        f = rv_master_framework_recover(m, info, 0);
+        rv_master_framework_put(m, f);
         event = rv_master_tell_operators(m, 0, RV_OPERATOR_EVENT_FRAMEWORK_ADDED);
         if (event)
             event->framework = f;
@@ -419,23 +415,25 @@ static void shut_down_framework(struct rv_master *m, struct rv_master_agent *a, 
         event->shutdown_framework.v = rv_master_keep(m, id);
 }
 
+static void tell_of(struct rv_map *told, const char *framework_id) {
+    rv_map_put(told, rv_str(framework_id), (void *)(uintptr_t)framework_id);
+}
+
 /* Once for each framework that has ended and of which the agent still has something. */
 static void shut_down_completed(struct rv_master *m, struct rv_master_agent *a,
                                 const struct rv_master_registration *r) {
     struct rv_map told = {0};
+    void *v;
 
     for (size_t i = 0; i < r->tasks.n; i++)
-        rv_map_put(&told, rv_str(r->tasks.v[i].framework_id.v), a);
+        tell_of(&told, r->tasks.v[i].framework_id.v);
     for (size_t i = 0; i < r->executors.n; i++)
-        rv_map_put(&told, rv_str(r->executors.v[i].framework_id.v), a);
+        tell_of(&told, r->executors.v[i].framework_id.v);
     for (size_t i = 0; i < r->frameworks.n; i++)
-        rv_map_put(&told, rv_str(r->frameworks.v[i].id.v), a);
-    for (size_t i = 0; i < m->completed_frameworks.n; i++) {
-        const char *id = m->completed_frameworks.v[i]->id.v;
-
-        if (rv_map_gets(&told, id) && !rv_map_gets(&m->frameworks, id))
-            shut_down_framework(m, a, id);
-    }
+        tell_of(&told, r->frameworks.v[i].id.v);
+    for (size_t it = 0; rv_map_next(&told, &it, NULL, &v);)
+        if (rv_master_framework_completed(m, v) && !rv_map_gets(&m->frameworks, v))
+            shut_down_framework(m, a, v);
     rv_map_free(&told);
 }
 

@@ -102,7 +102,7 @@ void rv_master_agent_lose(struct rv_master *m, struct rv_master_agent *a,
         rv_map_remove(&m->addresses, rv_buf_str(&m->scratch));
     if (unreachable) {
         m->counters.agent_unreachable++;
-        put_unreachable(m, rv_master_absent_new(a->id.v, wall_ns, &a->info));
+        put_unreachable(m, rv_master_absent_new(a->id.v, wall_ns));
     }
     m->counters.agent_removals++;
     rv_master_bury(m, rv_master_agent_free, a);
@@ -124,7 +124,7 @@ static void recovered_marked(struct rv_master *m, struct rv_master_pending *p, b
     if (!info)
         return;
     m->counters.agent_unreachable++;
-    put_unreachable(m, rv_master_absent_new(p->id, p->wall_ns, info));
+    put_unreachable(m, rv_master_absent_new(p->id, p->wall_ns));
     rv_agent_info_free(info);
     free(info);
     rv_master_tell_agent_lost(m, rv_master_keep(m, p->id));

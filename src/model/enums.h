@@ -91,6 +91,21 @@
     X(CREATE_DISK, 13) \
     X(DESTROY_DISK, 14)
 
+#define RV_DRAIN_STATES(X) \
+    X(UNKNOWN, 0) \
+    X(DRAINING, 1) \
+    X(DRAINED, 2)
+
+#define RV_MACHINE_MODES(X) \
+    X(UP, 1) \
+    X(DRAINING, 2) \
+    X(DOWN, 3)
+
+#define RV_INVERSE_ANSWERS(X) \
+    X(UNKNOWN, 1) \
+    X(ACCEPT, 2) \
+    X(DECLINE, 3)
+
 #define RV_FRAMEWORK_CAPABILITIES(X) \
     X(UNKNOWN, 0) \
     X(REVOCABLE_RESOURCES, 1) \
@@ -197,6 +212,25 @@ enum rv_operation_type {
     RV_OPERATION_TYPES(X)
 #undef X
         RV_OP_MAX
+};
+enum rv_drain_state {
+#define X(name, number) RV_DRAIN_##name = number,
+    RV_DRAIN_STATES(X)
+#undef X
+        RV_DRAIN_STATE_MAX
+};
+enum rv_machine_mode {
+#define X(name, number) RV_MACHINE_##name = number,
+    RV_MACHINE_MODES(X)
+#undef X
+        RV_MACHINE_MODE_MAX
+};
+/* What a framework said to an inverse offer. */
+enum rv_inverse_answer {
+#define X(name, number) RV_INVERSE_##name = number,
+    RV_INVERSE_ANSWERS(X)
+#undef X
+        RV_INVERSE_ANSWER_MAX
 };
 enum rv_framework_capability {
 #define X(name, number) RV_FRAMEWORK_##name = number,

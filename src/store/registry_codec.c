@@ -6,11 +6,13 @@
 
 #include <stdlib.h>
 
+#include "base/assert.h"
 #include "base/crc.h"
 #include "base/vec.h"
 #include "reeve/v1/registry.pb-c.h"
 #include "wire/codec.h"
 #include "wire/convert.h"
+#include "wire/maintenance_codec.h"
 
 #define FORMAT 1
 #define HEAD 5
@@ -48,74 +50,152 @@ static struct rv_str agent_value(const struct rv_agent_info *info, struct rv_are
     return framed(&m.base, arena);
 }
 
-static struct rv_str framework_value(const struct rv_framework_info *info, struct rv_arena *arena) {
+static struct rv_str framework_value(const struct rv_framework_info *info, int64_t away_ns,
+                                     struct rv_arena *arena) {
     Reeve__V1__Registry__Framework m = REEVE__V1__REGISTRY__FRAMEWORK__INIT;
 
     m.info = rv_wire_framework_info_to(info, arena);
+    m.has_disconnected_nanoseconds = away_ns != 0;
+    m.disconnected_nanoseconds = away_ns;
     return framed(&m.base, arena);
+}
+
+static struct rv_str deactivation_value(const struct rv_deactivation *d, struct rv_arena *arena) {
+    Reeve__V1__Registry__Deactivation m = REEVE__V1__REGISTRY__DEACTIVATION__INIT;
+
+    m.drain_info = rv_wire_drain_info_to(d, arena);
+    m.has_drain_since_nanoseconds = m.drain_info != NULL;
+    m.drain_since_nanoseconds = d->since_ns;
+    return framed(&m.base, arena);
+}
+
+static struct rv_str machine_value(const struct rv_machine *machine, struct rv_arena *arena) {
+    Reeve__V1__Registry__Machine m = REEVE__V1__REGISTRY__MACHINE__INIT;
+
+    m.info = rv_wire_machine_info_to(machine, arena);
+    m.window = machine->window;
+    m.place = machine->place;
+    return framed(&m.base, arena);
+}
+
+/* A change of the store that is told of as it is made. */
+struct changes {
+    struct rv_arena *arena;
+    rv_registry_record each;
+    void *ctx;
+};
+
+/* value.s NULL: removed */
+static void change(const struct changes *c, const char *kind, const char *name,
+                   struct rv_str value) {
+    c->each(c->ctx, rv_arena_printf(c->arena, "%s/%s", kind, name ? name : ""), value);
+}
+
+static void forget(const struct changes *c, const char *kind, const char *name) {
+    change(c, kind, name, (struct rv_str){NULL, 0});
+}
+
+static void encode_agent(const struct rv_registry_op *op, const struct changes *c) {
+    const char *id = op->agent_id.v;
+
+    switch (op->kind) {
+    case RV_REGISTRY_ADMIT_AGENT:
+    case RV_REGISTRY_MARK_REACHABLE: /* perhaps with other attributes or another address */
+        change(c, "agent", id, agent_value(op->agent, c->arena));
+        forget(c, "unreachable", id);
+        return;
+    case RV_REGISTRY_MARK_UNREACHABLE:
+        change(c, "unreachable", id, absence(op->wall_ns, c->arena));
+        forget(c, "agent", id);
+        return;
+    case RV_REGISTRY_REMOVE_AGENT:
+        forget(c, "agent", id);
+        forget(c, "unreachable", id);
+        forget(c, "gone", id);
+        forget(c, "deactivated", id);
+        return;
+    case RV_REGISTRY_MARK_GONE:
+        change(c, "gone", id, absence(op->wall_ns, c->arena));
+        forget(c, "agent", id);
+        forget(c, "unreachable", id);
+        forget(c, "deactivated", id);
+        return;
+    case RV_REGISTRY_DEACTIVATE_AGENT:
+        change(c, "deactivated", id, deactivation_value(op->deactivation, c->arena));
+        return;
+    case RV_REGISTRY_REACTIVATE_AGENT:
+        forget(c, "deactivated", id);
+        return;
+    default:
+        RV_UNREACHABLE();
+    }
+}
+
+static void encode_machines(const struct rv_registry_op *op, const struct changes *c) {
+    for (size_t i = 0; i < op->n_machines; i++) {
+        const struct rv_machine *machine = &op->machines[i];
+        char key[RV_MACHINE_KEY_MAX];
+
+        RV_ASSERT(rv_machine_key(machine->hostname, machine->ip, key));
+        if (machine->mode == RV_MACHINE_UP)
+            forget(c, "machine", key);
+        else
+            change(c, "machine", key, machine_value(machine, c->arena));
+    }
 }
 
 void rv_registry_op_encode(const struct rv_registry_op *op, struct rv_arena *scratch,
                            rv_registry_record each, void *ctx) {
-    const char *agent = op->agent_id.v ? op->agent_id.v : "";
-    const char *framework = op->framework_id.v ? op->framework_id.v : "";
-    const struct rv_str removed = {NULL, 0};
+    struct changes c = {scratch, each, ctx};
+    const char *framework = op->framework_id.v;
 
-#define CHANGE(format, name, to) each(ctx, rv_arena_printf(scratch, format, name), to)
     switch (op->kind) {
     case RV_REGISTRY_ADMIT_AGENT:
-        CHANGE("agent/%s", agent, agent_value(op->agent, scratch));
-        return;
+    case RV_REGISTRY_MARK_REACHABLE:
     case RV_REGISTRY_MARK_UNREACHABLE:
-        CHANGE("unreachable/%s", agent, absence(op->wall_ns, scratch));
-        return;
-    case RV_REGISTRY_MARK_REACHABLE: /* perhaps with other attributes or another address */
-        if (op->agent)
-            CHANGE("agent/%s", agent, agent_value(op->agent, scratch));
-        CHANGE("unreachable/%s", agent, removed);
-        return;
     case RV_REGISTRY_REMOVE_AGENT:
-        CHANGE("agent/%s", agent, removed);
-        CHANGE("unreachable/%s", agent, removed);
-        return;
     case RV_REGISTRY_MARK_GONE:
-        CHANGE("gone/%s", agent, absence(op->wall_ns, scratch));
-        CHANGE("agent/%s", agent, removed);
-        CHANGE("unreachable/%s", agent, removed);
+    case RV_REGISTRY_DEACTIVATE_AGENT:
+    case RV_REGISTRY_REACTIVATE_AGENT:
+        encode_agent(op, &c);
         return;
     case RV_REGISTRY_PUT_FRAMEWORK:
-        CHANGE("framework/%s", framework, framework_value(op->framework, scratch));
+        change(&c, "framework", framework, framework_value(op->framework, op->wall_ns, scratch));
         return;
     case RV_REGISTRY_REMOVE_FRAMEWORK:
-        CHANGE("framework/%s", framework, removed);
+        change(&c, "ended", framework, absence(op->wall_ns, scratch));
+        forget(&c, "framework", framework);
+        return;
+    case RV_REGISTRY_FORGET_FRAMEWORK:
+        forget(&c, "ended", framework);
         return;
     case RV_REGISTRY_PUT_WEIGHTS:
         for (size_t i = 0; i < op->n_weights; i++) {
             Reeve__V1__Registry__Weight m = REEVE__V1__REGISTRY__WEIGHT__INIT;
             m.weight = op->weights[i].weight;
-            CHANGE("weight/%s", op->weights[i].role, framed(&m.base, scratch));
+            change(&c, "weight", op->weights[i].role, framed(&m.base, scratch));
         }
+        return;
+    case RV_REGISTRY_PUT_MACHINES:
+        encode_machines(op, &c);
         return;
     case RV_REGISTRY_KIND_MAX:
         break;
     }
-#undef CHANGE
+    RV_UNREACHABLE();
 }
 
 /* --- in --- */
-
-struct absent {
-    struct rv_agent_id id;
-    int64_t wall_ns;
-};
 
 struct rv_registry_loaded {
     struct rv_arena arena;
     struct rv_registry_snapshot snapshot;
     RV_VEC(struct rv_agent_info) agents;
-    RV_VEC(struct rv_framework_info) frameworks;
+    RV_VEC(struct rv_registry_framework) frameworks;
     RV_VEC(struct rv_weight) weights;
-    RV_VEC(struct absent) unreachable, gone;
+    RV_VEC(struct rv_registry_absence) unreachable, gone, ended;
+    RV_VEC(struct rv_registry_deactivation) deactivated;
+    RV_VEC(struct rv_machine) machines;
     struct rv_error err; /* the first */
 };
 
@@ -160,18 +240,51 @@ static void load_agent(struct rv_registry_loaded *l, const char *key, struct rv_
 static void load_framework(struct rv_registry_loaded *l, const char *key, struct rv_str value) {
     const Reeve__V1__Registry__Framework *m =
         (void *)record(l, key, value, &reeve__v1__registry__framework__descriptor);
-    struct rv_framework_info info = {0};
+    struct rv_registry_framework f = {0};
 
-    if (m && !rv_wire_framework_info_from(m->info, &l->arena, &info, &l->err))
-        rv_vec_push(&l->frameworks, info);
+    if (!m || rv_wire_framework_info_from(m->info, &l->arena, &f.info, &l->err))
+        return;
+    f.away_ns = m->has_disconnected_nanoseconds ? m->disconnected_nanoseconds : 0;
+    rv_vec_push(&l->frameworks, f);
 }
 
-static struct absent load_absence(struct rv_registry_loaded *l, const char *key, const char *id,
-                                  struct rv_str value) {
+static struct rv_registry_absence load_absence(struct rv_registry_loaded *l, const char *key,
+                                               const char *id, struct rv_str value) {
     const Reeve__V1__Registry__Absence *m =
         (void *)record(l, key, value, &reeve__v1__registry__absence__descriptor);
 
-    return (struct absent){{rv_arena_strdup(&l->arena, id)}, m ? m->since_nanoseconds : 0};
+    return (struct rv_registry_absence){rv_arena_strdup(&l->arena, id),
+                                        m ? m->since_nanoseconds : 0};
+}
+
+static void load_deactivation(struct rv_registry_loaded *l, const char *key, const char *id,
+                              struct rv_str value) {
+    const Reeve__V1__Registry__Deactivation *m =
+        (void *)record(l, key, value, &reeve__v1__registry__deactivation__descriptor);
+    struct rv_registry_deactivation d = {.id = {rv_arena_strdup(&l->arena, id)}};
+
+    if (!m)
+        return;
+    if (m->drain_info)
+        rv_wire_drain_info_from(m->drain_info, &d.what);
+    d.what.since_ns = m->has_drain_since_nanoseconds ? m->drain_since_nanoseconds : 0;
+    rv_vec_push(&l->deactivated, d);
+}
+
+static void load_machine(struct rv_registry_loaded *l, const char *key, struct rv_str value) {
+    const Reeve__V1__Registry__Machine *m =
+        (void *)record(l, key, value, &reeve__v1__registry__machine__descriptor);
+    struct rv_machine machine;
+
+    if (!m)
+        return;
+    if (rv_wire_machine_info_from(m->info, &machine, &l->err)) {
+        rv_error_prefix(&l->err, "record %s of the registry", key);
+        return;
+    }
+    machine.window = m->window;
+    machine.place = m->place;
+    rv_vec_push(&l->machines, machine);
 }
 
 static void load_weight(struct rv_registry_loaded *l, const char *key, const char *role,
@@ -197,6 +310,12 @@ void rv_registry_loaded_add(void *loaded, const char *key, struct rv_str value) 
         rv_vec_push(&l->unreachable, load_absence(l, key, slash + 1, value));
     else if (rv_starts_with(key, "gone/"))
         rv_vec_push(&l->gone, load_absence(l, key, slash + 1, value));
+    else if (rv_starts_with(key, "ended/"))
+        rv_vec_push(&l->ended, load_absence(l, key, slash + 1, value));
+    else if (rv_starts_with(key, "deactivated/"))
+        load_deactivation(l, key, slash + 1, value);
+    else if (rv_starts_with(key, "machine/"))
+        load_machine(l, key, value);
     else if (rv_starts_with(key, "weight/"))
         load_weight(l, key, slash + 1, value);
     else
@@ -212,29 +331,17 @@ struct rv_registry_loaded *rv_registry_loaded_new(void) {
 }
 
 int rv_registry_loaded_finish(struct rv_registry_loaded *l, struct rv_error *err) {
-    struct rv_registry_snapshot *s = &l->snapshot;
-
     if (l->err.code) {
         if (err)
             *err = l->err;
         return -(int)l->err.code;
     }
-    s->agents = l->agents.v;
-    s->n_agents = l->agents.n;
-    s->frameworks = l->frameworks.v;
-    s->n_frameworks = l->frameworks.n;
-    s->weights = l->weights.v;
-    s->n_weights = l->weights.n;
-    s->unreachable = rv_arena_zalloc(&l->arena, (l->unreachable.n + 1) * sizeof *s->unreachable);
-    s->gone = rv_arena_zalloc(&l->arena, (l->gone.n + 1) * sizeof *s->gone);
-    for (; s->n_unreachable < l->unreachable.n; s->n_unreachable++) {
-        s->unreachable[s->n_unreachable].id = l->unreachable.v[s->n_unreachable].id;
-        s->unreachable[s->n_unreachable].wall_ns = l->unreachable.v[s->n_unreachable].wall_ns;
-    }
-    for (; s->n_gone < l->gone.n; s->n_gone++) {
-        s->gone[s->n_gone].id = l->gone.v[s->n_gone].id;
-        s->gone[s->n_gone].wall_ns = l->gone.v[s->n_gone].wall_ns;
-    }
+    l->snapshot = (struct rv_registry_snapshot){
+#define PART(name) .name = l->name.v, .n_##name = l->name.n
+        PART(agents), PART(unreachable), PART(gone),    PART(deactivated), PART(frameworks),
+        PART(ended),  PART(weights),     PART(machines)
+#undef PART
+    };
     return 0;
 }
 
@@ -248,12 +355,15 @@ struct rv_registry_loaded *rv_registry_snapshot_free(struct rv_registry_loaded *
     for (size_t i = 0; i < l->agents.n; i++)
         rv_wire_agent_info_release(&l->agents.v[i]);
     for (size_t i = 0; i < l->frameworks.n; i++)
-        rv_wire_framework_info_release(&l->frameworks.v[i]);
+        rv_wire_framework_info_release(&l->frameworks.v[i].info);
     rv_vec_free(&l->agents);
-    rv_vec_free(&l->frameworks);
-    rv_vec_free(&l->weights);
     rv_vec_free(&l->unreachable);
     rv_vec_free(&l->gone);
+    rv_vec_free(&l->deactivated);
+    rv_vec_free(&l->frameworks);
+    rv_vec_free(&l->ended);
+    rv_vec_free(&l->weights);
+    rv_vec_free(&l->machines);
     rv_arena_free(&l->arena);
     free(l);
     return NULL;

@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "wire/channel_codec.h"
 #include "wire/executor_codec.h"
+#include "wire/maintenance_codec.h"
 #include "wire/scheduler_codec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -43,6 +44,26 @@ static void agent_event(enum rv_encoding encoding, struct rv_str body, struct rv
     rv_wire_agent_event_release(&event);
 }
 
+/* A schedule that was taken is shown and can be posted again. */
+static void schedule(enum rv_encoding encoding, struct rv_str body, struct rv_arena *arena) {
+    const ProtobufCMessageDescriptor *type = &reeve__v1__maintenance__schedule__descriptor;
+    struct rv_buf text _cleanup_(rv_buf_free) = {0};
+    const struct rv_machine **shown;
+    struct rv_machine *machines;
+    ProtobufCMessage *tree;
+    size_t n, again;
+    if (rv_wire_decode(type, encoding, body, NULL, arena, &tree, NULL) < 0 ||
+        rv_wire_schedule_from((void *)tree, arena, &machines, &n, NULL) < 0)
+        return;
+    shown = RV_ARENA_ARRAY(arena, const struct rv_machine *, n);
+    for (size_t i = 0; i < n; i++)
+        shown[i] = &machines[i];
+    rv_wire_encode(&rv_wire_schedule_to(shown, n, arena)->base, RV_ENC_JSON, &text);
+    RV_ASSERT(rv_wire_decode(type, RV_ENC_JSON, rv_buf_str(&text), NULL, arena, &tree, NULL) == 0);
+    RV_ASSERT(rv_wire_schedule_from((void *)tree, arena, &machines, &again, NULL) == 0);
+    RV_ASSERT(again == n);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size == 0)
         return 0;
@@ -52,7 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     rv_arena_init(&arena);
     struct rv_scheduler_call scheduler;
     struct rv_executor_call executor;
-    switch (data[0] >> 1 & 3) {
+    switch (data[0] >> 1 & 7) {
     case 0:
         if (rv_wire_scheduler_call_decode(encoding, body, NULL, &arena, &scheduler, NULL) == 0)
             rv_wire_scheduler_call_release(&scheduler);
@@ -63,6 +84,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         break;
     case 2:
         agent_call(encoding, body, &arena);
+        break;
+    case 4:
+        schedule(encoding, body, &arena);
         break;
     default:
         agent_event(encoding, body, &arena);

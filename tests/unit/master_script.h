@@ -27,6 +27,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/vec.h"
+#include "content.h"
 #include "master/master.h"
 #include "master/records.h"
 
@@ -43,10 +44,7 @@ struct script {
     struct rv_arena arena;        /* of the line under way */
     const char *words[64];
     size_t n_words;
-    /* What the registry holds. */
-    RV_VEC(struct rv_agent_info) agents;
-    RV_VEC(char *) unreachable;
-    RV_VEC(struct rv_framework_info) frameworks;
+    struct sim_content registry;
     bool failed; /* an invariant broke */
 };
 
@@ -275,51 +273,12 @@ static void put_operator_event(struct script *s, const struct rv_operator_event 
 
 /* --- the registry --- */
 
-static void registry_forget_agent(struct script *s, const char *id) {
-    for (size_t i = s->agents.n; i-- > 0;)
-        if (rv_streq(s->agents.v[i].id.v, id)) {
-            rv_agent_info_free(&s->agents.v[i]);
-            rv_vec_remove_at(&s->agents, i);
-        }
-    for (size_t i = s->unreachable.n; i-- > 0;)
-        if (rv_streq(s->unreachable.v[i], id)) {
-            free(s->unreachable.v[i]);
-            rv_vec_remove_at(&s->unreachable, i);
-        }
-}
-
-static void registry_forget_framework(struct script *s, const char *id) {
-    for (size_t i = s->frameworks.n; i-- > 0;)
-        if (rv_streq(s->frameworks.v[i].id.v, id)) {
-            rv_framework_info_free(&s->frameworks.v[i]);
-            rv_vec_remove_at(&s->frameworks, i);
-        }
-}
-
-static void registry_keep(struct script *s, const struct rv_registry_op *op) {
-    if (op->agent_id.v)
-        registry_forget_agent(s, op->agent_id.v);
-    if (op->framework_id.v)
-        registry_forget_framework(s, op->framework_id.v);
-    if (op->kind == RV_REGISTRY_ADMIT_AGENT || op->kind == RV_REGISTRY_MARK_REACHABLE) {
-        struct rv_agent_info info = {0};
-
-        rv_agent_info_copy(&info, op->agent);
-        rv_vec_push(&s->agents, info);
-    } else if (op->kind == RV_REGISTRY_MARK_UNREACHABLE) {
-        rv_vec_push(&s->unreachable, rv_strdup(op->agent_id.v));
-    } else if (op->kind == RV_REGISTRY_PUT_FRAMEWORK) {
-        struct rv_framework_info info = {0};
-
-        rv_framework_info_copy(&info, op->framework);
-        rv_vec_push(&s->frameworks, info);
-    }
-}
-
 static void put_registry(struct script *s, const struct rv_registry_op *op) {
-    static const char *const names[] = {"ADMIT_AGENT",      "MARK_UNREACHABLE", "MARK_REACHABLE",
-                                        "REMOVE_AGENT",     "MARK_GONE",        "PUT_FRAMEWORK",
-                                        "REMOVE_FRAMEWORK", "PUT_WEIGHTS"};
+    static const char *const names[] = {
+#define X(name) #name,
+        RV_REGISTRY_KINDS(X)
+#undef X
+    };
 
     rv_buf_printf(&s->text, "-> registry %s", names[op->kind]);
     if (op->agent_id.v)
@@ -329,7 +288,7 @@ static void put_registry(struct script *s, const struct rv_registry_op *op) {
     for (size_t i = 0; i < op->n_weights; i++)
         rv_buf_printf(&s->text, " %s=%g", op->weights[i].role, op->weights[i].weight);
     rv_vec_push(&s->writes, op->seq);
-    registry_keep(s, op);
+    sim_content_apply(&s->registry, op);
 }
 
 static void put_effect(struct script *s, const struct rv_master_effect *e) {
@@ -870,7 +829,7 @@ static void show(struct script *s) {
 
 static void new_master(struct script *s) {
     struct rv_master_config config = {.seed = 1, .id = arg(s, "id") ? arg(s, "id") : "M"};
-    struct rv_registry_snapshot r = {0};
+    struct rv_registry_snapshot r;
     const char *const *whitelist;
     char **words;
 
@@ -887,23 +846,13 @@ static void new_master(struct script *s) {
     config.max_frameworks = (size_t)number(s, "max_frameworks", 0);
     config.max_agents = (size_t)number(s, "max_agents", 0);
     config.max_offers_per_event = (size_t)number(s, "max_offers_per_event", 0);
-    r.agents = s->agents.v;
-    r.n_agents = s->agents.n;
-    r.frameworks = s->frameworks.v;
-    r.n_frameworks = s->frameworks.n;
-    r.unreachable = (__typeof__(r.unreachable))RV_ARENA_ARRAY(&s->arena, __typeof__(*r.unreachable),
-                                                              s->unreachable.n);
-    r.n_unreachable = s->unreachable.n;
-    for (size_t i = 0; i < s->unreachable.n; i++)
-        r.unreachable[i].id.v = s->unreachable.v[i];
-    if (arg(s, "gone")) {
-        r.gone = (__typeof__(r.gone))RV_ARENA_ARRAY(&s->arena, __typeof__(*r.gone), 1);
-        r.gone[0].id.v = arg(s, "gone");
-        r.n_gone = 1;
-    }
     config.n_role_whitelist = split(s, arg(s, "role_whitelist"), ',', &words);
     whitelist = (const char *const *)words;
     config.role_whitelist = config.n_role_whitelist ? whitelist : NULL;
+    if (arg(s, "gone"))
+        sim_content_apply(&s->registry, &(struct rv_registry_op){.kind = RV_REGISTRY_MARK_GONE,
+                                                                 .agent_id.v = arg(s, "gone")});
+    r = sim_content_snapshot(&s->registry, &s->arena);
     rv_master_free(s->m);
     s->m = rv_master_new(&config, &r, s->now_ms, s->now_ms * 1000000);
 }
@@ -1006,15 +955,7 @@ static void script_free(struct script *s) {
     rv_map_free(&s->names);
     rv_vec_free(&s->writes);
     rv_vec_free(&s->asked);
-    for (size_t i = 0; i < s->agents.n; i++)
-        rv_agent_info_free(&s->agents.v[i]);
-    for (size_t i = 0; i < s->unreachable.n; i++)
-        free(s->unreachable.v[i]);
-    for (size_t i = 0; i < s->frameworks.n; i++)
-        rv_framework_info_free(&s->frameworks.v[i]);
-    rv_vec_free(&s->agents);
-    rv_vec_free(&s->unreachable);
-    rv_vec_free(&s->frameworks);
+    sim_content_free(&s->registry);
     rv_arena_free(&s->arena);
     memset(s, 0, sizeof *s);
 }

@@ -269,6 +269,68 @@ static void test_inv12_framework_removed_by_next_leader(void **state) {
     script_free(&s);
 }
 
+/* Masters that change in between do not set the clock back. */
+static void test_inv12_timeout_counts_on_across_masters(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, "master heartbeat=1000\nscheduler S1 subscribe name=a roles=x failover=60000\n"
+             "t=100\nclose S1\nt=40000\nrestart id=N heartbeat=1000\nt=50000\n"
+             "restart id=O heartbeat=1000\nt=59000\nshow\n");
+    EXPECT(s, "-> framework M-0000 inactive recovered");
+    tell(&s, "t=60200\nshow\n");
+    EXPECT(s, "-> registry REMOVE_FRAMEWORK M-0000");
+    script_free(&s);
+    /* It was connected when its master ended: it is away from the next one's beginning on, and
+     * those after that know it. */
+    tell(&s, "master heartbeat=1000\nscheduler S1 subscribe name=a roles=x failover=60000\n"
+             "t=1000\nrestart id=N heartbeat=1000\nt=5100\n");
+    EXPECT(s, "-> registry PUT_FRAMEWORK M-0000");
+    tell(&s, "t=50000\nrestart id=O heartbeat=1000\nt=60900\nshow\n");
+    EXPECT(s, "-> framework M-0000 inactive recovered");
+    tell(&s, "t=61100\nshow\n");
+    EXPECT(s, "-> registry REMOVE_FRAMEWORK M-0000");
+    script_free(&s);
+    /* Back: nothing of that counts any more. However long it was away, it has four heartbeats. */
+    tell(&s, "master heartbeat=1000\nscheduler S1 subscribe name=a roles=x failover=60000\n"
+             "t=1000\nclose S1\nt=2000\n"
+             "scheduler S1 subscribe id=M-0000 name=a roles=x failover=60000\n"
+             "t=3000\nclose S1\nt=62900\nrestart id=N heartbeat=1000\nt=66800\nshow\n");
+    EXPECT(s, "-> framework M-0000 inactive recovered");
+    tell(&s, "t=67000\nshow\n");
+    EXPECT(s, "-> registry REMOVE_FRAMEWORK M-0000");
+    script_free(&s);
+}
+
+/* A subscription and a disconnection cross at the registry: the later one counts. */
+static void test_inv12_crossed_writes(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, CLUSTER "registry manual\nscheduler S2 subscribe id=M-0000 name=b roles=x "
+                     "failover=60000\nclose S1\nregistry ok\n");
+    EXPECT(s, "-> S2 SUBSCRIBED M-0000");
+    EXPECT(s, "-> S2 HEARTBEAT\n-> registry PUT_FRAMEWORK M-0000");
+    script_free(&s);
+}
+
+/* What has ended does not come back with the next leader, neither by itself nor by an agent. */
+static void test_inv12_ended_for_good(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, AWARE_CLUSTER RUNNING "close A1\nscheduler S1 teardown\nrestart id=N\n"
+                                   "agent A1 reregister id=M-S0 resources=cpus:4;mem:1024 role=x "
+                                   "tasks=t1@M-0000@RUNNING@cpus:1;mem:128 frameworks=M-0000\n"
+                                   "show\n");
+    EXPECT(s, "-> A1 SHUTDOWN_FRAMEWORK M-0000");
+    EXPECT(s, "-> agent M-S0 used {}");
+    REFUTE(s, "-> framework");
+    tell(&s, "scheduler S1 subscribe id=M-0000 name=a roles=x\n");
+    EXPECT(s, "ERROR \"Framework has been removed\"");
+    script_free(&s);
+}
+
 static void test_inv40_states_need_capabilities(void **state) {
     struct script s = {0};
 
@@ -563,7 +625,8 @@ static void test_gave_up_while_the_registry_wrote(void **state) {
 
         run_step(&s, &e);
     }
-    tell(&s, "registry ok\nshow\n");
+    /* Before it the registry writes since when the framework is away. */
+    tell(&s, "registry ok\nregistry ok\nshow\n");
     EXPECT(s, "-> registry REMOVE_AGENT M-S0");
     REFUTE(s, "-> agent M-S0");
     script_free(&s);
@@ -1112,6 +1175,9 @@ int main(void) {
         cmocka_unit_test(test_inv8_silence_after_failover),
         cmocka_unit_test(test_inv8_absent_after_timeout),
         cmocka_unit_test(test_inv12_framework_removed_by_next_leader),
+        cmocka_unit_test(test_inv12_timeout_counts_on_across_masters),
+        cmocka_unit_test(test_inv12_crossed_writes),
+        cmocka_unit_test(test_inv12_ended_for_good),
         cmocka_unit_test(test_inv40_states_need_capabilities),
         cmocka_unit_test(test_inv43_one_subscription),
         cmocka_unit_test(test_inv44_calls),

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "model/enums.h"
+#include "reeve/v1/allocator.pb-c.h"
 #include "reeve/v1/executor.pb-c.h"
 #include "reeve/v1/scheduler.pb-c.h"
 #include "resources_gen.h"
@@ -67,6 +68,9 @@ static void test_enums(void **state) {
     SAME(RV_TASK_SOURCES, SOURCE, task_status__source, rv_source_name);
     SAME(RV_OPERATION_STATES, OPERATION, operation_state, rv_operation_state_name);
     SAME(RV_OPERATION_TYPES, PLAIN, offer__operation__type, rv_operation_type_name);
+    SAME(RV_DRAIN_STATES, PLAIN, drain_state, NULL);
+    SAME(RV_MACHINE_MODES, PLAIN, machine_info__mode, NULL);
+    SAME(RV_INVERSE_ANSWERS, PLAIN, allocator__inverse_offer_status__status, NULL);
     SAME(RV_FRAMEWORK_CAPABILITIES, PLAIN, framework_info__capability__type, NULL);
     SAME(RV_AGENT_CAPABILITIES, PLAIN, agent_info__capability__type, NULL);
     SAME(RV_SCHEDULER_CALLS, PLAIN, scheduler__call__type, NULL);

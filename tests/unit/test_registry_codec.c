@@ -162,35 +162,117 @@ static void every_change_of_the_registry(void **state) {
     expect_counts(0, 0, 0, 0, 0);
     apply((struct rv_registry_op){
         .kind = RV_REGISTRY_ADMIT_AGENT, .agent_id = {"a"}, .agent = &w.agent});
-    apply((struct rv_registry_op){
-        .kind = RV_REGISTRY_PUT_FRAMEWORK, .framework_id = {"f"}, .framework = &w.framework});
+    apply((struct rv_registry_op){.kind = RV_REGISTRY_PUT_FRAMEWORK,
+                                  .framework_id = {"f"},
+                                  .framework = &w.framework,
+                                  .wall_ns = 77});
     apply((struct rv_registry_op){
         .kind = RV_REGISTRY_PUT_WEIGHTS, .weights = weights, .n_weights = 2});
     apply((struct rv_registry_op){
         .kind = RV_REGISTRY_MARK_UNREACHABLE, .agent_id = {"a"}, .wall_ns = 12345678901234});
     struct rv_registry_loaded *l = load();
     const struct rv_registry_snapshot *s = rv_registry_snapshot(l);
+    assert_int_equal(s->n_agents, 0);
+    assert_string_equal(s->unreachable[0].id, "a");
+    assert_int_equal(s->unreachable[0].wall_ns, 12345678901234);
+    rv_registry_snapshot_free(l);
+    apply((struct rv_registry_op){
+        .kind = RV_REGISTRY_MARK_REACHABLE, .agent_id = {"a"}, .agent = &w.agent});
+    expect_counts(1, 0, 0, 1, 2);
+    l = load();
+    s = rv_registry_snapshot(l);
     assert_int_equal(s->n_agents, 1);
     assert_string_equal(s->agents[0].id.v, "a");
     assert_string_equal(s->agents[0].ip, "10.0.0.1");
     assert_int_equal(s->agents[0].port, 5051);
     assert_true(rv_resources_eq(&s->agents[0].resources, &w.agent.resources));
-    assert_string_equal(s->frameworks[0].name, "n");
-    assert_string_equal(s->unreachable[0].id.v, "a");
-    assert_int_equal(s->unreachable[0].wall_ns, 12345678901234);
+    assert_string_equal(s->frameworks[0].info.name, "n");
+    assert_int_equal(s->frameworks[0].away_ns, 77);
     assert_string_equal(s->weights[1].role, "s/t");
     assert_true(s->weights[0].weight > 2.4 && s->weights[0].weight < 2.6);
     rv_registry_snapshot_free(l);
-    apply((struct rv_registry_op){
-        .kind = RV_REGISTRY_MARK_REACHABLE, .agent_id = {"a"}, .agent = &w.agent});
-    expect_counts(1, 0, 0, 1, 2);
     apply((struct rv_registry_op){.kind = RV_REGISTRY_MARK_GONE, .agent_id = {"a"}, .wall_ns = 5});
     expect_counts(0, 0, 1, 1, 2);
     apply((struct rv_registry_op){
         .kind = RV_REGISTRY_ADMIT_AGENT, .agent_id = {"b"}, .agent = &w.agent});
     apply((struct rv_registry_op){.kind = RV_REGISTRY_REMOVE_AGENT, .agent_id = {"b"}});
-    apply((struct rv_registry_op){.kind = RV_REGISTRY_REMOVE_FRAMEWORK, .framework_id = {"f"}});
+    apply((struct rv_registry_op){
+        .kind = RV_REGISTRY_REMOVE_FRAMEWORK, .framework_id = {"f"}, .wall_ns = 9});
     expect_counts(0, 0, 1, 0, 2);
+    l = load();
+    s = rv_registry_snapshot(l);
+    assert_int_equal(s->n_ended, 1);
+    assert_string_equal(s->ended[0].id, "f");
+    assert_int_equal(s->ended[0].wall_ns, 9);
+    rv_registry_snapshot_free(l);
+    apply((struct rv_registry_op){.kind = RV_REGISTRY_FORGET_FRAMEWORK, .framework_id = {"f"}});
+    apply((struct rv_registry_op){.kind = RV_REGISTRY_REMOVE_AGENT, .agent_id = {"a"}});
+    expect_counts(0, 0, 0, 0, 2);
+}
+
+static void what_operators_ask_of_agents(void **state) {
+    const struct rv_deactivation plain = {0}, drain = {.drain = RV_DRAIN_DRAINED,
+                                                       .has_max_grace = true,
+                                                       .max_grace_ns = 7000000001,
+                                                       .mark_gone = true,
+                                                       .since_ns = 99};
+
+    (void)state;
+    apply((struct rv_registry_op){
+        .kind = RV_REGISTRY_DEACTIVATE_AGENT, .agent_id = {"a"}, .deactivation = &plain});
+    apply((struct rv_registry_op){
+        .kind = RV_REGISTRY_DEACTIVATE_AGENT, .agent_id = {"b"}, .deactivation = &drain});
+    struct rv_registry_loaded *l = load();
+    const struct rv_registry_snapshot *s = rv_registry_snapshot(l);
+    assert_int_equal(s->n_deactivated, 2);
+    assert_string_equal(s->deactivated[0].id.v, "a");
+    assert_int_equal(s->deactivated[0].what.drain, RV_DRAIN_UNKNOWN);
+    assert_false(s->deactivated[0].what.has_max_grace || s->deactivated[0].what.mark_gone);
+    assert_int_equal(s->deactivated[1].what.drain, RV_DRAIN_DRAINED);
+    assert_true(s->deactivated[1].what.has_max_grace && s->deactivated[1].what.mark_gone);
+    assert_int_equal(s->deactivated[1].what.max_grace_ns, 7000000001);
+    assert_int_equal(s->deactivated[1].what.since_ns, 99);
+    rv_registry_snapshot_free(l);
+    apply((struct rv_registry_op){.kind = RV_REGISTRY_REACTIVATE_AGENT, .agent_id = {"a"}});
+    apply((struct rv_registry_op){.kind = RV_REGISTRY_MARK_GONE, .agent_id = {"b"}});
+    l = load();
+    assert_int_equal(rv_registry_snapshot(l)->n_deactivated, 0);
+    rv_registry_snapshot_free(l);
+}
+
+static void machines_in_the_schedule(void **state) {
+    struct rv_machine machines[] = {
+        {.hostname = "One",
+         .ip = "10.0.0.1",
+         .mode = RV_MACHINE_DOWN,
+         .away = {.start_ns = -5, .has_duration = true, .duration_ns = 10},
+         .window = 3,
+         .place = 4},
+        {.ip = "10.0.0.2", .mode = RV_MACHINE_DRAINING, .away = {.start_ns = 6}}};
+
+    (void)state;
+    apply((struct rv_registry_op){
+        .kind = RV_REGISTRY_PUT_MACHINES, .machines = machines, .n_machines = 2});
+    struct rv_registry_loaded *l = load();
+    const struct rv_registry_snapshot *s = rv_registry_snapshot(l);
+    assert_int_equal(s->n_machines, 2); /* in order of their keys: without a name first */
+    assert_null(s->machines[0].hostname);
+    assert_false(s->machines[0].away.has_duration);
+    assert_string_equal(s->machines[1].hostname, "One");
+    assert_string_equal(s->machines[1].ip, "10.0.0.1");
+    assert_int_equal(s->machines[1].mode, RV_MACHINE_DOWN);
+    assert_int_equal(s->machines[1].away.start_ns, -5);
+    assert_int_equal(s->machines[1].away.duration_ns, 10);
+    assert_int_equal(s->machines[1].window, 3);
+    assert_int_equal(s->machines[1].place, 4);
+    rv_registry_snapshot_free(l);
+    machines[0].mode = RV_MACHINE_UP;
+    machines[0].hostname = "oNE"; /* names do not tell upper from lower case */
+    apply((struct rv_registry_op){
+        .kind = RV_REGISTRY_PUT_MACHINES, .machines = machines, .n_machines = 1});
+    l = load();
+    assert_int_equal(rv_registry_snapshot(l)->n_machines, 1);
+    rv_registry_snapshot_free(l);
 }
 
 static void expect_refused(void) {
@@ -205,11 +287,16 @@ static void expect_refused(void) {
 /* Every bit, and every cut. */
 static void damaged_records_of_the_registry(void **state) {
     const struct rv_weight weight = {"r", 2.5};
+    const struct rv_deactivation drain = {.drain = RV_DRAIN_DRAINING, .since_ns = 5};
+    const struct rv_machine machine = {.hostname = "h", .mode = RV_MACHINE_DOWN};
     const struct rv_registry_op ops[] = {
         {.kind = RV_REGISTRY_ADMIT_AGENT, .agent_id = {"a"}, .agent = &w.agent},
         {.kind = RV_REGISTRY_PUT_FRAMEWORK, .framework_id = {"f"}, .framework = &w.framework},
         {.kind = RV_REGISTRY_PUT_WEIGHTS, .weights = &weight, .n_weights = 1},
         {.kind = RV_REGISTRY_MARK_GONE, .agent_id = {"g"}, .wall_ns = 5},
+        {.kind = RV_REGISTRY_REMOVE_FRAMEWORK, .framework_id = {"e"}, .wall_ns = 5},
+        {.kind = RV_REGISTRY_DEACTIVATE_AGENT, .agent_id = {"d"}, .deactivation = &drain},
+        {.kind = RV_REGISTRY_PUT_MACHINES, .machines = &machine, .n_machines = 1},
         {.kind = RV_REGISTRY_MARK_UNREACHABLE, .agent_id = {"h"}, .wall_ns = 5}};
 
     (void)state;
@@ -298,6 +385,8 @@ int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     static const struct CMUnitTest tests[] = {
         TEST(every_change_of_the_registry),
+        TEST(what_operators_ask_of_agents),
+        TEST(machines_in_the_schedule),
         TEST(damaged_records_of_the_registry),
         TEST(every_checkpoint),
         TEST(checkpoints_that_lack_something),
