@@ -655,28 +655,20 @@ void sim_audit_master_crashed(struct sim_auditor *a) {
     sim_audit_filters_drop(a, NULL);
 }
 
-static void place_all(struct sim_auditor *a, const struct rv_map *ids, enum sim_audit_place place) {
-    struct rv_str key;
-    char id[KEY_MAX];
-
-    for (size_t it = 0; rv_map_next(ids, &it, &key, NULL);) {
-        snprintf(id, sizeof id, "%.*s", (int)key.n, key.s);
-        agent(a, id)->place = place;
-    }
-}
-
 void sim_audit_master_started(struct sim_auditor *a, const struct sim_registry *r) {
-    struct rv_str key;
-    char id[KEY_MAX];
+    struct rv_registry_loaded *loaded = sim_content_load(&r->content);
+    const struct rv_registry_snapshot *s = rv_registry_snapshot(loaded);
 
-    place_all(a, &r->content.agents, SIM_RECOVERED);
-    place_all(a, &r->content.unreachable, SIM_UNREACHABLE);
-    place_all(a, &r->content.gone, SIM_GONE);
+    for (size_t i = 0; i < s->n_agents; i++)
+        agent(a, s->agents[i].id.v)->place = SIM_RECOVERED;
+    for (size_t i = 0; i < s->n_unreachable; i++)
+        agent(a, s->unreachable[i].id)->place = SIM_UNREACHABLE;
+    for (size_t i = 0; i < s->n_gone; i++)
+        agent(a, s->gone[i].id)->place = SIM_GONE;
     /* Some of them by a write that the last master was not told of. */
-    for (size_t it = 0; rv_map_next(&r->content.ended, &it, &key, NULL);) {
-        snprintf(id, sizeof id, "%.*s", (int)key.n, key.s);
-        framework(a, id)->removed = true;
-    }
+    for (size_t i = 0; i < s->n_ended; i++)
+        framework(a, s->ended[i].id)->removed = true;
+    rv_registry_snapshot_free(loaded);
 }
 
 /* --- making and end --- */

@@ -1,27 +1,21 @@
 /*
- * What a registry holds, as values, in the order it came: the content of the simulated registry,
- * and of the one that the master's unit tests have. Owns all that it holds.
+ * What a registry holds: its records, as the real one has them. For the simulated registry, and for
+ * the one that the master's unit tests have. Owns all that it holds.
  */
 #ifndef SIM_CONTENT_H
 #define SIM_CONTENT_H
 
 #include "base/map.h"
-#include "master/master.h"
+#include "store/registry_codec.h"
 
 struct sim_content {
-    struct rv_map agents;                   /* id -> rv_agent_info */
-    struct rv_map unreachable, gone, ended; /* id -> int64_t: since when, wall clock */
-    struct rv_map deactivated;              /* id -> rv_deactivation */
-    struct rv_map frameworks;               /* id -> rv_registry_framework */
-    struct rv_map weights;                  /* role -> double */
-    struct rv_map machines;                 /* key -> rv_machine */
+    struct rv_map records; /* key -> rv_blob */
 };
 
 /* The change that an operation of the registry makes. */
 void sim_content_apply(struct sim_content *c, const struct rv_registry_op *op);
-/* What a new leader is told; borrows from the content and the arena. */
-struct rv_registry_snapshot sim_content_snapshot(const struct sim_content *c,
-                                                 struct rv_arena *arena);
+/* What a new leader is told; freed with rv_registry_snapshot_free. It can always be read. */
+struct rv_registry_loaded *sim_content_load(const struct sim_content *c);
 void sim_content_free(struct sim_content *c);
 
 /* A copy of an operation that outlives the step that made it. */

@@ -218,12 +218,9 @@ void sim_registry_crash(struct sim_registry *r) {
 
 struct rv_master *sim_registry_boot(struct sim_registry *r, const struct rv_master_config *config,
                                     int64_t now_ms, int64_t wall_ns) {
-    struct rv_registry_snapshot s;
-    struct rv_arena arena;
+    struct rv_registry_loaded *loaded = sim_content_load(&r->content);
+    struct rv_master *m = rv_master_new(config, rv_registry_snapshot(loaded), now_ms, wall_ns);
 
-    rv_arena_init(&arena);
-    s = sim_content_snapshot(&r->content, &arena);
-    struct rv_master *m = rv_master_new(config, &s, now_ms, wall_ns);
-    rv_arena_free(&arena);
+    rv_registry_snapshot_free(loaded);
     return m;
 }

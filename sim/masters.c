@@ -330,10 +330,8 @@ void sim_master_start(struct sim_master *m) {
     m->core =
         sim_registry_boot(&m->registry, &m->config, w->now_ms, sim_wall_ns(w, &m->server.party));
     rv_blob_unref(m->config.master_info);
-    sim_trace(w, &m->server.party, "starts as %s with %zu agents, %zu unreachable, %zu frameworks",
-              m->id, rv_map_count(&m->registry.content.agents),
-              rv_map_count(&m->registry.content.unreachable),
-              rv_map_count(&m->registry.content.frameworks));
+    sim_trace(w, &m->server.party, "starts as %s with %zu records", m->id,
+              rv_map_count(&m->registry.content.records));
     sim_audit_master_started(&m->cluster->auditor, &m->registry);
     arm(m);
 }

@@ -47,6 +47,8 @@ static struct rv_str agent_value(const struct rv_agent_info *info, struct rv_are
 
     m.info = rv_wire_agent_info_to(info, RV_SHAPE_REFINED, arena);
     m.ip = info->ip;
+    m.version = info->version;
+    rv_wire_agent_capabilities_to(info->capabilities, arena, &m.capabilities, &m.n_capabilities);
     return framed(&m.base, arena);
 }
 
@@ -234,6 +236,8 @@ static void load_agent(struct rv_registry_loaded *l, const char *key, struct rv_
     if (!m || rv_wire_agent_info_from(m->info, &info, &l->err))
         return;
     info.ip = m->ip;
+    info.version = m->version;
+    info.capabilities = rv_wire_agent_capabilities_from(m->capabilities, m->n_capabilities);
     rv_vec_push(&l->agents, info);
 }
 

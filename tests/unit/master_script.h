@@ -30,6 +30,8 @@
 #include "content.h"
 #include "master/master.h"
 #include "master/records.h"
+#include "wire/codec.h"
+#include "wire/convert.h"
 
 struct script {
     struct rv_master *m;
@@ -45,7 +47,8 @@ struct script {
     const char *words[64];
     size_t n_words;
     struct sim_content registry;
-    bool failed; /* an invariant broke */
+    struct rv_blob *packed; /* of the line under way: of its framework */
+    bool failed;            /* an invariant broke */
 };
 
 struct party {
@@ -395,6 +398,31 @@ static uint32_t framework_capabilities(struct script *s, const char *text) {
     return bits;
 }
 
+/* As a framework would have sent it: the registry keeps that. */
+static struct rv_blob *packed_framework(struct script *s, const struct rv_framework_info *f) {
+    Reeve__V1__FrameworkInfo *m = RV_WIRE_MAKE(&s->arena, FrameworkInfo, framework_info);
+
+    m->user = f->user;
+    m->name = f->name;
+    m->principal = f->principal;
+    m->has_failover_timeout = m->has_checkpoint = 1;
+    m->failover_timeout = (double)f->failover_timeout_ms / 1000;
+    m->checkpoint = f->checkpoint;
+    m->roles = f->roles;
+    m->n_roles = f->n_roles;
+    m->capabilities = RV_ARENA_ARRAY(&s->arena, Reeve__V1__FrameworkInfo__Capability *, 32);
+    for (int i = 0; i < 32; i++) {
+        if (!(f->capabilities & 1u << i))
+            continue;
+        m->capabilities[m->n_capabilities] =
+            RV_WIRE_MAKE(&s->arena, FrameworkInfo__Capability, framework_info__capability);
+        m->capabilities[m->n_capabilities]->has_type = 1;
+        m->capabilities[m->n_capabilities++]->type = i;
+    }
+    rv_blob_unref(s->packed);
+    return s->packed = rv_wire_pack(&m->base);
+}
+
 static struct rv_framework_info *framework_info(struct script *s) {
     struct rv_framework_info *f = RV_ARENA_NEW(&s->arena, struct rv_framework_info);
     const char *roles = arg(s, "roles");
@@ -408,6 +436,7 @@ static struct rv_framework_info *framework_info(struct script *s) {
     f->capabilities = framework_capabilities(s, arg(s, "caps")) | 1u << RV_FRAMEWORK_MULTI_ROLE |
                       1u << RV_FRAMEWORK_RESERVATION_REFINEMENT;
     f->n_roles = split(s, roles ? roles : "r", ',', &f->roles);
+    f->packed = packed_framework(s, f);
     return f;
 }
 
@@ -829,7 +858,7 @@ static void show(struct script *s) {
 
 static void new_master(struct script *s) {
     struct rv_master_config config = {.seed = 1, .id = arg(s, "id") ? arg(s, "id") : "M"};
-    struct rv_registry_snapshot r;
+    struct rv_registry_loaded *loaded;
     const char *const *whitelist;
     char **words;
 
@@ -852,9 +881,10 @@ static void new_master(struct script *s) {
     if (arg(s, "gone"))
         sim_content_apply(&s->registry, &(struct rv_registry_op){.kind = RV_REGISTRY_MARK_GONE,
                                                                  .agent_id.v = arg(s, "gone")});
-    r = sim_content_snapshot(&s->registry, &s->arena);
+    loaded = sim_content_load(&s->registry);
     rv_master_free(s->m);
-    s->m = rv_master_new(&config, &r, s->now_ms, s->now_ms * 1000000);
+    s->m = rv_master_new(&config, rv_registry_snapshot(loaded), s->now_ms, s->now_ms * 1000000);
+    rv_registry_snapshot_free(loaded);
 }
 
 static void restart(struct script *s) {
@@ -956,6 +986,7 @@ static void script_free(struct script *s) {
     rv_vec_free(&s->writes);
     rv_vec_free(&s->asked);
     sim_content_free(&s->registry);
+    rv_blob_unref(s->packed);
     rv_arena_free(&s->arena);
     memset(s, 0, sizeof *s);
 }

@@ -55,7 +55,12 @@ static int setup(void **state) {
         .framework = {.id = {"f"}, .user = user, .name = name, .roles = roles, .n_roles = 1},
         .executor = {.id = {"e"}, .framework_id = {"f"}, .type = RV_EXECUTOR_CUSTOM},
         .task = {.id = {"t"}, .name = name, .agent_id = {"a"}},
-        .agent = {.id = {"a"}, .hostname = hostname, .ip = ip, .port = 5051, .version = version},
+        .agent = {.id = {"a"},
+                  .hostname = hostname,
+                  .ip = ip,
+                  .port = 5051,
+                  .version = version,
+                  .capabilities = 1u << RV_AGENT_MULTI_ROLE},
         .status = {.task_id = {"t"},
                    .state = RV_TASK_FAILED,
                    .reason = RV_REASON_NONE,
@@ -185,6 +190,8 @@ static void every_change_of_the_registry(void **state) {
     assert_string_equal(s->agents[0].id.v, "a");
     assert_string_equal(s->agents[0].ip, "10.0.0.1");
     assert_int_equal(s->agents[0].port, 5051);
+    assert_string_equal(s->agents[0].version, "1");
+    assert_int_equal(s->agents[0].capabilities, w.agent.capabilities);
     assert_true(rv_resources_eq(&s->agents[0].resources, &w.agent.resources));
     assert_string_equal(s->frameworks[0].info.name, "n");
     assert_int_equal(s->frameworks[0].away_ns, 77);
