@@ -214,6 +214,35 @@ static void open_stream(struct sim_agent *a, const struct rv_agent_effect *e) {
     sim_stream(c, NULL);
 }
 
+static bool is_at_or_below(const char *path, const char *directory) {
+    size_t n = strlen(directory);
+
+    return rv_starts_with(path, directory) && (path[n] == '/' || path[n] == '\0');
+}
+
+void sim_sandbox_make(struct sim_agent *a, const char *path) {
+    struct rv_agent_sandbox s = {rv_strdup(path), sim_wall_ns(world_of(a), &a->server.party)};
+
+    rv_vec_push(&a->sandboxes, s);
+}
+
+/* Whatever lies in there goes; that must not be the sandbox of a container that runs. */
+static void remove_sandboxes(struct sim_agent *a, const char *path) {
+    sim_trace(world_of(a), &a->server.party, "removes %s", path);
+    for (size_t i = 0; i < a->containers.n; i++) {
+        const struct sim_container *c = a->containers.v[i];
+        if (c->alive && !c->doomed && is_at_or_below(c->directory, path))
+            sim_fail(world_of(a), "%s removes %s under container %s", a->server.party.name, path,
+                     c->id);
+    }
+    for (size_t i = a->sandboxes.n; i-- > 0;) {
+        if (!is_at_or_below(a->sandboxes.v[i].path, path))
+            continue;
+        free((char *)(uintptr_t)a->sandboxes.v[i].path);
+        rv_vec_remove_at(&a->sandboxes, i);
+    }
+}
+
 static void execute(struct sim_agent *a, const struct rv_agent_effect *e) {
     struct sim_conn *c;
 
@@ -254,7 +283,9 @@ static void execute(struct sim_agent *a, const struct rv_agent_effect *e) {
         sim_journal_write(&a->journal, e->checkpoint);
         return;
     case RV_AGENT_UPDATE_CONTAINER:
+        return;
     case RV_AGENT_REMOVE_DIRECTORY:
+        remove_sandboxes(a, e->path);
         return;
     case RV_AGENT_LOG:
         sim_trace(world_of(a), &a->server.party, "log: %s", e->message);
@@ -419,17 +450,36 @@ void sim_agent_init(struct sim_agent *a, struct sim_cluster *c, size_t number) {
         .update_retry_ms = sim_chance(w, 500) ? 1000 : 0,
         .update_retry_max_ms = sim_chance(w, 500) ? 5000 : 60000,
         .gc_delay_ms = sim_chance(w, 300) ? 1000 : 0,
+        .gc_disk_headroom_ppm = 100000,
         .max_completed_tasks = sim_chance(w, 300) ? 1 : 0,
         .max_completed_executors = sim_chance(w, 300) ? 1 : 0,
         .max_completed_frameworks = sim_chance(w, 300) ? 1 : 0,
     };
 }
 
+/* Now and then its disk is as good as full; at the end of a run it is. */
+static void on_disk(void *ctx, uint64_t arg, void *data) {
+    struct sim_agent *a = ctx;
+    struct sim_world *w = world_of(a);
+    struct rv_agent_input in = {.kind = RV_AGENT_DISK_SEEN, .used_ppm = sim_between(w, 0, 800000)};
+    (void)arg;
+    (void)data;
+
+    if (w->healing || sim_fault(w, w->faults.disk_full))
+        in.used_ppm = 1000000;
+    sim_agent_input(a, &in);
+    sim_at(w, &a->server.party, 60000, on_disk, a, 0, NULL);
+}
+
 void sim_agent_start(struct sim_agent *a) {
     struct sim_world *w = world_of(a);
     struct rv_checkpoint *records = rv_calloc(a->journal.durable.n + 1, sizeof *records);
     struct rv_container_id *alive = rv_calloc(a->containers.n + 1, sizeof *alive);
-    struct rv_agent_recovered recovered = {records, a->journal.durable.n, alive, 0};
+    struct rv_agent_recovered recovered = {.records = records,
+                                           .n = a->journal.durable.n,
+                                           .alive = alive,
+                                           .sandboxes = a->sandboxes.v,
+                                           .n_sandboxes = a->sandboxes.n};
 
     if (a->core) {
         free(records);
@@ -454,6 +504,7 @@ void sim_agent_start(struct sim_agent *a) {
     free(alive);
     finish(a);
     sim_agent_input(a, &(struct rv_agent_input){.kind = RV_AGENT_MASTER_FOUND});
+    sim_at(w, &a->server.party, 0, on_disk, a, 0, NULL);
 }
 
 void sim_agent_crash(struct sim_agent *a, bool machine) {
@@ -488,6 +539,9 @@ void sim_agent_free(struct sim_agent *a) {
     for (size_t i = 0; i < a->containers.n; i++)
         sim_container_free(a->containers.v[i]);
     rv_vec_free(&a->containers);
+    for (size_t i = 0; i < a->sandboxes.n; i++)
+        free((char *)(uintptr_t)a->sandboxes.v[i].path);
+    rv_vec_free(&a->sandboxes);
     for (size_t i = 0; i < a->queue.n; i++)
         rv_blob_unref(a->queue.v[i]);
     rv_vec_free(&a->queue);

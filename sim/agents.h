@@ -22,6 +22,7 @@ struct sim_agent {
     struct rv_agent_effects effects;
     struct sim_journal journal;
     RV_VEC(struct sim_container *) containers;
+    RV_VEC(struct rv_agent_sandbox) sandboxes; /* that are on the disk; paths are owned */
     struct rv_map requests, streams;
     struct rv_arena arena, scratch;
     struct rv_buf encoded;
@@ -42,6 +43,7 @@ void sim_agent_init(struct sim_agent *a, struct sim_cluster *c, size_t number);
 void sim_agent_free(struct sim_agent *a);
 void sim_agent_start(struct sim_agent *a);
 void sim_agent_crash(struct sim_agent *a, bool machine);
+void sim_sandbox_make(struct sim_agent *a, const char *path);
 void sim_agent_input(struct sim_agent *a, struct rv_agent_input *in);
 
 #endif

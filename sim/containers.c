@@ -5,6 +5,7 @@
 
 #include "cluster.h"
 #include "wire/convert.h"
+#include "wire/resources_codec.h"
 
 #define RECOVERY_TIMEOUT_MS 900000
 #define CAST(message) ((const void *)(message))
@@ -392,6 +393,18 @@ struct sim_container *sim_container_find(struct sim_agent *a, const char *id) {
     return NULL;
 }
 
+/* A packed TaskResourceLimitation. */
+static struct rv_blob *limitation(void) {
+    _cleanup_(rv_arena_free) struct rv_arena arena;
+    _cleanup_(rv_resources_free) struct rv_resources over = {0};
+    Reeve__V1__TaskResourceLimitation m = REEVE__V1__TASK_RESOURCE_LIMITATION__INIT;
+
+    rv_arena_init(&arena);
+    rv_resources_add_scalar(&over, "mem", 64000);
+    rv_wire_resources_to(&over, RV_SHAPE_ENDPOINT, false, &arena, &m.resources, &m.n_resources);
+    return rv_wire_pack(&m.base);
+}
+
 static void on_exited(void *ctx, uint64_t arg, void *data) {
     struct sim_agent *a = ctx;
     const char *id = data;
@@ -404,10 +417,13 @@ static void on_exited(void *ctx, uint64_t arg, void *data) {
         in.container.has_status = true;
         in.container.status = c->exit_status;
         in.container.reason = c->exit_reason;
-        if (c->exit_reason != RV_REASON_NONE)
+        if (c->exit_reason != RV_REASON_NONE) {
             in.container.message = "Memory limit exceeded";
+            in.container.limitation = limitation();
+        }
     }
     sim_agent_input(a, &in);
+    rv_blob_unref(in.container.limitation);
     free(data);
 }
 
@@ -494,6 +510,8 @@ void sim_container_launch(struct sim_agent *a, const struct rv_launch *l) {
     c->id = rv_strdup(l->container_id.v);
     c->framework_id = rv_strdup(l->framework->id.v);
     c->executor_id = rv_strdup(l->executor->id.v);
+    c->directory = rv_strdup(l->directory);
+    sim_sandbox_make(a, l->directory);
     c->type = l->executor->type;
     c->checkpoint = l->checkpoint;
     c->alive = true;
@@ -540,5 +558,6 @@ void sim_container_free(struct sim_container *c) {
     free(c->id);
     free(c->framework_id);
     free(c->executor_id);
+    free(c->directory);
     free(c);
 }

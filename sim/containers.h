@@ -33,7 +33,7 @@ struct sim_run {
 struct sim_container {
     struct sim_party party;
     struct sim_agent *agent;
-    char *id, *framework_id, *executor_id;
+    char *id, *framework_id, *executor_id, *directory;
     enum rv_executor_type type;
     bool checkpoint, killing_state; /* the framework has TASK_KILLING_STATE */
     bool alive, doomed, ending, connected;

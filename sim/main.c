@@ -382,6 +382,12 @@ static const char *not_gone(struct sim_cluster *c) {
                      ((struct rv_agent_framework *)f)->terminating ? ", which is ending" : "");
             return text;
         }
+        if (c->agents[i].sandboxes.n) {
+            snprintf(text, sizeof text,
+                     "the sandbox %.200s is still there, though the disk is full",
+                     c->agents[i].sandboxes.v[0].path);
+            return text;
+        }
         for (size_t k = 0; k < c->agents[i].containers.n; k++)
             if (c->agents[i].containers.v[k]->alive) {
                 snprintf(text, sizeof text, "container %s still runs",

@@ -244,6 +244,7 @@ static void take_config(struct rv_agent *a, const struct rv_agent_config *config
     set_default(&c->update_retry_max_ms, 600000);
     set_default(&c->heartbeat_ms, 15000);
     set_default(&c->gc_delay_ms, INT64_C(604800000));
+    c->gc_delay_ms = RV_MIN(c->gc_delay_ms, RV_AGENT_GC_DELAY_MAX_MS);
     set_default_size(&c->max_completed_frameworks, 50);
     set_default_size(&c->max_completed_executors, 150);
     set_default_size(&c->max_completed_tasks, 200);
@@ -267,6 +268,7 @@ struct rv_agent *rv_agent_new(const struct rv_agent_config *config,
     a->stop.kind = RV_TIMER_STOP;
     a->backoff_ms = a->config.registration_backoff_ms;
     a->out = out;
+    rv_agent_disk_seen(a, 0);
     if (recovered) {
         rv_agent_recover(a, recovered);
         rv_agent_sweep(a);
@@ -374,6 +376,9 @@ static void input(struct rv_agent *a, const struct rv_agent_input *in) {
         break;
     case RV_AGENT_CHECKPOINT_DONE:
         rv_agent_write_done(a, in->checkpoint.seq, in->checkpoint.ok, in->checkpoint.message);
+        break;
+    case RV_AGENT_DISK_SEEN:
+        rv_agent_disk_seen(a, in->used_ppm);
         break;
     case RV_AGENT_STOP:
         rv_agent_stop(a, 0, "stopped by the operator");

@@ -36,7 +36,8 @@ struct rv_agent_config {
     int64_t update_retry_ms;             /* 10,000: the first; doubles to */
     int64_t update_retry_max_ms;         /* 600,000 (INV-35) */
     int64_t heartbeat_ms;                /* 15,000 (INV-46) */
-    int64_t gc_delay_ms;                 /* 604,800,000: sandboxes are kept a week */
+    int64_t gc_delay_ms;                 /* 604,800,000: sandboxes are kept a week at most */
+    int64_t gc_disk_headroom_ppm;        /* of the disk, that is to stay free; 0 is 0 */
     size_t max_completed_frameworks;     /* 50 */
     size_t max_completed_executors;      /* of one framework, 150 */
     size_t max_completed_tasks;          /* of one executor, 200 */
@@ -55,6 +56,7 @@ enum rv_agent_input_kind {
     RV_AGENT_CONTAINER_LAUNCHED, /* container: it runs, or message says why it does not */
     RV_AGENT_CONTAINER_EXITED,   /* container: with its wait status; everything of it is gone */
     RV_AGENT_CHECKPOINT_DONE,    /* checkpoint */
+    RV_AGENT_DISK_SEEN,          /* used_ppm: how full the disk of the sandboxes is */
     RV_AGENT_STOP,               /* the operator ends the agent: unregister; tasks go on if
                                     checkpointed, else are killed */
     RV_AGENT_INPUT_MAX
@@ -67,6 +69,7 @@ struct rv_agent_input {
     union {
         const struct rv_agent_event *master;
         int status; /* MASTER_REFUSED: HTTP */
+        int64_t used_ppm;
         const struct rv_executor_call *executor;
         struct {
             struct rv_container_id id;
@@ -171,13 +174,21 @@ struct rv_agent_effects {
 void rv_agent_effects_clear(struct rv_agent_effects *e);
 void rv_agent_effects_free(struct rv_agent_effects *e);
 
+/* A sandbox that is on the disk, by its path as the core made it (…/runs/<container>). */
+struct rv_agent_sandbox {
+    const char *path;
+    int64_t modified_ns; /* wall clock */
+};
+
 /* What the shell found on disk and in the containerizer: the checkpoints in the order they were
- * written, and the containers that are still there. */
+ * written, the containers that are still there, and all sandboxes. */
 struct rv_agent_recovered {
     const struct rv_checkpoint *records;
     size_t n;
     const struct rv_container_id *alive; /* containers with a live process */
     size_t n_alive;
+    const struct rv_agent_sandbox *sandboxes; /* of all agents that had this work_dir */
+    size_t n_sandboxes;
 };
 
 struct rv_agent *rv_agent_new(const struct rv_agent_config *config,

@@ -29,6 +29,7 @@ struct rv_agent_executor *rv_agent_executor_make(struct rv_agent *a, struct rv_a
     rv_resources_copy(&ex->resources, &ex->info.resources);
     rv_map_put(&fw->executors, rv_str(ex->info.id.v), ex);
     rv_map_put(&a->containers, rv_str(ex->container_id.v), ex);
+    rv_agent_directory_used(a, ex->directory);
     return ex;
 }
 
@@ -602,6 +603,7 @@ void rv_agent_executor_ended(struct rv_agent *a, struct rv_agent_executor *ex,
         a->counters.executors_preempted++;
     }
     rv_map_remove(&a->containers, rv_str(ex->container_id.v));
+    rv_agent_directory_left(a, ex->directory);
     end_tasks(a, ex, end);
     if (!ex->command) {
         rv_agent_tell_exited(a, ex->framework->id.v, ex->info.id.v,

@@ -22,6 +22,7 @@
 #define RV_AGENT_STOP_MS 5000
 #define RV_AGENT_UNREGISTER_MS 3000 /* for the master to hear it, on a busy machine too */
 #define RV_AGENT_PING_TIMEOUT_MS 75000
+#define RV_AGENT_GC_DELAY_MAX_MS INT64_C(1000000000000000) /* so that sums of times fit */
 
 enum rv_agent_timer_kind {
     RV_TIMER_REGISTRATION = 1,
@@ -207,6 +208,14 @@ void rv_agent_reconnect_due(struct rv_agent *a);
 
 /* --- gc.c --- */
 void rv_agent_garbage_add(struct rv_agent *a, const char *path);
+/* What an earlier agent left, but for what lives. */
+void rv_agent_garbage_recover(struct rv_agent *a, const struct rv_agent_sandbox *sandboxes,
+                              size_t n);
+/* A container that has not ended lies at the path, or does no more. */
+void rv_agent_directory_used(struct rv_agent *a, const char *path);
+void rv_agent_directory_left(struct rv_agent *a, const char *path);
+bool rv_agent_directory_is_known(const struct rv_agent *a, const char *path);
+void rv_agent_disk_seen(struct rv_agent *a, int64_t used_ppm);
 void rv_agent_garbage_due(struct rv_agent *a, struct rv_agent_garbage *g);
 void rv_agent_garbage_clear(struct rv_agent *a);
 char *rv_agent_directory(const struct rv_agent *a, const char *framework_id,

@@ -161,6 +161,10 @@ const char *rv_agent_check(struct rv_agent *a) {
     }
     for (size_t i = 0; !problem && rv_map_next(&a->containers, &i, NULL, (void **)&ex);) {
         streams += ex->stream != 0;
+        if (rv_map_gets(&a->garbage, ex->directory) ||
+            !rv_agent_directory_is_known(a, ex->directory)) {
+            problem = breach(a, "the sandbox of a container may be collected", ex->info.id.v);
+        }
     }
     if (!problem && streams != rv_map_count(&a->streams)) {
         return breach(a, "a stream has no executor", NULL);

@@ -118,6 +118,7 @@ struct rv_agent_exit {
 
 struct rv_agent_garbage {
     char *path;
+    int64_t since_ms; /* may be before the machine's start */
     struct rv_timer timer;
 };
 
@@ -173,8 +174,10 @@ struct rv_agent {
     RV_VEC(struct rv_agent_framework *) completed;
     struct rv_map containers; /* container id -> rv_agent_executor */
     struct rv_map streams;    /* 8-byte number -> rv_agent_executor; private */
-    RV_VEC(struct rv_agent_garbage *) garbage;
-    struct rv_map pending; /* 8-byte checkpoint seq -> what waits; private */
+    struct rv_map garbage;    /* path -> struct rv_agent_garbage: sandboxes that wait */
+    struct rv_map occupied;   /* directory -> how much lies in it; private */
+    int64_t gc_max_age_ms;    /* of a sandbox, by the last look at the disk */
+    struct rv_map pending;    /* 8-byte checkpoint seq -> what waits; private */
     uint64_t next_checkpoint, next_group;
     bool stopping;
     struct rv_agent_counters counters;

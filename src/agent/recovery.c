@@ -50,13 +50,13 @@ static void forget_tasks(struct rv_agent *a, struct rv_agent_executor *ex) {
     }
 }
 
-/* Its record says that nothing of it is left: only its sandbox may be there. */
+/* Its record says that nothing of it is left. Its sandbox, if it is there, is found as such. */
 static void replay_done(struct rv_agent *a, struct rv_agent_executor *ex) {
     forget_tasks(a, ex);
     ex->state = RV_EXECUTOR_TERMINATED;
     ex->kept = RV_KEPT_NO; /* it is written already that it is done */
     rv_map_remove(&a->containers, rv_str(ex->container_id.v));
-    rv_agent_garbage_add(a, ex->directory);
+    rv_agent_directory_left(a, ex->directory);
     rv_agent_check_executor(a, ex);
     rv_agent_sweep(a);
 }
@@ -220,6 +220,7 @@ void rv_agent_recover(struct rv_agent *a, const struct rv_agent_recovered *r) {
             rv_agent_framework_free(fw);
         }
     }
+    rv_agent_garbage_recover(a, r->sandboxes, r->n_sandboxes);
     if (a->recovering) {
         rv_timer_set(&a->timers, &a->reconnect, a->now_ms + a->config.executor_reregistration_ms);
     }

@@ -705,7 +705,7 @@ static int remove_sandbox(struct rv_api_containers *t, const char *directory,
         return rv_error_set(err, RV_ERR_NOT_FOUND, "There is no sandbox %s", directory);
     if (rc)
         return rv_error_set(err, RV_ERR_IO, "cannot remove %s: %s", directory, strerror(-rc));
-    rv_remove_tree(t->d->loop, aside);
+    rv_remover_add(t->d->remover, aside);
     return 0;
 }
 

@@ -19,6 +19,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "daemon/agent_containers.h"
+#include "daemon/agent_disk.h"
 #include "daemon/agent_limits.h"
 #include "daemon/agent_views.h"
 #include "daemon/folders.h"
@@ -158,7 +159,7 @@ static void execute(struct rv_agent_daemon *d, const struct rv_agent_effect *e) 
         checkpoint(d, e->checkpoint);
         return;
     case RV_AGENT_REMOVE_DIRECTORY:
-        rv_remove_tree(d->loop, e->path);
+        rv_remover_take(d->remover, e->path);
         return;
     case RV_AGENT_LOG:
         rv_log((enum rv_log_level)e->level, MODULE, "%s", e->message);
@@ -433,6 +434,7 @@ static int recover_containers(struct rv_agent_daemon *d, const struct rv_agent_r
 
 static int start_core(struct rv_agent_daemon *d, struct rv_error *err) {
     const struct rv_agent_flags *f = d->flags;
+    struct rv_agent_sandboxes sandboxes = {0};
     struct rv_agent_recovery rec;
     char **alive = NULL;
     size_t n_alive = 0;
@@ -457,12 +459,19 @@ static int start_core(struct rv_agent_daemon *d, struct rv_error *err) {
             .recovery_timeout_ms = f->recovery_timeout / 1000000,
             .heartbeat_ms = f->heartbeat_interval / 1000000,
             .gc_delay_ms = f->gc_delay / 1000000,
+            .gc_disk_headroom_ppm = (int64_t)(f->gc_disk_headroom * 1e6),
             .max_completed_executors = (size_t)f->max_completed_executors_per_framework,
         };
         struct rv_container_id *ids = rv_calloc(n_alive + 1, sizeof *ids);
         for (size_t i = 0; i < n_alive; i++)
             ids[i].v = alive[i];
-        struct rv_agent_recovered recovered = {rec.records.v, rec.records.n, ids, n_alive};
+        rv_agent_find_sandboxes(d->work_dir, &rec.arena, &sandboxes);
+        struct rv_agent_recovered recovered = {.records = rec.records.v,
+                                               .n = rec.records.n,
+                                               .alive = ids,
+                                               .n_alive = n_alive,
+                                               .sandboxes = sandboxes.v.v,
+                                               .n_sandboxes = sandboxes.v.n};
         d->stepping = true;
         d->core = rv_agent_new(&config, &recovered, rv_now_ms(), rv_wall_ns(), &d->effects);
         rv_agent_checkpoints_compact(d);
@@ -470,6 +479,7 @@ static int start_core(struct rv_agent_daemon *d, struct rv_error *err) {
         run_deferred(d);
         d->stepping = false;
         free(ids);
+        rv_vec_free(&sandboxes.v);
     }
     for (size_t i = 0; i < n_alive; i++)
         free(alive[i]);
@@ -528,6 +538,13 @@ static int start_server(struct rv_agent_daemon *d, struct rv_error *err) {
     return 0;
 }
 
+static int check_disk_flags(const struct rv_agent_flags *f, struct rv_error *err) {
+    if (f->gc_disk_headroom < 0 || f->gc_disk_headroom > 1)
+        return rv_error_set(err, RV_ERR_INVALID, "--gc_disk_headroom: %g is not between 0 and 1",
+                            f->gc_disk_headroom);
+    return 0;
+}
+
 static const struct rv_containerizer_ops *find_containerizer(const char *name,
                                                              struct rv_error *err) {
     static const struct rv_containerizer_ops *const known[] = {&rv_process_containerizer,
@@ -569,6 +586,8 @@ static int start(struct rv_agent_daemon *d, struct rv_error *err) {
 
     if (!r)
         r = check_environment_flag(f->executor_environment_variables, err);
+    if (!r)
+        r = check_disk_flags(f, err);
     if (!r && !f->work_dir)
         r = rv_error_set(err, RV_ERR_INVALID, "--work_dir: name a folder for sandboxes");
     if (!r && !(ops = find_containerizer(f->containerizer, err)))
@@ -593,8 +612,14 @@ static int start(struct rv_agent_daemon *d, struct rv_error *err) {
         r = start_server(d, err);
     if (r)
         return r;
+    _cleanup_free_ char *removed = rv_asprintf("%s/removed", d->work_dir);
+    r = rv_remover_new(d->loop, removed, &d->remover, err);
+    if (r)
+        return r;
     d->master = rv_agent_link_new(d->loop, host, port, NULL, &link_handler, d);
     r = start_core(d, err);
+    if (!r)
+        d->disk = rv_disk_watch_new(d);
     if (!r)
         rv_agent_daemon_step(d, &(struct rv_agent_input){.kind = RV_AGENT_MASTER_FOUND});
     return r;
@@ -650,6 +675,7 @@ struct rv_agent_daemon *rv_agent_daemon_stop(struct rv_agent_daemon *d) {
     d->stepping = true; /* nothing reaches the core any more */
     d->on_exit = NULL;
     rv_agent_link_free(d->master);
+    d->disk = rv_disk_watch_free(d->disk);
     d->api = rv_api_containers_free(d->api);
     rv_shell_close(&d->shell);
     if (d->shell.server)
@@ -657,6 +683,7 @@ struct rv_agent_daemon *rv_agent_daemon_stop(struct rv_agent_daemon *d) {
     rv_agent_launches_free(d);
     if (d->containerizer)
         d->containerizer->ops->destroy_all(d->containerizer);
+    d->remover = rv_remover_free(d->remover);
     rv_journal_close(d->journal);
     rv_agent_free(d->core);
     rv_agent_effects_free(&d->effects);

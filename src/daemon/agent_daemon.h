@@ -27,6 +27,8 @@ struct rv_agent_daemon {
     struct rv_containerizer *containerizer;
     struct rv_isolation_policy isolation; /* what the operator allows containers */
     struct rv_api_containers *api;        /* those that the API made: agent_containers.h */
+    struct rv_disk_watch *disk;           /* agent_disk.h */
+    struct rv_remover *remover;           /* folders.h */
     struct rv_journal *journal;
     uint64_t compact_at;     /* bytes of the journal */
     struct rv_map launching; /* container id -> struct rv_agent_launching, of launch.c */

@@ -6,6 +6,7 @@
 #include "daemon/agent_views.h"
 
 #include "base/fixed.h"
+#include "daemon/folders.h"
 #include "daemon/legacy_json.h"
 #include "wire/convert.h"
 
@@ -500,6 +501,7 @@ static void measure_http(const struct rv_agent_daemon *d, struct rv_metrics *m) 
 void rv_agent_view_measure(void *ctx, struct rv_metrics *m) {
     const struct rv_agent_daemon *d = ctx;
     const struct rv_agent *a = d->core;
+    const struct rv_remover_counters removals = rv_remover_counters(d->remover);
 
     rv_metrics_gauge(m, "slave/uptime_secs", "Seconds since the start",
                      (double)(rv_wall_ns() - d->started_ns) / 1e9);
@@ -507,9 +509,13 @@ void rv_agent_view_measure(void *ctx, struct rv_metrics *m) {
                      a->link == RV_LINK_REGISTERED);
     rv_metrics_gauge(m, "slave/executor_directory_max_allowed_age_secs",
                      "Seconds for which a sandbox is kept after its end",
-                     (double)d->flags->gc_delay / 1e9);
+                     (double)a->gc_max_age_ms / 1e3);
     rv_metrics_gauge(m, "gc/path_removals_pending", "Sandboxes that wait for their removal",
-                     (double)a->garbage.n);
+                     (double)rv_map_count(&a->garbage) + (double)removals.waiting);
+    rv_metrics_counter(m, "gc/path_removals_succeeded", "Sandboxes that were removed",
+                       (double)removals.succeeded);
+    rv_metrics_counter(m, "gc/path_removals_failed", "Sandboxes that could not be removed",
+                       (double)removals.failed);
     measure_resources(a, m);
     measure_executors(a, m);
     measure_counters(a, m);

@@ -126,7 +126,11 @@ struct rv_flag {
       "agent was away.")                                                                           \
     X(DURATION, executor_shutdown_grace_period, "5secs", "For an executor to end by itself.")      \
     X(DURATION, recovery_timeout, "15mins", "After which an executor without its agent ends.")     \
-    X(DURATION, gc_delay, "1weeks", "For which a sandbox is kept after its end.")                  \
+    X(DURATION, gc_delay, "1weeks", "For which a sandbox is kept after its end, at most.")         \
+    X(DOUBLE, gc_disk_headroom, "0.1",                                                             \
+      "Part of the disk that is to stay free: a sandbox is kept for gc_delay * max(0, 1 - "        \
+      "gc_disk_headroom - usage of the disk).")                                                    \
+    X(DURATION, disk_watch_interval, "1mins", "Between looks at how full the disk is.")            \
     X(BYTES, log_max_size, "10MB", "At which stdout and stderr of a task are rotated.")            \
     X(INT, log_keep, "1", "Rotated files that are kept.")                                          \
     RV_FETCHER_FLAGS(X)                                                                            \

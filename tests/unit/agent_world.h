@@ -28,6 +28,7 @@ struct world {
     struct rv_agent_effects out;          /* of the last act */
     RV_VEC(struct rv_agent_effects) kept; /* own what the journal points to */
     RV_VEC(struct rv_checkpoint) journal; /* what is on disk */
+    RV_VEC(struct rv_agent_sandbox) sandboxes;
     int64_t now_ms;
     bool manual_disk, full_disk;
     uint64_t next_number;
@@ -60,6 +61,24 @@ static inline void finish_write(struct world *w, const struct rv_checkpoint *c, 
     step(w, in);
 }
 
+static inline void make_sandbox(struct world *w, const char *path) {
+    struct rv_agent_sandbox s = {rv_strdup(path), w->now_ms * 1000000};
+
+    rv_vec_push(&w->sandboxes, s);
+}
+
+static inline void remove_sandboxes(struct world *w, const char *path) {
+    size_t n = strlen(path);
+
+    for (size_t i = w->sandboxes.n; i-- > 0;) {
+        const char *one = w->sandboxes.v[i].path;
+        if (rv_starts_with(one, path) && (one[n] == '/' || one[n] == '\0')) {
+            free((char *)(uintptr_t)one);
+            rv_vec_remove_at(&w->sandboxes, i);
+        }
+    }
+}
+
 /* The disk answers, and to what follows from that too. */
 static inline void settle(struct world *w) {
     for (size_t i = 0; i < w->out.n; i++) {
@@ -70,6 +89,9 @@ static inline void settle(struct world *w) {
         e = &w->out.v[i];
         if (e->kind == RV_AGENT_LAUNCH_CONTAINER) {
             snprintf(w->container, sizeof w->container, "%s", e->launch->container_id.v);
+            make_sandbox(w, e->launch->directory);
+        } else if (e->kind == RV_AGENT_REMOVE_DIRECTORY) {
+            remove_sandboxes(w, e->path);
         }
     }
 }
@@ -145,6 +167,8 @@ static inline int teardown(void **state) {
     rv_agent_effects_free(&w->out);
     rv_vec_free(&w->kept);
     rv_vec_free(&w->journal);
+    remove_sandboxes(w, "/var/lib/reeve");
+    rv_vec_free(&w->sandboxes);
     rv_agent_info_free(&w->info);
     rv_framework_info_free(&w->framework);
     free(w);
@@ -410,6 +434,8 @@ static inline void restart(struct world *w, const char *const *alive, size_t n) 
     }
     r.records = w->journal.v;
     r.n = w->journal.n;
+    r.sandboxes = w->sandboxes.v;
+    r.n_sandboxes = w->sandboxes.n;
     rv_agent_free(w->agent);
     fresh(w);
     w->config.seed++;

@@ -621,6 +621,55 @@ static void test_sandboxes_are_collected(void **state) {
     assert_true(rv_ends_with(find(w, RV_AGENT_REMOVE_DIRECTORY)->path, "/frameworks/f1"));
 }
 
+static void see_disk(struct world *w, int64_t used_ppm) {
+    act(w, (struct rv_agent_input){.kind = RV_AGENT_DISK_SEEN, .used_ppm = used_ppm});
+}
+
+/* gc_delay * (1 - headroom - usage), by the last look at the disk. */
+static void test_sandboxes_go_earlier_from_a_full_disk(void **state) {
+    struct world *w = *state;
+    struct rv_agent_event ping = {.type = RV_AGENT_EVENT_PING};
+    const int64_t week = 604800000;
+
+    w->config.gc_disk_headroom_ppm = 100000;
+    restart(w, NULL, 0);
+    assert_int_equal(w->agent->gc_max_age_ms, week / 10 * 9);
+    run_one(w);
+    act_kind(w, RV_AGENT_MASTER_NONE);
+    master(w, &ping);
+    see_disk(w, 1000000); /* no container's that runs */
+    assert_null(find(w, RV_AGENT_REMOVE_DIRECTORY));
+    container_ends(w, 0);
+    see_disk(w, 500000);
+    assert_int_equal(w->agent->gc_max_age_ms, week / 10 * 4);
+    pass(w, week / 10 * 4 - 1);
+    see_disk(w, 500000);
+    assert_null(find(w, RV_AGENT_REMOVE_DIRECTORY));
+    pass(w, 1);
+    assert_null(find(w, RV_AGENT_REMOVE_DIRECTORY)); /* at a look only */
+    see_disk(w, 500000);
+    assert_true(rv_ends_with(find(w, RV_AGENT_REMOVE_DIRECTORY)->path, "/frameworks/f1"));
+    assert_int_equal(w->sandboxes.n, 0);
+    see_disk(w, 950000);
+    assert_int_equal(w->agent->gc_max_age_ms, 0);
+}
+
+/* A sandbox is as old after a restart as it was before, and what nobody remembers is found. */
+static void test_sandboxes_keep_their_age(void **state) {
+    struct world *w = *state;
+
+    run_one(w);
+    make_sandbox(w, "/var/lib/reeve/slaves/other/frameworks/f9/executors/e9/runs/c9");
+    pass(w, 1000);
+    restart(w, (const char *const[]){w->container}, 1);
+    assert_int_equal(rv_map_count(&w->agent->garbage), 1); /* the other agent's */
+    pass(w, 604800000 - 1001);
+    assert_int_equal(w->sandboxes.n, 2);
+    pass(w, 1);
+    assert_true(rv_ends_with(find(w, RV_AGENT_REMOVE_DIRECTORY)->path, "/other/frameworks/f9"));
+    assert_int_equal(w->sandboxes.n, 1);
+}
+
 static void test_shutdown_of_an_executor(void **state) {
     struct world *w = *state;
     struct rv_agent_event e = {.type = RV_AGENT_EVENT_SHUTDOWN_EXECUTOR};
@@ -897,6 +946,8 @@ int main(void) {
         TEST(reconciliation_of_unknown_tasks),
         TEST(executor_exits),
         TEST(sandboxes_are_collected),
+        TEST(sandboxes_go_earlier_from_a_full_disk),
+        TEST(sandboxes_keep_their_age),
         TEST(shutdown_of_an_executor),
         TEST(shutdown_of_a_framework),
         TEST(executor_calls),

@@ -190,7 +190,7 @@ static void test_inv_17_dead_executors_and_reboots(void **state) {
     restart(w, NULL, 0);
     assert_int_equal(w->agent->counters.recovery_errors, 0);
     assert_int_equal(rv_map_count(&w->agent->frameworks), 0);
-    assert_int_equal(w->agent->garbage.n, 1);
+    assert_int_equal(rv_map_count(&w->agent->garbage), 1);
 }
 
 static void test_inv_17_reboot(void **state) {
@@ -459,7 +459,7 @@ static void chaos_restart(struct chaos *c) {
 static void chaos_fault(struct chaos *c) {
     struct world *w = c->w;
 
-    switch (below(c, 8)) {
+    switch (below(c, 9)) {
     case 0:
         act_kind(w, RV_AGENT_MASTER_NONE);
         break;
@@ -482,6 +482,10 @@ static void chaos_fault(struct chaos *c) {
         break;
     case 6:
         compact(w);
+        break;
+    case 7:
+        act(w, (struct rv_agent_input){.kind = RV_AGENT_DISK_SEEN,
+                                       .used_ppm = (int64_t)below(c, 1000001)});
         break;
     default:
         w->full_disk = !w->full_disk && below(c, 2) == 0;
