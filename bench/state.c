@@ -1,8 +1,8 @@
 /*
  * The whole state of a large cluster, read while the master goes on: 20,000 agents with ten tasks
  * each, told to the master's core as agents tell it at re-registration. A process of its own then
- * reads /state, and GET_STATE in JSON and protobuf; meanwhile the master's loop is asked every
- * millisecond how late it is, which is how long an offer would have waited.
+ * reads /state, GET_STATE in JSON and protobuf, and the event SUBSCRIBED; meanwhile the master's
+ * loop is asked every millisecond how late it is, which is how long an offer would have waited.
  *
  * state [agents] [tasks an agent]
  */
@@ -141,6 +141,8 @@ static void fill(struct rv_master_daemon *d, unsigned agents, unsigned tasks) {
 struct answer {
     int status;
     size_t bytes;
+    size_t expected; /* of a stream, whose first event is all that is waited for */
+    bool stream;
     bool done;
 };
 
@@ -152,7 +154,13 @@ static bool on_head(void *ctx, int status, const struct rv_http1_header *headers
 }
 
 static void on_body(void *ctx, struct rv_str bytes) {
-    ((struct answer *)ctx)->bytes += bytes.n;
+    struct answer *answer = ctx;
+
+    /* A record says its length first. */
+    if (answer->stream && !answer->bytes)
+        answer->expected = strtoul(bytes.s, NULL, 10);
+    answer->bytes += bytes.n;
+    answer->done = answer->stream && answer->bytes >= answer->expected;
 }
 
 static void on_done(void *ctx, int result, int status, const struct rv_http1_header *headers,
@@ -166,20 +174,21 @@ static void on_done(void *ctx, int result, int status, const struct rv_http1_hea
     ((struct answer *)ctx)->done = true;
 }
 
-static double read_once(uint16_t port, const char *method, const char *path, const char *accept) {
+/* call: its type, for a POST to the operator API; NULL: GET. */
+static double read_once(uint16_t port, const char *path, const char *call, const char *accept) {
     static const struct rv_http_call_handler handler = {on_head, on_body, on_done};
     struct rv_http_client_config config = {
         .host = "127.0.0.1", .port = port, .connect_timeout_ms = 60000, .max_connections = 1};
-    struct answer answer = {0};
+    struct answer answer = {.stream = call && strcmp(call, "SUBSCRIBE") == 0};
     uv_loop_t loop;
 
     uv_loop_init(&loop);
     struct rv_http_client *client = rv_http_client_new(&loop, &config);
     _cleanup_free_ char *headers =
         rv_asprintf("Content-Type: application/json\r\nAccept: %s\r\n", accept);
+    _cleanup_free_ char *body = rv_asprintf("{\"type\":\"%s\"}", call ? call : "");
     double start = now_seconds();
-    rv_http_client_call(client, method, path, headers,
-                        *method == 'P' ? RV_STR("{\"type\":\"GET_STATE\"}") : rv_strn(NULL, 0),
+    rv_http_client_call(client, call ? "POST" : "GET", path, headers, rv_str(call ? body : ""),
                         true, &handler, &answer);
     while (!answer.done && uv_run(&loop, UV_RUN_ONCE))
         ;
@@ -187,7 +196,7 @@ static double read_once(uint16_t port, const char *method, const char *path, con
     rv_http_client_free(client);
     uv_run(&loop, UV_RUN_DEFAULT);
     uv_loop_close(&loop);
-    printf("%s %s (%s): %d, %.1f MB in %.3f s\n", method, path, accept, answer.status,
+    printf("%s %s (%s): %d, %.1f MB in %.3f s\n", path, call ? call : "", accept, answer.status,
            (double)answer.bytes / 1e6, elapsed);
     fflush(stdout);
     if (answer.status != 200 || answer.bytes < 1000000)
@@ -200,9 +209,17 @@ static int reader(uint16_t port) {
 
     if (pid)
         return pid;
-    double worst = read_once(port, "GET", "/state", "application/json");
-    worst = RV_MAX(worst, read_once(port, "POST", "/api/v1", "application/json"));
-    worst = RV_MAX(worst, read_once(port, "POST", "/api/v1", "application/x-protobuf"));
+    static const struct {
+        const char *path, *call, *accept;
+    } reads[] = {{"/state", NULL, "application/json"},
+                 {"/api/v1", "GET_STATE", "application/json"},
+                 {"/api/v1", "GET_STATE", "application/x-protobuf"},
+                 {"/api/v1", "SUBSCRIBE", "application/json"}};
+    double worst = 0;
+    for (size_t i = 0; i < RV_COUNT(reads); i++) {
+        double elapsed = read_once(port, reads[i].path, reads[i].call, reads[i].accept);
+        worst = RV_MAX(worst, elapsed);
+    }
     printf("figure state.time %.0f ms\n", worst * 1e3);
     fflush(stdout);
     _exit(0);
@@ -242,5 +259,8 @@ int main(int argc, char **argv) {
     if (status)
         return 1;
     printf("figure state.stall %.1f ms\n", stall.worst * 1e3);
+    uv_close((uv_handle_t *)&stall.timer, NULL);
+    rv_master_daemon_stop(d);
+    uv_run(&loop, UV_RUN_DEFAULT);
     return 0;
 }

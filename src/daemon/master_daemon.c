@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "daemon/master_views.h"
 #include "daemon/snapshot.h"
 #include "store/registry_codec.h"
 #include "wire/channel_codec.h"
@@ -83,11 +84,27 @@ static void send_agent(struct rv_master_daemon *d, const struct rv_master_effect
     send_encoded(d, e->stream);
 }
 
+struct subscribed {
+    const struct rv_master *m;
+    enum rv_encoding encoding;
+};
+
+static void write_subscribed(const void *what, struct rv_sink *sink) {
+    const struct subscribed *asked = what;
+
+    rv_master_subscribed_write(asked->m, asked->encoding, sink);
+}
+
 /* To one operator stream, or to all: encoded once an encoding, the record shared. */
 static void send_operator(struct rv_master_daemon *d, const struct rv_master_effect *e) {
     struct rv_blob *records[2] = {NULL, NULL};
     struct rv_str key;
 
+    if (e->operator_->kind == RV_OPERATOR_EVENT_SNAPSHOT && rv_master_is_large(d->core)) {
+        struct subscribed asked = {d->core, rv_shell_stream_encoding(&d->shell, e->stream)};
+        rv_snapshots_send(d->snapshots, e->stream, write_subscribed, &asked, sizeof asked);
+        return;
+    }
     for (size_t it = 0; rv_map_next(&d->operators, &it, &key, NULL);) {
         uint64_t stream;
         memcpy(&stream, key.s, sizeof stream);
@@ -163,6 +180,7 @@ static void execute(struct rv_master_daemon *d, const struct rv_master_effect *e
         return;
     case RV_MASTER_CLOSE_STREAM:
         rv_map_remove(&d->operators, key_of(&e->stream));
+        rv_snapshots_stream_closed(d->snapshots, e->stream);
         rv_shell_close_stream(&d->shell, e->stream);
         return;
     case RV_MASTER_REGISTRY:
@@ -248,6 +266,7 @@ static void on_stream_closed(void *ctx, uint64_t stream) {
     struct rv_master_event event = {.kind = RV_MASTER_STREAM_CLOSED, .stream = stream};
 
     rv_map_remove(&d->operators, key_of(&stream));
+    rv_snapshots_stream_closed(d->snapshots, stream);
     if (d->stepping)
         rv_vec_push(&d->closed, stream);
     else

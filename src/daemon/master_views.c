@@ -481,22 +481,19 @@ Reeve__V1__Master__Response__GetMaster *rv_master_view_master(const struct rv_ma
 
 /* --- events --- */
 
-/* The snapshot may be large: it is written in place, without a tree of it all. */
-static void encode_snapshot(const struct rv_master *m, enum rv_encoding encoding,
-                            struct rv_buf *out) {
+void rv_master_subscribed_write(const struct rv_master *m, enum rv_encoding encoding,
+                                struct rv_sink *sink) {
     _cleanup_(rv_arena_free) struct rv_arena scratch;
-    struct rv_sink sink = {.buf = *out, .fd = -1};
     struct rv_lister l;
 
     rv_arena_init(&scratch);
-    rv_lister_begin(&l, &sink, encoding, &scratch, &reeve__v1__master__event__descriptor);
+    rv_lister_begin(&l, sink, encoding, &scratch, &reeve__v1__master__event__descriptor);
     rv_lister_enum(&l, "type", REEVE__V1__MASTER__EVENT__TYPE__SUBSCRIBED);
     rv_lister_enter(&l, "subscribed");
     write_state(m, &l);
     rv_lister_double(&l, "heartbeat_interval_seconds", (double)m->config.heartbeat_ms / 1000);
     rv_lister_leave(&l);
     rv_lister_end(&l);
-    *out = sink.buf;
 }
 
 static void event_to(const struct rv_operator_event *event, Reeve__V1__Master__Event *m,
@@ -556,7 +553,9 @@ void rv_master_operator_event_encode(struct rv_master_daemon *d,
                                      enum rv_encoding encoding, struct rv_arena *scratch,
                                      struct rv_buf *out) {
     if (event->kind == RV_OPERATOR_EVENT_SNAPSHOT) {
-        encode_snapshot(d->core, encoding, out);
+        struct rv_sink sink = {.buf = *out, .fd = -1};
+        rv_master_subscribed_write(d->core, encoding, &sink);
+        *out = sink.buf;
         return;
     }
     Reeve__V1__Master__Event *m = RV_WIRE_MAKE(scratch, Master__Event, master__event);

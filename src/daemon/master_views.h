@@ -21,6 +21,9 @@ void rv_master_view_write(const struct rv_master *m, enum rv_master_view view,
                           enum rv_encoding encoding, struct rv_sink *sink);
 /* Agents, tasks and executors: whether a view is worth a child of its own. */
 bool rv_master_is_large(const struct rv_master *m);
+/* The event SUBSCRIBED, straight from the records. */
+void rv_master_subscribed_write(const struct rv_master *m, enum rv_encoding encoding,
+                                struct rv_sink *sink);
 
 /* Calls back with each task: of live frameworks, then of completed ones; of each framework those
  * that run, then the unreachable ones, then the completed ones. */

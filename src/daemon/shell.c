@@ -275,6 +275,26 @@ void rv_shell_send(struct rv_shell *s, uint64_t number, struct rv_str event) {
     rv_blob_unref(record);
 }
 
+void rv_shell_hold_stream(struct rv_shell *s, uint64_t number) {
+    struct rv_shell_stream *stream = rv_map_get(&s->streams, key_of(&number));
+
+    if (stream)
+        rv_http_stream_hold(stream->http);
+}
+
+void rv_shell_release_stream(struct rv_shell *s, uint64_t number, struct rv_str event,
+                             void (*done)(void *ctx), void *ctx) {
+    struct rv_shell_stream *stream = rv_map_get(&s->streams, key_of(&number));
+    char head[RV_HTTP_MAX_HEAD];
+
+    if (!stream) {
+        done(ctx);
+        return;
+    }
+    int n = snprintf(head, sizeof head, "%zu\n", event.n);
+    rv_http_stream_release(stream->http, rv_strn(head, (size_t)n), event, done, ctx);
+}
+
 void rv_shell_close_stream(struct rv_shell *s, uint64_t number) {
     struct rv_shell_stream *stream = rv_map_remove(&s->streams, key_of(&number));
 

@@ -68,6 +68,10 @@ bool rv_shell_stream_is_open(const struct rv_shell *s, uint64_t stream);
 void rv_shell_send(struct rv_shell *s, uint64_t stream, struct rv_str event);
 /* A record that is framed already, shared among streams. */
 void rv_shell_send_record(struct rv_shell *s, uint64_t stream, const struct rv_blob *record);
+/* As rv_http_stream_hold and _release, for one event whose bytes are borrowed. */
+void rv_shell_hold_stream(struct rv_shell *s, uint64_t stream);
+void rv_shell_release_stream(struct rv_shell *s, uint64_t stream, struct rv_str event,
+                             void (*done)(void *ctx), void *ctx);
 void rv_shell_close_stream(struct rv_shell *s, uint64_t stream);
 
 /* Answers with a message in the encoding. */

@@ -1,6 +1,6 @@
 /*
- * Forked answers. A few children at once, the rest waits in order. The end of a child is seen as
- * the end of a pipe that it alone holds open; its status says whether the file is whole.
+ * Forked answers and events. A few children at once, the rest waits in order. The end of a child is
+ * seen as the end of a pipe that it alone holds open; its status says whether the file is whole.
  */
 #include "daemon/snapshot.h"
 
@@ -24,9 +24,9 @@
 struct snapshot {
     struct rv_list link;
     struct rv_snapshots *owner;
-    struct rv_http_request *req;
-    uint64_t request; /* by which the shell keeps it */
-    bool abandoned;   /* nobody waits for the answer any more */
+    struct rv_http_request *req; /* that is answered; NULL: an event of a stream */
+    uint64_t number;             /* by which the shell keeps the request or stream */
+    bool abandoned;              /* nobody waits for it any more */
     const char *content_type;
     rv_snapshot_writer writer;
     void *what;
@@ -105,20 +105,50 @@ static void file_sent(void *ctx) {
     }
 }
 
-/* false: there is nothing to send, and the file is still the caller's. */
-static bool send_file(struct rv_snapshots *s, struct rv_http_request *req, const char *content_type,
-                      int fd) {
-    off_t size = lseek(fd, 0, SEEK_END);
-    void *bytes = size > 0 ? mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+/* NULL: there is nothing to send, and the file is still the snapshot's. */
+static struct sent_file *take_file(struct snapshot *one) {
+    off_t size = lseek(one->file, 0, SEEK_END);
+    void *bytes =
+        size > 0 ? mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, one->file, 0) : MAP_FAILED;
+    struct sent_file *file;
 
     if (bytes == MAP_FAILED)
-        return false;
-    struct sent_file *file = rv_calloc(1, sizeof *file);
-    *file =
-        (struct sent_file){.loop = s->shell->loop, .bytes = bytes, .size = (size_t)size, .fd = fd};
-    rv_http_reply_borrowed(req, 200, content_type, rv_strn(bytes, (size_t)size), NULL, file_sent,
-                           file);
-    return true;
+        return NULL;
+    file = rv_calloc(1, sizeof *file);
+    *file = (struct sent_file){
+        .loop = one->owner->shell->loop, .bytes = bytes, .size = (size_t)size, .fd = one->file};
+    one->file = -1;
+    return file;
+}
+
+static void answer(struct snapshot *one, bool ok) {
+    struct rv_http_request *req = rv_shell_unpark(one->owner->shell, one->number);
+    struct sent_file *file;
+
+    if (!req)
+        return;
+    file = ok ? take_file(one) : NULL;
+    if (file)
+        rv_http_reply_borrowed(req, 200, one->content_type, rv_strn(file->bytes, file->size), NULL,
+                               file_sent, file);
+    else
+        rv_http_reply_text(req, 500, "The answer could not be made.\n");
+}
+
+static void end_stream(struct rv_shell *shell, uint64_t stream) {
+    rv_shell_close_stream(shell, stream);
+    shell->on_stream_closed(shell->ctx, stream);
+}
+
+static void send_event(struct snapshot *one, bool ok) {
+    struct rv_shell *shell = one->owner->shell;
+    struct sent_file *file = ok ? take_file(one) : NULL;
+
+    if (file)
+        rv_shell_release_stream(shell, one->number, rv_strn(file->bytes, file->size), file_sent,
+                                file);
+    else if (rv_shell_stream_is_open(shell, one->number))
+        end_stream(shell, one->number);
 }
 
 /* --- children --- */
@@ -159,12 +189,11 @@ static void start_waiting(struct rv_snapshots *s);
 
 static void finish(struct snapshot *one, bool ok) {
     struct rv_snapshots *s = one->owner;
-    struct rv_http_request *req = rv_shell_unpark(s->shell, one->request);
 
-    if (req && ok && send_file(s, req, one->content_type, one->file))
-        one->file = -1;
-    else if (req)
-        rv_http_reply_text(req, 500, "The answer could not be made.\n");
+    if (one->req)
+        answer(one, ok);
+    else
+        send_event(one, ok);
     rv_list_remove(&one->link);
     s->n_running--;
     snapshot_free(one);
@@ -224,6 +253,8 @@ static void start_waiting(struct rv_snapshots *s) {
             finish(one, false);
             return; /* it has gone on with the rest */
         }
+        if (!one->req)
+            rv_shell_hold_stream(s->shell, one->number);
         if (!start(one)) {
             RV_WARN(MODULE, "fork: %s", strerror(errno));
             finish(one, false);
@@ -232,13 +263,26 @@ static void start_waiting(struct rv_snapshots *s) {
     }
 }
 
-static void on_abandoned(void *data, struct rv_http_request *req) {
-    struct snapshot *one = data;
-
-    (void)req;
+static void abandon(struct snapshot *one) {
     one->abandoned = true;
     if (one->pid > 0)
         kill(one->pid, SIGKILL); /* it is reaped as any other */
+}
+
+static void on_abandoned(void *data, struct rv_http_request *req) {
+    (void)req;
+    abandon(data);
+}
+
+static void enqueue(struct rv_snapshots *s, struct snapshot *one, rv_snapshot_writer writer,
+                    const void *what, size_t size) {
+    one->owner = s;
+    one->writer = writer;
+    one->what = rv_memdup(what, size);
+    one->file = one->pipe = -1;
+    rv_list_append(&s->waiting, &one->link);
+    s->n_waiting++;
+    start_waiting(s);
 }
 
 /* --- the interface --- */
@@ -252,17 +296,22 @@ struct rv_snapshots *rv_snapshots_new(struct rv_shell *shell) {
     return s;
 }
 
+static void forget_request(struct snapshot *one) {
+    if (one->req)
+        rv_http_set_data(one->req, NULL, NULL);
+}
+
 struct rv_snapshots *rv_snapshots_free(struct rv_snapshots *s) {
     if (!s)
         return NULL;
     RV_LIST_EACH (&s->waiting, node, next) {
         struct snapshot *one = RV_LIST_ENTRY(node, struct snapshot, link);
-        rv_http_set_data(one->req, NULL, NULL);
+        forget_request(one);
         snapshot_free(one);
     }
     RV_LIST_EACH (&s->running, other, tmp) {
         struct snapshot *one = RV_LIST_ENTRY(other, struct snapshot, link);
-        rv_http_set_data(one->req, NULL, NULL);
+        forget_request(one);
         if (one->pid > 0) {
             kill(one->pid, SIGKILL);
             while (waitpid(one->pid, NULL, 0) < 0 && errno == EINTR)
@@ -289,17 +338,33 @@ void rv_snapshots_reply(struct rv_snapshots *s, struct rv_http_request *req, boo
     }
     struct snapshot *one = rv_calloc(1, sizeof *one);
     *one = (struct snapshot){
-        .owner = s,
-        .req = req,
-        .request = rv_shell_park(s->shell, req),
-        .content_type = content_type,
-        .writer = writer,
-        .what = rv_memdup(what, size),
-        .file = -1,
-        .pipe = -1,
-    };
+        .req = req, .number = rv_shell_park(s->shell, req), .content_type = content_type};
     rv_http_set_data(req, one, on_abandoned);
-    rv_list_append(&s->waiting, &one->link);
-    s->n_waiting++;
-    start_waiting(s);
+    enqueue(s, one, writer, what, size);
+}
+
+void rv_snapshots_send(struct rv_snapshots *s, uint64_t stream, rv_snapshot_writer writer,
+                       const void *what, size_t size) {
+    struct snapshot *one;
+
+    if (s->n_waiting >= MAX_WAITING) {
+        end_stream(s->shell, stream);
+        return;
+    }
+    rv_shell_hold_stream(s->shell, stream);
+    one = rv_calloc(1, sizeof *one);
+    *one = (struct snapshot){.number = stream};
+    enqueue(s, one, writer, what, size);
+}
+
+void rv_snapshots_stream_closed(struct rv_snapshots *s, uint64_t stream) {
+    struct rv_list *lists[] = {&s->waiting, &s->running};
+
+    for (size_t i = 0; i < RV_COUNT(lists); i++) {
+        RV_LIST_EACH (lists[i], node, next) {
+            struct snapshot *one = RV_LIST_ENTRY(node, struct snapshot, link);
+            if (!one->req && one->number == stream)
+                abandon(one);
+        }
+    }
 }

@@ -44,4 +44,12 @@ void rv_snapshots_reply(struct rv_snapshots *s, struct rv_http_request *req, boo
                         const char *content_type, rv_snapshot_writer writer, const void *what,
                         size_t size);
 
+/* The same for the first event of a stream, made in a child of its own time: what is sent to the
+ * stream until then is dropped, what comes after follows it. The stream ends, and the shell is
+ * told, if it cannot be made. */
+void rv_snapshots_send(struct rv_snapshots *s, uint64_t stream, rv_snapshot_writer writer,
+                       const void *what, size_t size);
+/* Nobody waits for its event any more. Fine for any stream. */
+void rv_snapshots_stream_closed(struct rv_snapshots *s, uint64_t stream);
+
 #endif

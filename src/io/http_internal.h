@@ -20,7 +20,7 @@ enum http_stage {
     HTTP_IDLE,      /* between requests, or before the first one's request line is complete */
     HTTP_RECEIVING, /* a request is coming in */
     HTTP_ANSWERING, /* the handler has it, or a stream is open: no deadline */
-    HTTP_SENDING,   /* the rest of an answer goes out: as long as the client takes bytes */
+    HTTP_SENDING,   /* a large chunk or the rest goes out: as long as the client takes bytes */
 };
 
 struct http_conn {
@@ -75,12 +75,20 @@ struct rv_http_request {
 };
 
 /* One chunk under way: its size line, the shared bytes, the line end. */
+enum { HTTP_CHUNK_HEAD = 47 };
+
 struct http_chunk {
     struct http_chunk *next;
+    struct rv_str bytes;
+    size_t counted; /* in the backlog */
+    size_t sent;    /* of head_n + bytes.n + 2 */
+    /* Whose the bytes are: a blob's, or somebody's who is told when they are not needed any more.
+     */
     struct rv_blob *blob;
-    size_t sent; /* of head_n + blob->n + 2 */
+    void (*done)(void *ctx);
+    void *ctx;
     uint8_t head_n;
-    char head[15];
+    char head[HTTP_CHUNK_HEAD];
 };
 
 enum http_stream_state {
@@ -100,6 +108,7 @@ struct rv_http_stream {
     enum http_stream_state state;
     bool writing; /* the head is out: the socket is ours until the end */
     bool blocked; /* the socket takes no more for now */
+    bool held;    /* what is queued waits for rv_http_stream_release */
     bool finish;  /* tells the reader to end the body */
     bool failed;  /* tells the reader to close the connection */
 };

@@ -113,7 +113,10 @@ static void connection_due(struct http_conn *c) {
         return;
     case HTTP_SENDING:
         if (c->acked != UINT64_MAX && c->acked == info.acked) {
-            http_conn_abort(c);
+            if (c->request && c->request->stream)
+                http_stream_fail(c->request->stream);
+            else
+                http_conn_abort(c);
             return;
         }
         c->acked = info.acked;

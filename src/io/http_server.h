@@ -115,6 +115,14 @@ struct rv_http_stream *rv_http_stream_start(struct rv_http_request *req, int sta
  * handle is valid until then). One chunk larger than max_backlog is allowed if nothing else is
  * queued. */
 int rv_http_stream_send(struct rv_http_stream *s, const struct rv_blob *chunk);
+/* Of a stream to which nothing was sent yet: from now on what is sent waits (a second hold drops
+ * what does), until the release sends one chunk of a head (RV_HTTP_MAX_HEAD at most, copied) and of
+ * borrowed bytes before it. These do not count in the backlog, but must be taken as an answer is:
+ * done(ctx) is called once they are not needed any more, sent or not. */
+#define RV_HTTP_MAX_HEAD 24
+void rv_http_stream_hold(struct rv_http_stream *s);
+void rv_http_stream_release(struct rv_http_stream *s, struct rv_str head, struct rv_str bytes,
+                            void (*done)(void *ctx), void *ctx);
 size_t rv_http_stream_backlog(const struct rv_http_stream *s); /* bytes not yet taken */
 /* Ends the body after what is queued. on_close is not called any more; the handle is gone. */
 void rv_http_stream_end(struct rv_http_stream *s);

@@ -75,31 +75,38 @@ void http_watch_events(struct rv_http_server *s) {
 
 /* Writing */
 
+static void drop_first(struct rv_http_stream *stream) {
+    struct http_chunk *chunk = stream->first;
+    if (chunk->done && stream->state == HTTP_STREAM_OPEN)
+        http_conn_set_stage(stream->request->conn, HTTP_ANSWERING);
+    stream->first = chunk->next;
+    if (!stream->first)
+        stream->last = NULL;
+    stream->backlog -= chunk->counted;
+    rv_blob_unref(chunk->blob);
+    if (chunk->done)
+        chunk->done(chunk->ctx);
+    free(chunk);
+}
+
 static void drop_chunks(struct rv_http_stream *stream) {
-    while (stream->first) {
-        struct http_chunk *chunk = stream->first;
-        stream->first = chunk->next;
-        rv_blob_unref(chunk->blob);
-        free(chunk);
-    }
-    stream->last = NULL;
-    stream->backlog = 0;
+    while (stream->first)
+        drop_first(stream);
 }
 
 static size_t chunk_size(const struct rv_http_stream *stream, const struct http_chunk *chunk) {
-    return chunk->head_n + (size_t)chunk->blob->n + (stream->request->chunked ? 2 : 0);
+    return chunk->head_n + chunk->bytes.n + (stream->request->chunked ? 2 : 0);
 }
 
-static void add_part(struct iovec *v, int *n, size_t *skip, void *bytes, size_t size) {
+static void add_part(struct iovec *v, int *n, size_t *skip, const void *bytes, size_t size) {
     size_t skipped = RV_MIN(*skip, size);
     *skip -= skipped;
     if (size > skipped)
-        v[(*n)++] = (struct iovec){(char *)bytes + skipped, size - skipped};
+        v[(*n)++] = (struct iovec){(char *)(uintptr_t)bytes + skipped, size - skipped};
 }
 
 /* Writes what the socket takes of the first chunks; false if it takes no more. */
 static bool write_some(struct rv_http_stream *stream) {
-    static char line_end[] = "\r\n";
     struct iovec v[CHUNKS_A_WRITE * 3];
     struct msghdr message = {.msg_iov = v};
     int n = 0;
@@ -107,9 +114,9 @@ static bool write_some(struct rv_http_stream *stream) {
     for (int i = 0; chunk && i < CHUNKS_A_WRITE; i++, chunk = chunk->next) {
         size_t skip = chunk->sent;
         add_part(v, &n, &skip, chunk->head, chunk->head_n);
-        add_part(v, &n, &skip, chunk->blob->data, chunk->blob->n);
+        add_part(v, &n, &skip, chunk->bytes.s, chunk->bytes.n);
         if (stream->request->chunked)
-            add_part(v, &n, &skip, line_end, 2);
+            add_part(v, &n, &skip, "\r\n", 2);
     }
     message.msg_iovlen = (size_t)n;
     ssize_t sent = sendmsg(stream->request->conn->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -128,13 +135,8 @@ static bool write_some(struct rv_http_stream *stream) {
         left -= take;
         if (chunk->sent < chunk_size(stream, chunk))
             break;
-        stream->first = chunk->next;
-        stream->backlog -= chunk->blob->n;
-        rv_blob_unref(chunk->blob);
-        free(chunk);
+        drop_first(stream);
     }
-    if (!stream->first)
-        stream->last = NULL;
     return true;
 }
 
@@ -144,7 +146,7 @@ static void flush_stream(struct rv_http_stream *stream) {
         http_stream_fail(stream);
         return;
     }
-    if (!stream->writing || stream->failed || stream->finish)
+    if (!stream->writing || stream->failed || stream->finish || stream->held)
         return;
     if (c->gone) { /* it closed before the head was out */
         http_stream_fail(stream);
@@ -216,7 +218,8 @@ int rv_http_stream_send(struct rv_http_stream *stream, const struct rv_blob *blo
         return -RV_ERR_LIMIT;
     }
     struct http_chunk *chunk = rv_malloc(sizeof *chunk);
-    *chunk = (struct http_chunk){.blob = rv_blob_ref(blob)};
+    *chunk = (struct http_chunk){
+        .bytes = rv_strn(blob->data, blob->n), .counted = blob->n, .blob = rv_blob_ref(blob)};
     if (stream->request->chunked)
         chunk->head_n = (uint8_t)snprintf(chunk->head, sizeof chunk->head, "%x\r\n", blob->n);
     if (stream->last)
@@ -225,9 +228,39 @@ int rv_http_stream_send(struct rv_http_stream *stream, const struct rv_blob *blo
         stream->first = chunk;
     stream->last = chunk;
     stream->backlog += blob->n;
-    if (!stream->blocked)
+    if (!stream->blocked && !stream->held)
         to_flush(stream);
     return 0;
+}
+
+void rv_http_stream_hold(struct rv_http_stream *stream) {
+    if (stream->state != HTTP_STREAM_OPEN)
+        return;
+    RV_ASSERT(stream->held || !stream->first);
+    drop_chunks(stream);
+    stream->held = true;
+}
+
+void rv_http_stream_release(struct rv_http_stream *stream, struct rv_str head, struct rv_str bytes,
+                            void (*done)(void *ctx), void *ctx) {
+    RV_ASSERT(head.n <= RV_HTTP_MAX_HEAD);
+    if (stream->state != HTTP_STREAM_OPEN) { /* cut off meanwhile */
+        done(ctx);
+        return;
+    }
+    struct http_chunk *chunk = rv_malloc(sizeof *chunk);
+    *chunk = (struct http_chunk){.bytes = bytes, .done = done, .ctx = ctx, .next = stream->first};
+    if (stream->request->chunked)
+        chunk->head_n =
+            (uint8_t)snprintf(chunk->head, sizeof chunk->head, "%zx\r\n", head.n + bytes.n);
+    memcpy(chunk->head + chunk->head_n, head.s, head.n);
+    chunk->head_n = (uint8_t)(chunk->head_n + head.n);
+    stream->first = chunk;
+    if (!stream->last)
+        stream->last = chunk;
+    stream->held = false;
+    http_conn_set_stage(stream->request->conn, HTTP_SENDING);
+    to_flush(stream);
 }
 
 size_t rv_http_stream_backlog(const struct rv_http_stream *stream) {
@@ -239,6 +272,10 @@ void rv_http_stream_end(struct rv_http_stream *stream) {
     if (stream->state == HTTP_STREAM_CUT) {
         stream->on_close = NULL;
         return;
+    }
+    if (stream->held) { /* what was to come first will not come */
+        drop_chunks(stream);
+        stream->held = false;
     }
     stream->state = HTTP_STREAM_ENDED;
     http_conn_set_stage(stream->request->conn, HTTP_SENDING);

@@ -1,259 +1,5 @@
-/* The HTTP server and client over real loopback sockets, in one loop. Waits are for conditions. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
-
-#include "base/vec.h"
-#include "io/http_client.h"
-#include "io/http_server.h"
-
-struct stream_at {
-    struct rv_http_stream *stream;
-    bool closed;
-};
-
-/* One server with a handler that does what the path says. */
-struct world {
-    uv_loop_t loop;
-    uv_timer_t tick;
-    struct rv_http_server *server;
-    struct rv_http_request *pending[64];
-    unsigned n_pending, n_abandoned, n_closed;
-    RV_VEC(struct stream_at *) streams;
-    struct rv_buf log; /* a line a request */
-    bool stop_in_handler;
-    struct rv_http_request *taking;
-    struct rv_buf taken;
-    size_t room; /* what is taken at most */
-    unsigned n_ended;
-};
-
-static void on_tick(uv_timer_t *t) {
-    (void)t;
-}
-
-static void on_abandoned(void *data, struct rv_http_request *req) {
-    struct world *w = data;
-    w->n_abandoned++;
-    for (unsigned i = 0; i < w->n_pending; i++)
-        if (w->pending[i] == req)
-            w->pending[i] = w->pending[--w->n_pending];
-    assert_string_equal(rv_http_path(req), "/later"); /* still valid */
-    assert_non_null(rv_http_header(req, "Host"));
-    rv_http_reply_text(req, 200, "too late");
-}
-
-static struct world *closing_world;
-static void on_stream_close(void *ctx) {
-    struct stream_at *at = ctx;
-    assert_false(at->closed);
-    at->closed = true;
-    at->stream = NULL;
-    closing_world->n_closed++;
-}
-
-static void handle_stream(struct world *w, struct rv_http_request *req) {
-    static const char *const headers[] = {"Mesos-Stream-Id", "abc", NULL};
-    struct stream_at *at = rv_calloc(1, sizeof *at);
-    rv_vec_push(&w->streams, at);
-    at->stream =
-        rv_http_stream_start(req, 200, "application/recordio", headers, on_stream_close, at);
-}
-
-static void handler(void *ctx, struct rv_http_request *req) {
-    struct world *w = ctx;
-    const char *path = rv_http_path(req);
-    rv_buf_printf(&w->log, "%s %s %zu\n", rv_http_method(req), path, rv_http_body(req).n);
-    if (w->stop_in_handler) {
-        w->server = rv_http_server_stop(w->server);
-    } else if (rv_streq(path, "/echo")) {
-        rv_http_reply(req, 200, "application/octet-stream", rv_http_body(req), NULL);
-    } else if (rv_streq(path, "/later")) {
-        rv_http_set_data(req, w, on_abandoned);
-        w->pending[w->n_pending++] = req;
-    } else if (rv_streq(path, "/stream")) {
-        handle_stream(w, req);
-    } else if (rv_streq(path, "/query")) {
-        const char *none = rv_http_query(req, "none");
-        rv_http_reply_text(req, 200, "%s|%s|%s|%d", rv_http_query(req, "a"),
-                           rv_http_query(req, "empty"), none ? none : "(absent)",
-                           strncmp(rv_http_peer(req), "127.0.0.1:", 10));
-    } else if (rv_streq(path, "/fd")) {
-        int fd = memfd_create("reply", MFD_CLOEXEC);
-        assert_int_equal(write(fd, "0123456789", 10), 10);
-        rv_http_reply_fd(req, 200, "text/plain", fd, 2, 5, NULL);
-    } else {
-        rv_http_reply_text(req, 404, "No %s.", path);
-    }
-}
-
-static struct world *world_new(const struct rv_http_config *given) {
-    struct rv_http_config config = given ? *given : (struct rv_http_config){0};
-    struct world *w = rv_calloc(1, sizeof *w);
-    struct rv_error err;
-    closing_world = w;
-    signal(SIGPIPE, SIG_IGN);
-    uv_loop_init(&w->loop);
-    uv_timer_init(&w->loop, &w->tick);
-    uv_timer_start(&w->tick, on_tick, 2, 2);
-    if (rv_http_server_start(&w->loop, &config, handler, w, &w->server, &err) < 0)
-        fail_msg("%s", err.message);
-    return w;
-}
-
-static void world_free(struct world *w) {
-    rv_http_server_stop(w->server);
-    for (size_t i = 0; i < w->streams.n; i++) {
-        assert_true(w->streams.v[i]->closed || !w->streams.v[i]->stream);
-        free(w->streams.v[i]);
-    }
-    rv_vec_free(&w->streams);
-    rv_buf_free(&w->log);
-    uv_close((uv_handle_t *)&w->tick, NULL);
-    assert_int_equal(uv_run(&w->loop, UV_RUN_DEFAULT), 0);
-    assert_int_equal(uv_loop_close(&w->loop), 0);
-    free(w);
-}
-
-/* Runs the loop until the condition holds; a test that hangs fails after a long while. */
-#define UNTIL(w, condition)                                                                        \
-    do {                                                                                           \
-        time_t limit_ = time(NULL) + 60;                                                           \
-        while (!(condition)) {                                                                     \
-            uv_run(&(w)->loop, UV_RUN_ONCE);                                                       \
-            if (time(NULL) > limit_)                                                               \
-                fail_msg("never: %s", #condition);                                                 \
-        }                                                                                          \
-    } while (0)
-
-/* A handler that takes the bodies of /take as they arrive. */
-static void on_taking_abandoned(void *data, struct rv_http_request *req) {
-    struct world *w = data;
-    assert_ptr_equal(w->taking, req);
-    w->taking = NULL;
-    w->n_abandoned++;
-}
-
-static bool wants_body(void *ctx, struct rv_http_request *req) {
-    struct world *w = ctx;
-    if (!rv_streq(rv_http_path(req), "/take"))
-        return false;
-    rv_http_set_data(req, w, on_taking_abandoned);
-    w->taking = req;
-    return true;
-}
-
-static size_t on_body_data(void *ctx, struct rv_http_request *req, struct rv_str piece) {
-    struct world *w = ctx;
-    size_t n = RV_MIN(piece.n, w->room);
-    assert_ptr_equal(rv_http_data(req), w);
-    rv_buf_append(&w->taken, piece.s, n);
-    w->room -= n;
-    if (w->taken.n >= 4 && memcmp(w->taken.data, "stop", 4) == 0) {
-        w->taking = NULL;
-        rv_http_reply_text(req, 409, "enough");
-    }
-    return n;
-}
-
-static void on_body_end(void *ctx, struct rv_http_request *req) {
-    struct world *w = ctx;
-    w->n_ended++;
-    w->taking = NULL;
-    rv_http_reply_text(req, 200, "took %zu", w->taken.n);
-}
-
-static struct world *taking_world(void) {
-    static const struct rv_http_body_stream taker = {wants_body, on_body_data, on_body_end};
-    const struct rv_http_config config = {.max_body = 100000};
-    struct world *w = world_new(&config);
-    rv_http_server_set_body_stream(w->server, &taker, w);
-    w->room = SIZE_MAX;
-    return w;
-}
-
-/* A raw client */
-struct raw {
-    int fd;
-    struct rv_buf in;
-    bool ended;
-};
-
-static void raw_open(struct world *w, struct raw *r) {
-    struct sockaddr_in addr = {.sin_family = AF_INET,
-                               .sin_port = htons(rv_http_server_port(w->server)),
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    memset(r, 0, sizeof *r);
-    r->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(r->fd >= 0);
-    assert_int_equal(connect(r->fd, (struct sockaddr *)&addr, sizeof addr), 0);
-    fcntl(r->fd, F_SETFL, O_NONBLOCK);
-}
-
-static void raw_write(struct world *w, struct raw *r, struct rv_str bytes) {
-    while (bytes.n > 0) {
-        ssize_t n = send(r->fd, bytes.s, bytes.n, MSG_NOSIGNAL);
-        if (n < 0 && errno != EAGAIN)
-            return; /* the server has closed: what it said can still be read */
-        if (n > 0)
-            bytes = rv_strn(bytes.s + n, bytes.n - (size_t)n);
-        uv_run(&w->loop, UV_RUN_NOWAIT);
-    }
-}
-
-static void raw_puts(struct world *w, struct raw *r, const char *s) {
-    raw_write(w, r, rv_str(s));
-}
-
-static void raw_read(struct raw *r) {
-    char bytes[65536];
-    ssize_t n;
-    while ((n = recv(r->fd, bytes, sizeof bytes, 0)) > 0)
-        rv_buf_append(&r->in, bytes, (size_t)n);
-    if (n == 0 || (n < 0 && errno != EAGAIN))
-        r->ended = true;
-}
-
-static bool raw_has(struct raw *r, const char *s) {
-    raw_read(r);
-    return r->in.n > 0 && memmem(r->in.data, r->in.n, s, strlen(s));
-}
-
-static bool raw_at_end(struct raw *r) {
-    raw_read(r);
-    return r->ended;
-}
-
-static void raw_close(struct raw *r, bool reset) {
-    struct linger linger = {1, 0};
-    if (reset)
-        setsockopt(r->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
-    close(r->fd);
-    rv_buf_free(&r->in);
-}
-
-#define GET(path) "GET " path " HTTP/1.1\r\nHost: x\r\n\r\n"
-
-static void send_text(struct rv_http_stream *s, const char *text) {
-    struct rv_blob *b = rv_blob_new(text, strlen(text));
-    assert_int_equal(rv_http_stream_send(s, b), 0);
-    rv_blob_unref(b);
-}
+/* The HTTP server: requests, limits, streams, bodies as they come. */
+#include "http_world.h"
 
 static void test_chunks_are_exact(void **state) {
     (void)state;
@@ -443,6 +189,90 @@ static void test_backlog_cuts_one(void **state) {
     free(bytes);
     raw_close(&slow, false);
     raw_close(&good, false);
+    world_free(w);
+}
+
+/* How a large first event goes out: what is sent while it is made follows it. */
+static void count_call(void *ctx) {
+    ++*(unsigned *)ctx;
+}
+
+static struct rv_http_stream *held_stream(struct world *w, struct raw *r) {
+    raw_open(w, r);
+    raw_puts(w, r, GET("/stream"));
+    UNTIL(w, raw_has(r, "\r\n\r\n"));
+    rv_buf_clear(&r->in);
+    struct rv_http_stream *s = w->streams.v[w->streams.n - 1]->stream;
+    rv_http_stream_hold(s);
+    return s;
+}
+
+static void test_held_stream_begins_with_its_release(void **state) {
+    (void)state;
+    struct world *w = world_new(NULL);
+    struct raw r;
+    unsigned done = 0;
+    struct rv_http_stream *s = held_stream(w, &r);
+    send_text(s, "too early");
+    rv_http_stream_hold(s); /* drops it */
+    send_text(s, "second");
+    for (int i = 0; i < 20; i++)
+        uv_run(&w->loop, UV_RUN_ONCE);
+    raw_read(&r);
+    assert_int_equal(r.in.n, 0);
+    assert_int_equal(rv_http_stream_backlog(s), strlen("second"));
+    rv_http_stream_release(s, RV_STR("5\n"), RV_STR("first"), count_call, &done);
+    send_text(s, "third");
+    UNTIL(w, raw_has(&r, "third\r\n"));
+    assert_string_equal(r.in.data, "7\r\n5\nfirst\r\n6\r\nsecond\r\n5\r\nthird\r\n");
+    assert_int_equal(done, 1);
+
+    /* One that ends before has nothing to say. */
+    s = held_stream(w, &r);
+    send_text(s, "never");
+    rv_http_stream_end(s);
+    w->streams.v[1]->stream = NULL;
+    UNTIL(w, raw_has(&r, "0\r\n\r\n"));
+    assert_string_equal(r.in.data, "0\r\n\r\n");
+    raw_close(&r, false);
+    world_free(w);
+}
+
+static void test_released_chunk_is_beside_the_backlog(void **state) {
+    (void)state;
+    struct rv_http_config config = {.max_backlog = 100, .idle_timeout_s = 1};
+    struct world *w = world_new(&config);
+    struct raw good, slow, cut;
+    unsigned done = 0;
+    size_t n = 32 << 20; /* more than the kernel takes */
+    char *bytes = calloc(1, n);
+
+    struct rv_http_stream *s = held_stream(w, &good);
+    rv_http_stream_release(s, RV_STR("x\n"), rv_strn(bytes, n), count_call, &done);
+    send_text(s, "after it");
+    UNTIL(w, raw_has(&good, "after it"));
+    assert_int_equal(done, 1);
+    assert_true(w->streams.v[0]->stream == s);
+
+    /* Who does not take it is cut off, as with an answer. */
+    s = held_stream(w, &slow);
+    rv_http_stream_release(s, RV_STR("x\n"), rv_strn(bytes, n), count_call, &done);
+    UNTIL(w, w->streams.v[1]->closed);
+    assert_int_equal(done, 2);
+
+    /* And who is over its backlog already is told nothing more. */
+    s = held_stream(w, &cut);
+    struct rv_blob *b = rv_blob_new(bytes, 60);
+    assert_int_equal(rv_http_stream_send(s, b), 0);
+    assert_int_equal(rv_http_stream_send(s, b), -RV_ERR_LIMIT);
+    rv_http_stream_release(s, RV_STR("x\n"), rv_strn(bytes, n), count_call, &done);
+    assert_int_equal(done, 3);
+    UNTIL(w, w->streams.v[2]->closed);
+    rv_blob_unref(b);
+    raw_close(&good, false);
+    raw_close(&slow, false);
+    raw_close(&cut, false);
+    free(bytes);
     world_free(w);
 }
 
@@ -759,340 +589,6 @@ static void test_loop_sleeps(void **state) {
     world_free(w);
 }
 
-/* The client */
-
-struct result {
-    struct rv_buf heads, body;
-    int done, result, status;
-    int order;
-    bool refuse_head;
-    struct rv_error err;
-    char header[64];
-};
-static int next_order;
-
-static bool on_head(void *ctx, int status, const struct rv_http1_header *headers, size_t n) {
-    struct result *r = ctx;
-    const char *id = rv_http1_header(headers, n, "mesos-stream-id");
-    rv_buf_printf(&r->heads, "%d %s\n", status, id ? id : "-");
-    return !r->refuse_head;
-}
-
-static void on_body(void *ctx, struct rv_str bytes) {
-    struct result *r = ctx;
-    rv_buf_append(&r->body, bytes.s, bytes.n);
-}
-
-static void on_done(void *ctx, int result, int status, const struct rv_http1_header *headers,
-                    size_t n, struct rv_str body, const struct rv_error *err) {
-    struct result *r = ctx;
-    const char *type = result == 0 ? rv_http1_header(headers, n, "Content-Type") : NULL;
-    snprintf(r->header, sizeof r->header, "%s", type ? type : "");
-    r->done++;
-    r->order = ++next_order;
-    r->result = result;
-    r->status = status;
-    if (body.n > 0)
-        rv_buf_append(&r->body, body.s, body.n);
-    if (result < 0)
-        r->err = *err;
-}
-
-static const struct rv_http_call_handler collect = {NULL, NULL, on_done};
-static const struct rv_http_call_handler streaming = {on_head, on_body, on_done};
-
-static struct rv_http_client *client_to(struct world *w, const char *host, uint16_t port,
-                                        unsigned connections) {
-    struct rv_http_client_config config = {
-        .host = host, .port = port, .max_connections = connections};
-    return rv_http_client_new(&w->loop, &config);
-}
-
-static void result_free(struct result *r) {
-    rv_buf_free(&r->heads);
-    rv_buf_free(&r->body);
-}
-
-static void test_client_order(void **state) {
-    (void)state;
-    struct world *w = world_new(NULL);
-    struct rv_http_client *c = client_to(w, "127.0.0.1", rv_http_server_port(w->server), 1);
-    struct result r[20] = {0};
-    for (int i = 0; i < 20; i++) {
-        char text[32];
-        snprintf(text, sizeof text, "call %d", i);
-        rv_http_client_call(c, "POST", i == 3 ? "/later" : "/echo", "X-A: b\r\n", rv_str(text),
-                            false, &collect, &r[i]);
-    }
-    UNTIL(w, w->n_pending == 1);
-    assert_int_equal(r[2].done, 1);
-    assert_int_equal(r[4].done, 0);
-    rv_http_reply_text(w->pending[--w->n_pending], 202, "later");
-    UNTIL(w, r[19].done);
-    for (int i = 0; i < 20; i++) {
-        char text[32];
-        snprintf(text, sizeof text, "call %d", i);
-        assert_int_equal(r[i].done, 1);
-        assert_int_equal(r[i].result, 0);
-        assert_int_equal(r[i].status, i == 3 ? 202 : 200);
-        assert_string_equal(r[i].body.data, i == 3 ? "later" : text);
-        if (i > 0)
-            assert_int_equal(r[i].order, r[i - 1].order + 1);
-        result_free(&r[i]);
-    }
-    assert_string_equal(r[0].header, "application/octet-stream");
-    assert_int_equal(rv_http_server_counters(w->server).connections, 1);
-    rv_http_client_free(c);
-    world_free(w);
-}
-
-static void test_client_stream(void **state) {
-    (void)state;
-    struct world *w = world_new(NULL);
-    struct rv_http_client *c = client_to(w, "localhost", rv_http_server_port(w->server), 1);
-    struct result a = {0}, b = {0}, echo = {0}, refused = {.refuse_head = true};
-    struct rv_http_call *call =
-        rv_http_client_call(c, "POST", "/stream", NULL, RV_STR("{}"), true, &streaming, &a);
-    UNTIL(w, w->streams.n == 1 && a.heads.n > 0);
-    assert_string_equal(a.heads.data, "200 abc\n");
-    send_text(w->streams.v[0]->stream, "one");
-    UNTIL(w, a.body.n == 3);
-    rv_http_client_call(c, "POST", "/echo", NULL, RV_STR("beside"), false, &collect, &echo);
-    UNTIL(w, echo.done);
-    assert_string_equal(echo.body.data, "beside");
-    rv_http_call_cancel(call);
-    UNTIL(w, w->n_closed == 1); /* the server sees it */
-    assert_int_equal(a.done, 0);
-
-    rv_http_client_call(c, "GET", "/stream", NULL, RV_STR(""), true, &streaming, &b);
-    UNTIL(w, w->streams.n == 2);
-    send_text(w->streams.v[1]->stream, "two");
-    rv_http_stream_end(TAKE_PTR(w->streams.v[1]->stream));
-    UNTIL(w, b.done);
-    assert_int_equal(b.result, 0);
-    assert_string_equal(b.body.data, "two");
-
-    rv_http_client_call(c, "GET", "/stream", NULL, RV_STR(""), true, &streaming, &refused);
-    UNTIL(w, refused.done);
-    assert_int_equal(refused.result, -RV_ERR_CONFLICT);
-    UNTIL(w, w->n_closed == 2);
-    rv_http_client_free(c);
-    result_free(&a);
-    result_free(&b);
-    result_free(&echo);
-    result_free(&refused);
-    world_free(w);
-}
-
-static void test_client_sees_server_end(void **state) {
-    (void)state;
-    struct world *w = world_new(NULL);
-    struct rv_http_client *c = client_to(w, "127.0.0.1", rv_http_server_port(w->server), 1);
-    struct result stream = {0}, later = {0}, queued = {0};
-    rv_http_client_call(c, "GET", "/stream", NULL, RV_STR(""), true, &streaming, &stream);
-    rv_http_client_call(c, "GET", "/later", NULL, RV_STR(""), false, &collect, &later);
-    rv_http_client_call(c, "GET", "/later", NULL, RV_STR(""), false, &collect, &queued);
-    UNTIL(w, stream.heads.n > 0 && w->n_pending == 1);
-    w->server = rv_http_server_stop(w->server);
-    UNTIL(w, stream.done && later.done && queued.done);
-    assert_int_equal(stream.result, -RV_ERR_CLOSED);
-    assert_int_equal(later.result, -RV_ERR_CLOSED);
-    assert_int_equal(queued.result, -RV_ERR_IO); /* refused */
-    assert_int_equal(w->n_closed, 1);
-    rv_http_client_free(c);
-    result_free(&stream);
-    world_free(w);
-}
-
-static void test_client_retries_on_stale_connection(void **state) {
-    (void)state;
-    struct rv_http_config config = {.idle_timeout_s = 1};
-    struct world *w = world_new(&config);
-    /* A server of our own that closes a kept connection after it has read the second request. */
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof addr;
-    bind(listener, (struct sockaddr *)&addr, sizeof addr);
-    listen(listener, 8);
-    getsockname(listener, (struct sockaddr *)&addr, &size);
-    fcntl(listener, F_SETFL, O_NONBLOCK);
-    struct rv_http_client *c = client_to(w, "127.0.0.1", ntohs(addr.sin_port), 1);
-    struct result r[3] = {0};
-    struct raw s = {.fd = -1};
-    static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n";
-
-    rv_http_client_call(c, "POST", "/1", NULL, RV_STR("a"), false, &collect, &r[0]);
-    UNTIL(w, (s.fd = accept(listener, NULL, NULL)) >= 0);
-    fcntl(s.fd, F_SETFL, O_NONBLOCK);
-    UNTIL(w, raw_has(&s, "POST /1 "));
-    raw_puts(w, &s, ok);
-    raw_puts(w, &s, "1");
-    UNTIL(w, r[0].done);
-    rv_http_client_call(c, "POST", "/2", NULL, RV_STR("b"), false, &collect, &r[1]);
-    rv_http_client_call(c, "POST", "/3", NULL, RV_STR("c"), false, &collect, &r[2]);
-    UNTIL(w, raw_has(&s, "POST /2 "));
-    raw_close(&s, false); /* no byte of an answer: sent again, ahead of the third */
-    s = (struct raw){.fd = -1};
-    UNTIL(w, (s.fd = accept(listener, NULL, NULL)) >= 0);
-    fcntl(s.fd, F_SETFL, O_NONBLOCK);
-    UNTIL(w, raw_has(&s, "POST /2 "));
-    raw_puts(w, &s, "HTTP/1.1 200 OK\r\n\r\nuntil the end");
-    UNTIL(w, (uv_run(&w->loop, UV_RUN_NOWAIT), true));
-    raw_close(&s, false);
-    s = (struct raw){.fd = -1};
-    UNTIL(w, r[1].done);
-    assert_int_equal(r[1].result, 0);
-    assert_string_equal(r[1].body.data, "until the end");
-    UNTIL(w, (s.fd = accept(listener, NULL, NULL)) >= 0);
-    fcntl(s.fd, F_SETFL, O_NONBLOCK);
-    UNTIL(w, raw_has(&s, "POST /3 "));
-    raw_puts(w, &s, "HTTP/1.1 200 OK\r\nContent-Le"); /* bytes have come: not again */
-    UNTIL(w, (uv_run(&w->loop, UV_RUN_NOWAIT), true));
-    raw_close(&s, false);
-    UNTIL(w, r[2].done);
-    assert_int_equal(r[2].result, -RV_ERR_CLOSED);
-    close(listener);
-    for (int i = 0; i < 3; i++)
-        result_free(&r[i]);
-    rv_http_client_free(c);
-    world_free(w);
-}
-
-static void test_client_errors(void **state) {
-    (void)state;
-    struct world *w = world_new(NULL);
-    uint16_t port = rv_http_server_port(w->server);
-    struct rv_http_client_config config = {
-        .host = "127.0.0.1", .port = port, .call_timeout_ms = 20};
-    struct rv_http_client *c = rv_http_client_new(&w->loop, &config);
-    struct result late = {0}, next = {0}, unknown = {0}, closed[3] = {0};
-    rv_http_client_call(c, "GET", "/later", NULL, RV_STR(""), false, &collect, &late);
-    rv_http_client_call(c, "GET", "/query?a=1", NULL, RV_STR(""), false, &collect, &next);
-    UNTIL(w, next.done);
-    assert_int_equal(late.result, -RV_ERR_TIMEOUT);
-    assert_int_equal(next.result, 0);
-    UNTIL(w, w->n_abandoned == 1);
-    rv_http_client_free(c);
-
-    c = client_to(w, "no-such-host.invalid", 80, 1);
-    rv_http_client_call(c, "GET", "/", NULL, RV_STR(""), false, &collect, &unknown);
-    UNTIL(w, unknown.done);
-    assert_int_equal(unknown.result, -RV_ERR_IO);
-    rv_http_client_free(c);
-
-    c = client_to(w, "127.0.0.1", port, 1);
-    rv_http_client_call(c, "GET", "/later", NULL, RV_STR(""), false, &collect, &closed[0]);
-    rv_http_client_call(c, "GET", "/later", NULL, RV_STR(""), false, &collect, &closed[1]);
-    rv_http_client_call(c, "GET", "/later", NULL, RV_STR(""), true, &streaming, &closed[2]);
-    struct result gone = {0};
-    struct rv_http_call *queued =
-        rv_http_client_call(c, "GET", "/later", NULL, RV_STR(""), false, &collect, &gone);
-    rv_http_call_cancel(queued);
-    UNTIL(w, w->n_pending == 2);
-    rv_http_client_free(c);
-    for (int i = 0; i < 3; i++) {
-        assert_int_equal(closed[i].done, 1);
-        assert_int_equal(closed[i].result, -RV_ERR_CLOSED);
-    }
-    assert_int_equal(gone.done, 0);
-    UNTIL(w, w->n_pending == 0);
-    result_free(&next);
-    world_free(w);
-}
-
-/* Does what a callback must be able to do. */
-struct inside {
-    struct world *w;
-    struct rv_http_client *client;
-    struct rv_http_call *call;
-    const char *where;
-    int n_done;
-};
-
-static void act(struct inside *in, const char *where) {
-    if (!rv_streq(in->where, where))
-        return;
-    if (in->call)
-        rv_http_call_cancel(TAKE_PTR(in->call));
-    else
-        in->client = rv_http_client_free(in->client);
-}
-
-static bool inside_head(void *ctx, int status, const struct rv_http1_header *headers, size_t n) {
-    (void)status, (void)headers, (void)n;
-    act(ctx, "head");
-    return true;
-}
-
-static void inside_body(void *ctx, struct rv_str bytes) {
-    (void)bytes;
-    act(ctx, "body");
-}
-
-static void inside_done(void *ctx, int result, int status, const struct rv_http1_header *headers,
-                        size_t n, struct rv_str body, const struct rv_error *err) {
-    struct inside *in = ctx;
-    (void)result, (void)status, (void)headers, (void)n, (void)body, (void)err;
-    in->n_done++;
-    act(in, "done");
-}
-
-static void test_client_acts_inside_callbacks(void **state) {
-    (void)state;
-    static const struct rv_http_call_handler handler_inside = {inside_head, inside_body,
-                                                               inside_done};
-    static const char *const wheres[] = {"head", "body", "done"};
-    struct world *w = world_new(NULL);
-    for (unsigned i = 0; i < 6; i++) {
-        bool cancels = i >= 3;
-        struct inside in = {.w = w, .where = wheres[i % 3]};
-        struct result queued = {0};
-        unsigned streams = (unsigned)w->streams.n, closed = w->n_closed;
-        in.client = client_to(w, "127.0.0.1", rv_http_server_port(w->server), 1);
-        struct rv_http_call *call = rv_http_client_call(in.client, "GET", "/stream", NULL,
-                                                        RV_STR(""), true, &handler_inside, &in);
-        rv_http_client_call(in.client, "GET", "/later", NULL, RV_STR(""), false, &collect, &queued);
-        if (cancels && i != 5)
-            in.call = call;
-        UNTIL(w, w->streams.n == streams + 1 && w->n_pending == 1);
-        if (w->streams.v[streams]->stream)
-            send_text(w->streams.v[streams]->stream, "x");
-        if (rv_streq(in.where, "done"))
-            rv_http_stream_end(TAKE_PTR(w->streams.v[streams]->stream));
-        else
-            UNTIL(w, w->n_closed == closed + 1);
-        UNTIL(w, in.n_done == 1 || cancels);
-        if (i == 5)
-            UNTIL(w, in.n_done == 1);
-        assert_int_equal(queued.done, in.client ? 0 : 1);
-        in.where = "";
-        rv_http_client_free(in.client);
-        UNTIL(w, w->n_pending == 0);
-    }
-    world_free(w);
-}
-
-static void test_client_in_parallel(void **state) {
-    (void)state;
-    struct world *w = world_new(NULL);
-    struct rv_http_client *c = client_to(w, "127.0.0.1", rv_http_server_port(w->server), 4);
-    struct result r[8] = {0};
-    for (int i = 0; i < 8; i++)
-        rv_http_client_call(c, "GET", "/later", NULL, RV_STR(""), false, &collect, &r[i]);
-    UNTIL(w, w->n_pending == 4);
-    for (int round = 0; round < 2; round++) {
-        UNTIL(w, w->n_pending == 4);
-        while (w->n_pending > 0)
-            rv_http_reply_text(w->pending[--w->n_pending], 200, "ok");
-    }
-    UNTIL(w, r[4].done && r[5].done && r[6].done && r[7].done);
-    assert_int_equal(rv_http_server_counters(w->server).connections, 4);
-    for (int i = 0; i < 8; i++)
-        result_free(&r[i]);
-    rv_http_client_free(c);
-    world_free(w);
-}
-
 #define TAKE_CHUNKED "POST /take HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 static void test_body_is_taken_as_it_comes(void **state) {
@@ -1227,6 +723,8 @@ int main(void) {
         cmocka_unit_test(test_client_close_is_seen),
         cmocka_unit_test(test_stop_inside_handler),
         cmocka_unit_test(test_backlog_cuts_one),
+        cmocka_unit_test(test_held_stream_begins_with_its_release),
+        cmocka_unit_test(test_released_chunk_is_beside_the_backlog),
         cmocka_unit_test(test_keep_alive_and_pipelining),
         cmocka_unit_test(test_requests),
         cmocka_unit_test(test_cors),
@@ -1236,13 +734,6 @@ int main(void) {
         cmocka_unit_test(test_connection_limit),
         cmocka_unit_test(test_no_descriptors_left),
         cmocka_unit_test(test_loop_sleeps),
-        cmocka_unit_test(test_client_order),
-        cmocka_unit_test(test_client_stream),
-        cmocka_unit_test(test_client_sees_server_end),
-        cmocka_unit_test(test_client_retries_on_stale_connection),
-        cmocka_unit_test(test_client_errors),
-        cmocka_unit_test(test_client_acts_inside_callbacks),
-        cmocka_unit_test(test_client_in_parallel),
         cmocka_unit_test(test_body_is_taken_as_it_comes),
         cmocka_unit_test(test_body_waits_for_room),
         cmocka_unit_test(test_body_is_answered_early),
