@@ -240,7 +240,7 @@ int main(int argc, char **argv) {
     rv_log_set_level(RV_LOG_WARNING);
     uv_loop_init(&loop);
     if (rv_flags_parse(&rv_master_flag_table, &flags, 1, arguments, NULL, &err) ||
-        rv_master_daemon_start(&loop, &flags, &d, &err)) {
+        rv_master_daemon_start(&loop, &flags, NULL, NULL, &d, &err)) {
         fprintf(stderr, "%s\n", err.message);
         return 1;
     }
