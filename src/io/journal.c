@@ -1,9 +1,12 @@
 /*
- * The journal: a head of 16 bytes ("reeve-journal\n", format, 0), then records of length (4 bytes,
- * little-endian), CRC-32C over length and bytes (4 bytes), bytes. Appends gather while a write is
- * under way and go out together; each batch is one pwrite and one fdatasync in the thread pool.
- * `end` is the offset behind the last durable record: a failed batch is cut off, so that what
- * follows is never hidden behind half a record.
+ * The journal. Appends gather while a write is under way and go out together; each batch is one
+ * frame, one pwrite and one fdatasync in the thread pool. The file is ahead of what is in use by
+ * zeros: writing over them changes no size, so that the sync has no more to do than to write, and a
+ * file that ends too soon is known to be damaged.
+ *
+ * `end` is the offset behind the last durable frame, `size` what is certainly zeros or frames,
+ * `dirty` where what a failed batch may have left ends: it is made zeros before anything else is
+ * written, so that nothing is ever hidden behind half a frame.
  */
 #include "io/journal.h"
 
@@ -15,58 +18,33 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/crc.h"
 #include "base/log.h"
 #include "base/vec.h"
 
 #define MODULE "journal"
-#define FORMAT 1
-#define RECORD_HEAD 8
-#define RECORD_MAX (64u << 20)
-
-static const char magic[16] = {'r', 'e', 'e', 'v', 'e', '-',  'j',    'o',
-                               'u', 'r', 'n', 'a', 'l', '\n', FORMAT, 0};
+#define GROW ((uint64_t)256 << 10)
+#define BATCH_MAX ((size_t)8 << 20)
 
 struct append {
     rv_journal_done done;
     void *ctx;
+    size_t n; /* bytes of gathering */
 };
 
 struct rv_journal {
     uv_loop_t *loop;
     char *path;
     int fd;
-    uint64_t end;
+    uint64_t end, size, dirty;
     uv_work_t work;
-    struct rv_buf gathering, writing;
+    struct rv_buf gathering; /* records */
+    struct rv_buf writing;   /* a frame */
     RV_VEC(struct append) waiting, under_way;
     bool busy, closed;
     bool in_pool; /* a batch is being written: the file is the thread's */
     int result;
     struct rv_error err;
 };
-
-static void put_u32(uint8_t *p, uint32_t v) {
-    for (int i = 0; i < 4; i++)
-        p[i] = (uint8_t)(v >> (8 * i));
-}
-
-static uint32_t get_u32(const uint8_t *p) {
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static uint32_t checksum(const uint8_t length[4], struct rv_str record) {
-    return rv_crc32c(rv_crc32c(0, length, 4), record.s, record.n);
-}
-
-static void put_record(struct rv_buf *out, struct rv_str record) {
-    uint8_t head[RECORD_HEAD];
-
-    put_u32(head, (uint32_t)record.n);
-    put_u32(head + 4, checksum(head, record));
-    rv_buf_append(out, head, sizeof head);
-    rv_buf_append(out, record.s, record.n);
-}
 
 static int io_error(const char *path, const char *what, struct rv_error *err) {
     return rv_error_set(err, RV_ERR_IO, "%s: %s: %s", path, what, strerror(errno));
@@ -88,6 +66,22 @@ static int write_all(int fd, const void *data, size_t n, uint64_t offset) {
     return 0;
 }
 
+static int write_zeros(int fd, uint64_t from, uint64_t to) {
+    static const char zeros[16 << 10];
+
+    for (uint64_t n; from < to; from += n) {
+        n = RV_MIN(to - from, (uint64_t)sizeof zeros);
+        if (write_all(fd, zeros, n, from))
+            return -1;
+    }
+    return 0;
+}
+
+/* The size of a file in which so much is in use. */
+static uint64_t size_for(uint64_t used) {
+    return (used + RV_JOURNAL_ALIGN + GROW - 1) / GROW * GROW;
+}
+
 static int sync_folder(const char *path) {
     _cleanup_free_ char *folder = rv_strdup(path);
     char *slash = strrchr(folder, '/');
@@ -98,6 +92,83 @@ static int sync_folder(const char *path) {
     int r = fd < 0 ? -1 : fsync(fd);
     if (fd >= 0)
         close(fd);
+    return r;
+}
+
+/* --- files --- */
+
+/* Opens the file that has this name once it is ours: between opening and locking it another process
+ * may have put a new one in its place. */
+static int open_locked(const char *path, int flags, int *out, struct rv_error *err) {
+    struct stat opened, named;
+
+    for (;;) {
+        int fd = open(path, O_RDWR | O_CLOEXEC | flags, 0600);
+        if (fd < 0)
+            return io_error(path, "open", err);
+        int r = 0;
+        if (flock(fd, LOCK_EX | LOCK_NB))
+            r = errno == EWOULDBLOCK
+                    ? rv_error_set(err, RV_ERR_CONFLICT, "%s: another process uses it", path)
+                    : io_error(path, "lock", err);
+        else if (fstat(fd, &opened))
+            r = io_error(path, "stat", err);
+        else if (!stat(path, &named) && named.st_ino == opened.st_ino &&
+                 named.st_dev == opened.st_dev) {
+            *out = fd;
+            return 0;
+        }
+        close(fd);
+        if (r)
+            return r;
+    }
+}
+
+/* A file of these records beside the one named, durable and locked; it takes its place next. */
+static int write_beside(const char *fresh, const struct rv_str *records, size_t n, int *out,
+                        uint64_t *end, struct rv_error *err) {
+    struct rv_buf content = {0}, frame = {0};
+    int fd, r = open_locked(fresh, O_CREAT, &fd, err);
+
+    if (r)
+        return r;
+    rv_journal_put_head(&content);
+    for (size_t i = 0; i < n; i++) {
+        rv_journal_put_record(&frame, records[i]);
+        if (frame.n >= BATCH_MAX || i + 1 == n) {
+            rv_journal_put_frame(&content, rv_buf_str(&frame));
+            rv_buf_clear(&frame);
+        }
+    }
+    if (ftruncate(fd, 0) || write_all(fd, content.data, content.n, 0) ||
+        write_zeros(fd, content.n, size_for(content.n)) || fsync(fd)) {
+        r = io_error(fresh, "write", err);
+        close(fd);
+        unlink(fresh);
+    } else {
+        *out = fd;
+        *end = content.n;
+    }
+    rv_buf_free(&content);
+    rv_buf_free(&frame);
+    return r;
+}
+
+/* An empty journal, unless somebody else has made one meanwhile. */
+static int create(const char *path, struct rv_error *err) {
+    _cleanup_free_ char *fresh = rv_asprintf("%s.new", path);
+    uint64_t end;
+    int fd, r = write_beside(fresh, NULL, 0, &fd, &end, err);
+
+    if (r)
+        return r;
+    if (renameat2(AT_FDCWD, fresh, AT_FDCWD, path, RENAME_NOREPLACE) &&
+        (errno != EINVAL || rename(fresh, path))) { /* a file system that has no such renaming */
+        r = errno == EEXIST ? 0 : io_error(path, "create", err);
+        unlink(fresh);
+    } else if (sync_folder(path))
+        r = io_error(path, "sync the folder", err);
+    close(fd);
     return r;
 }
 
@@ -121,88 +192,51 @@ static int read_all(int fd, const char *path, struct rv_buf *out, struct rv_erro
     }
 }
 
-static bool is_record(const struct rv_buf *file, size_t at) {
-    const uint8_t *p = (const uint8_t *)file->data + at;
-    size_t left = file->n - at;
-    uint32_t n = left < RECORD_HEAD ? 0 : get_u32(p);
-
-    return left >= RECORD_HEAD && n <= left - RECORD_HEAD &&
-           get_u32(p + 4) == checksum(p, rv_strn(p + RECORD_HEAD, n));
-}
-
-/* Whether what begins at `at` can only be a record that a crash has torn: it runs to the very end
- * of the file and no whole record is behind it (a damaged length would hide those), or the file
- * ends in zeros from there on (blocks allocated but not written). */
-static bool torn(const struct rv_buf *file, size_t at) {
-    size_t left = file->n - at;
-
-    if (left < RECORD_HEAD)
-        return true;
-    uint32_t n = get_u32((const uint8_t *)file->data + at);
-    if (n >= left - RECORD_HEAD && n <= RECORD_MAX) {
-        for (size_t i = at + 1; i + RECORD_HEAD <= file->n; i++)
-            if (is_record(file, i))
-                return false;
-        return true;
-    }
-    for (size_t i = at; i < file->n; i++)
-        if (file->data[i])
-            return false;
-    return true;
-}
-
-static int read_records(struct rv_journal *j, const struct rv_buf *file, rv_journal_each each,
-                        void *ctx, struct rv_error *err) {
-    size_t at = sizeof magic;
-
-    while (at < file->n) {
-        const uint8_t *p = (const uint8_t *)file->data + at;
-        size_t left = file->n - at;
-        if (!is_record(file, at)) {
-            if (!torn(file, at))
-                return rv_error_set(err, RV_ERR_CORRUPT,
-                                    "%s: damaged at byte %zu of %zu; restore the file, or move it "
-                                    "away to begin anew (what it recorded is then lost)",
-                                    j->path, at, file->n);
-            RV_WARN(MODULE, "%s: cut off %zu bytes of a record that a crash has torn", j->path,
-                    left);
-            break;
-        }
-        size_t n = get_u32(p);
-        int r = each ? each(ctx, rv_strn(p + RECORD_HEAD, n), err) : 0;
-        if (r) {
-            rv_error_prefix(err, "%s at byte %zu", j->path, at);
-            return r;
-        }
-        at += RECORD_HEAD + n;
-    }
-    j->end = at;
-    if (at < file->n && (ftruncate(j->fd, (off_t)at) || fdatasync(j->fd)))
-        return io_error(j->path, "cut off", err);
+/* What is behind the end becomes zeros again, on the disk. */
+static int erase(struct rv_journal *j) {
+    if (j->dirty <= j->end)
+        return 0;
+    if (write_zeros(j->fd, j->end, j->dirty) || fdatasync(j->fd))
+        return -1;
+    j->dirty = 0;
     return 0;
 }
 
-static int begin_file(struct rv_journal *j, struct rv_error *err) {
-    if (ftruncate(j->fd, 0) || write_all(j->fd, magic, sizeof magic, 0) || fsync(j->fd) ||
-        sync_folder(j->path))
-        return io_error(j->path, "begin", err);
-    j->end = sizeof magic;
-    return 0;
+struct collected {
+    rv_journal_each each;
+    void *ctx;
+    RV_VEC(struct rv_str) records; /* of the file that is parsed */
+};
+
+static int collect(void *ctx, struct rv_str record, struct rv_error *err) {
+    struct collected *c = ctx;
+
+    rv_vec_push(&c->records, record);
+    return c->each ? c->each(c->ctx, record, err) : 0;
 }
 
 static int load(struct rv_journal *j, rv_journal_each each, void *ctx, struct rv_error *err) {
+    struct collected c = {.each = each, .ctx = ctx};
+    struct rv_journal_found found;
     struct rv_buf file = {0};
     int r = read_all(j->fd, j->path, &file, err);
 
-    if (!r && file.n < sizeof magic && !memcmp(file.data, magic, file.n))
-        r = begin_file(j, err); /* new, or torn in its very first write */
-    else if (!r && memcmp(file.data, magic, RV_MIN(file.n, sizeof magic - 2)) != 0)
-        r = rv_error_set(err, RV_ERR_CORRUPT, "%s: is not a journal", j->path);
-    else if (!r && file.data[14] != FORMAT)
-        r = rv_error_set(err, RV_ERR_UNSUPPORTED, "%s: its format %d is not known to this version",
-                         j->path, file.data[14]);
-    else if (!r)
-        r = read_records(j, &file, each, ctx, err);
+    if (!r)
+        r = rv_journal_parse(rv_buf_str(&file), j->path, false, collect, &c, &found, err);
+    if (!r) {
+        j->end = found.end;
+        j->size = file.n;
+        j->dirty = found.torn ? file.n : 0;
+        if (found.torn)
+            RV_WARN(MODULE, "%s: passed over a record at byte %zu that a crash has torn", j->path,
+                    found.end);
+    }
+    if (!r && found.version != RV_JOURNAL_VERSION) {
+        RV_INFO(MODULE, "%s: brought from format %d to %d", j->path, found.version,
+                RV_JOURNAL_VERSION);
+        r = rv_journal_rewrite(j, c.records.v, c.records.n, err);
+    }
+    rv_vec_free(&c.records);
     rv_buf_free(&file);
     return r;
 }
@@ -214,12 +248,10 @@ int rv_journal_open(uv_loop_t *loop, const char *path, rv_journal_each each, voi
     j->loop = loop;
     j->path = rv_strdup(path);
     j->work.data = j;
-    j->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    int r = j->fd < 0 ? io_error(path, "open", err) : 0;
-    if (!r && flock(j->fd, LOCK_EX | LOCK_NB))
-        r = errno == EWOULDBLOCK
-                ? rv_error_set(err, RV_ERR_CONFLICT, "%s: another process uses it", path)
-                : io_error(path, "lock", err);
+    j->fd = -1;
+    int r = access(path, F_OK) && errno == ENOENT ? create(path, err) : 0;
+    if (!r)
+        r = open_locked(path, 0, &j->fd, err);
     if (!r)
         r = load(j, each, ctx, err);
     if (r) {
@@ -232,15 +264,37 @@ int rv_journal_open(uv_loop_t *loop, const char *path, rv_journal_each each, voi
 
 /* --- appending --- */
 
+/* Zeros up to where the frame and what must follow it fit. */
+static int grow(struct rv_journal *j, uint64_t used) {
+    uint64_t size = size_for(used);
+
+    if (used + RV_JOURNAL_ALIGN <= j->size)
+        return 0;
+    if (!write_zeros(j->fd, j->size, size) && !fdatasync(j->fd)) {
+        j->size = size;
+        return 0;
+    }
+    int why = errno;
+    if (ftruncate(j->fd, (off_t)j->size))
+        RV_DEBUG(MODULE, "%s: zeros stay at its end: %s", j->path, strerror(errno));
+    errno = why;
+    return -1;
+}
+
 static void write_batch(uv_work_t *work) {
     struct rv_journal *j = work->data;
 
     j->result = 0;
+    if (erase(j) || grow(j, j->end + j->writing.n)) {
+        j->result = io_error(j->path, "append", &j->err);
+        return;
+    }
     if (!write_all(j->fd, j->writing.data, j->writing.n, j->end) && !fdatasync(j->fd))
         return;
     j->result = io_error(j->path, "append", &j->err);
-    if (ftruncate(j->fd, (off_t)j->end)) /* tried again by the next batch, which writes over it */
-        rv_error_prefix(&j->err, "not cut back");
+    j->dirty = j->end + j->writing.n;
+    if (erase(j)) /* tried again before the next batch */
+        rv_error_prefix(&j->err, "not removed");
 }
 
 static void start(struct rv_journal *j);
@@ -263,7 +317,6 @@ static void written(uv_work_t *work, int status) {
     j->in_pool = false;
     if (!j->result)
         j->end += j->writing.n;
-    rv_buf_clear(&j->writing);
     for (size_t i = 0; i < j->under_way.n; i++)
         j->under_way.v[i].done(j->under_way.v[i].ctx, j->result, &j->err);
     j->under_way.n = 0;
@@ -273,15 +326,26 @@ static void written(uv_work_t *work, int status) {
         release(j);
 }
 
+/* Takes what waits, as far as it fits into one frame, in order. */
+static void begin_batch(struct rv_journal *j) {
+    size_t n = 0, bytes = 0;
+
+    while (n < j->waiting.n && (!n || bytes + j->waiting.v[n].n <= BATCH_MAX))
+        bytes += j->waiting.v[n++].n;
+    rv_buf_clear(&j->writing);
+    rv_journal_put_frame(&j->writing, rv_strn(j->gathering.data, bytes));
+    for (size_t i = 0; i < n; i++)
+        rv_vec_push(&j->under_way, j->waiting.v[i]);
+    j->waiting.n -= n;
+    memmove(j->waiting.v, j->waiting.v + n, j->waiting.n * sizeof *j->waiting.v);
+    j->gathering.n -= bytes;
+    memmove(j->gathering.data, j->gathering.data + bytes, j->gathering.n);
+}
+
 static void start(struct rv_journal *j) {
     if (j->busy || !j->waiting.n)
         return;
-    struct rv_buf empty = j->writing;
-    j->writing = j->gathering;
-    j->gathering = empty;
-    for (size_t i = 0; i < j->waiting.n; i++)
-        rv_vec_push(&j->under_way, j->waiting.v[i]);
-    j->waiting.n = 0;
+    begin_batch(j);
     j->busy = j->in_pool = true;
     if (uv_queue_work(j->loop, &j->work, write_batch, written)) {
         write_batch(&j->work);
@@ -291,8 +355,10 @@ static void start(struct rv_journal *j) {
 
 void rv_journal_append(struct rv_journal *j, struct rv_str record, rv_journal_done done,
                        void *ctx) {
-    put_record(&j->gathering, record);
-    rv_vec_push(&j->waiting, ((struct append){done, ctx}));
+    size_t before = j->gathering.n;
+
+    rv_journal_put_record(&j->gathering, record);
+    rv_vec_push(&j->waiting, ((struct append){done, ctx, j->gathering.n - before}));
     start(j);
 }
 
@@ -315,24 +381,25 @@ struct rv_journal *rv_journal_close(struct rv_journal *j) {
     return NULL;
 }
 
+/* --- the whole of it --- */
+
 int rv_journal_read(struct rv_journal *j, rv_journal_each each, void *ctx, struct rv_error *err) {
+    static const char zeros[RV_JOURNAL_ALIGN];
+    struct rv_journal_found found;
     struct rv_buf file = {0};
 
     if (j->in_pool)
         return rv_error_set(err, RV_ERR_CONFLICT, "%s: a write is under way", j->path);
     int r = read_all(j->fd, j->path, &file, err);
-    if (!r && file.n > j->end)
-        file.n = (size_t)j->end; /* what a failed batch left, where it could not be cut off */
     if (!r && file.n < j->end)
         r = rv_error_set(err, RV_ERR_CORRUPT, "%s: has become shorter", j->path);
-    for (size_t at = sizeof magic; !r && at < file.n;) {
-        const uint8_t *p = (const uint8_t *)file.data + at;
-        if (!is_record(&file, at))
-            r = rv_error_set(err, RV_ERR_CORRUPT, "%s: damaged at byte %zu", j->path, at);
-        else
-            r = each(ctx, rv_strn(p + RECORD_HEAD, get_u32(p)), err);
-        at += RECORD_HEAD + (r ? 0 : get_u32(p));
+    if (!r) { /* without what a failed batch may have left */
+        file.n = (size_t)j->end;
+        rv_buf_append(&file, zeros, sizeof zeros);
+        r = rv_journal_parse(rv_buf_str(&file), j->path, false, each, ctx, &found, err);
     }
+    if (!r && found.end != j->end)
+        r = rv_error_set(err, RV_ERR_CORRUPT, "%s: damaged at byte %zu", j->path, found.end);
     rv_buf_free(&file);
     return r;
 }
@@ -340,32 +407,78 @@ int rv_journal_read(struct rv_journal *j, rv_journal_each each, void *ctx, struc
 int rv_journal_rewrite(struct rv_journal *j, const struct rv_str *records, size_t n,
                        struct rv_error *err) {
     _cleanup_free_ char *fresh = rv_asprintf("%s.new", j->path);
-    struct rv_buf content = {0};
-    int r = 0;
+    uint64_t end;
+    int fd;
 
     if (j->in_pool)
         return rv_error_set(err, RV_ERR_CONFLICT, "%s: a write is under way", j->path);
-    rv_buf_append(&content, magic, sizeof magic);
-    for (size_t i = 0; i < n; i++)
-        put_record(&content, records[i]);
-    int fd = open(fresh, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) || write_all(fd, content.data, content.n, 0) ||
-        fdatasync(fd) || rename(fresh, j->path)) {
-        r = io_error(fresh, "rewrite", err);
-        if (fd >= 0)
-            close(fd);
+    int r = write_beside(fresh, records, n, &fd, &end, err);
+    if (!r && rename(fresh, j->path)) {
+        r = io_error(fresh, "rename", err);
+        close(fd);
         unlink(fresh);
-    } else { /* from here on the old file has no name */
+    } else if (!r) { /* from here on the old file has no name */
         close(j->fd);
         j->fd = fd;
-        j->end = content.n;
+        j->end = end;
+        j->size = size_for(end);
+        j->dirty = 0;
         if (sync_folder(j->path))
             r = io_error(j->path, "sync the folder", err);
     }
-    rv_buf_free(&content);
     return r;
 }
 
 uint64_t rv_journal_size(const struct rv_journal *j) {
     return j->end;
+}
+
+/* The damaged file under a name that is free. */
+static int put_aside(const char *path, char **aside, struct rv_error *err) {
+    for (int i = 1; i < 1000; i++) {
+        char *name = rv_asprintf("%s.damaged-%d", path, i);
+        if (!link(path, name)) {
+            *aside = name;
+            return 0;
+        }
+        int r = errno == EEXIST ? 0 : io_error(name, "link", err);
+        free(name);
+        if (r)
+            return r;
+    }
+    return rv_error_set(err, RV_ERR_IO, "%s: too many damaged files lie beside it", path);
+}
+
+int rv_journal_repair(const char *path, char **aside, struct rv_error *err) {
+    _cleanup_free_ char *fresh = rv_asprintf("%s.new", path);
+    struct rv_journal_found found;
+    struct collected c = {0};
+    struct rv_buf file = {0};
+    uint64_t end;
+    int fd = -1, beside = -1;
+
+    *aside = NULL;
+    if (access(path, F_OK) && errno == ENOENT)
+        return 0;
+    int r = open_locked(path, 0, &fd, err);
+    if (!r)
+        r = read_all(fd, path, &file, err);
+    if (!r)
+        r = rv_journal_parse(rv_buf_str(&file), path, false, NULL, NULL, &found, err);
+    if (r == -RV_ERR_CORRUPT) {
+        r = rv_journal_parse(rv_buf_str(&file), path, true, collect, &c, &found, err);
+        if (!r)
+            r = write_beside(fresh, c.records.v, c.records.n, &beside, &end, err);
+        if (!r)
+            r = put_aside(path, aside, err);
+        if (!r && (rename(fresh, path) || sync_folder(path)))
+            r = io_error(path, "repair", err);
+    }
+    if (fd >= 0)
+        close(fd);
+    if (beside >= 0)
+        close(beside);
+    rv_vec_free(&c.records);
+    rv_buf_free(&file);
+    return r;
 }

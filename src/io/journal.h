@@ -1,9 +1,9 @@
 /*
- * An append-only file of records: how the agent's checkpoints are kept. Each record has a length
- * and a checksum (CRC-32C over length and bytes); the file begins with a magic line and a format
- * version. Appends of one loop iteration go out together, with one write and one fdatasync in the
- * thread pool, then call back in order. A record torn by a crash at the very end is cut off with a
- * warning; damage anywhere else is an error that names file and offset (INV-19).
+ * An append-only file of records: how the agent's checkpoints are kept. The bytes, and what a crash
+ * or damage does to them: wire/journal_format.h. Appends of one loop iteration go out together,
+ * with one write and one fdatasync in the thread pool, then call back in order. A record that a
+ * crash has torn is passed over with a warning; other damage is an error that names file and offset
+ * (INV-19).
  */
 #ifndef RV_IO_JOURNAL_H
 #define RV_IO_JOURNAL_H
@@ -13,16 +13,16 @@
 
 #include "base/error.h"
 #include "base/str.h"
+#include "wire/journal_format.h"
 
 struct rv_journal;
 
-typedef int (*rv_journal_each)(void *ctx, struct rv_str record, struct rv_error *err);
-/* result < 0: not durable (disk full, read-only, EIO); the file is cut back to the last good
- * record, later appends are tried again. */
+/* result < 0: not durable (disk full, read-only, EIO); what was left of it is removed, later
+ * appends are tried again. After a crash it may be there all the same. */
 typedef void (*rv_journal_done)(void *ctx, int result, const struct rv_error *err);
 
-/* Reads every record (each may be NULL), then is ready for appends. The folder must exist.
- * -RV_ERR_CONFLICT: another process uses the file. */
+/* Reads every record (each may be NULL), then is ready for appends. The folder must exist. A file
+ * of an earlier format is rewritten. -RV_ERR_CONFLICT: another process uses the file. */
 RV_MUST_USE int rv_journal_open(uv_loop_t *loop, const char *path, rv_journal_each each, void *ctx,
                                 struct rv_journal **out, struct rv_error *err);
 /* No callback after. What was appended is still written: the loop must be run until it is at rest.
@@ -38,6 +38,11 @@ RV_MUST_USE int rv_journal_read(struct rv_journal *j, rv_journal_each each, void
  * a rv_journal_done none is. On an error nothing is lost: one of the two files goes on. */
 RV_MUST_USE int rv_journal_rewrite(struct rv_journal *j, const struct rv_str *records, size_t n,
                                    struct rv_error *err);
+/* Bytes of what is in use; the file is larger. */
 uint64_t rv_journal_size(const struct rv_journal *j);
+/* If the file is damaged, puts one with all that is whole of it in its place; the damaged one stays
+ * beside it under the name `*aside`, to be freed (NULL: there is no file, or it is not damaged).
+ * Blocking. -RV_ERR_CONFLICT: another process uses it. */
+RV_MUST_USE int rv_journal_repair(const char *path, char **aside, struct rv_error *err);
 
 #endif
