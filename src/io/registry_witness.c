@@ -35,8 +35,9 @@ static uint64_t parse(const char *line) {
     char expected[LINE];
     uint64_t seq;
 
-    if (sscanf(line, NAME " %" SCNu64, &seq) != 1)
+    if (!rv_starts_with(line, NAME " "))
         return 0;
+    seq = strtoull(line + strlen(NAME " "), NULL, 10);
     print(expected, seq);
     return rv_starts_with(line, expected) ? seq : 0;
 }

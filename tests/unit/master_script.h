@@ -47,8 +47,8 @@ struct script {
     const char *words[64];
     size_t n_words;
     struct sim_content registry;
-    struct rv_blob *packed; /* of the line under way: of its framework */
-    bool failed;            /* an invariant broke */
+    RV_VEC(struct rv_blob *) packed; /* of the line under way: its frameworks */
+    bool failed;                     /* an invariant broke */
 };
 
 struct party {
@@ -419,8 +419,13 @@ static struct rv_blob *packed_framework(struct script *s, const struct rv_framew
         m->capabilities[m->n_capabilities]->has_type = 1;
         m->capabilities[m->n_capabilities++]->type = i;
     }
-    rv_blob_unref(s->packed);
-    return s->packed = rv_wire_pack(&m->base);
+    rv_vec_push(&s->packed, rv_wire_pack(&m->base));
+    return s->packed.v[s->packed.n - 1];
+}
+
+static void forget_packed(struct script *s) {
+    while (s->packed.n)
+        rv_blob_unref(s->packed.v[--s->packed.n]);
 }
 
 static struct rv_framework_info *framework_info(struct script *s) {
@@ -967,6 +972,7 @@ static void script_run(struct script *s, const char *lines) {
             script_line(s, line);
         }
         rv_arena_reset(&s->arena);
+        forget_packed(s);
         lines += n + (lines[n] == '\n');
     }
 }
@@ -986,7 +992,8 @@ static void script_free(struct script *s) {
     rv_vec_free(&s->writes);
     rv_vec_free(&s->asked);
     sim_content_free(&s->registry);
-    rv_blob_unref(s->packed);
+    forget_packed(s);
+    rv_vec_free(&s->packed);
     rv_arena_free(&s->arena);
     memset(s, 0, sizeof *s);
 }

@@ -228,6 +228,7 @@ static void test_held_stream_begins_with_its_release(void **state) {
     assert_int_equal(done, 1);
 
     /* One that ends before has nothing to say. */
+    raw_close(&r, false);
     s = held_stream(w, &r);
     send_text(s, "never");
     rv_http_stream_end(s);
