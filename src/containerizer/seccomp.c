@@ -1,17 +1,22 @@
 /*
- * The profile, see seccomp.h: three tables and what compiles them. Holds: a call is in one table
- * only; names that a kernel or an architecture does not have are passed over.
+ * The profile, see seccomp.h: tables, and what makes a filter program of them. Holds: a call is in
+ * one table only; names that a kernel or an architecture does not have are passed over.
+ *
+ * The kernel compiles the program anew for each container and tries it with every number, so it is
+ * short: for each architecture a search by halves over runs of numbers with the same verdict, a
+ * quarter of what libseccomp makes of the same rules. The numbers are from libseccomp.
  */
 #include "containerizer/seccomp.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <seccomp.h>
-#include <sys/mman.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* Each a list of words. */
 static const char allowed[] =
@@ -69,116 +74,188 @@ static const char refused[] =
     "request_key set_mempolicy set_mempolicy_home_node setns settimeofday statmount stime swapoff "
     "swapon sysfs _sysctl umount umount2 uselib userfaultfd ustat vm86 vm86old";
 
-static const int families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
-static const int refused_families[] = {AF_PACKET, AF_ALG, AF_VSOCK};
-static const uint64_t personalities[] = {0x0, 0x8, 0x20000, 0x20008, 0xffffffff};
-static const uint64_t new_namespaces[] = {CLONE_NEWNS,  CLONE_NEWCGROUP, CLONE_NEWUTS,
-                                          CLONE_NEWIPC, CLONE_NEWUSER,   CLONE_NEWPID,
-                                          CLONE_NEWNET};
-/* Not with clone, whose low byte is a signal. */
-static const uint64_t new_time_namespace = CLONE_NEWTIME;
+#define NEW_NAMESPACES                                                                             \
+    (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |  \
+     CLONE_NEWNET)
 
-static int add(scmp_filter_ctx ctx, uint32_t action, const char *name, unsigned n,
-               struct scmp_arg_cmp compare) {
-    int number = seccomp_syscall_resolve_name(name);
+/* Calls that are allowed for some values of their first argument and refused for others; for what
+ * is in neither list they are not there. */
+static const uint32_t families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
+static const uint32_t refused_families[] = {AF_PACKET, AF_ALG, AF_VSOCK};
+static const uint32_t personalities[] = {0x0, 0x8, 0x20000, 0x20008, 0xffffffff};
+static const struct special {
+    const char *name;
+    uint32_t refused_bits; /* not 0: refused with any of them, else allowed, and no lists */
+    const uint32_t *allowed, *refused;
+    size_t n_allowed, n_refused;
+} specials[] = {
+    {"socket", 0, families, refused_families, RV_COUNT(families), RV_COUNT(refused_families)},
+    {"personality", 0, personalities, NULL, RV_COUNT(personalities), 0},
+    {"clone", NEW_NAMESPACES, NULL, NULL, 0, 0},
+    /* The lowest byte of clone's flags is a signal. */
+    {"unshare", NEW_NAMESPACES | CLONE_NEWTIME, NULL, NULL, 0, 0},
+};
 
-    if (number == __NR_SCMP_ERROR)
-        return 0;
-    /* EDOM: an architecture has the call in no form that could be filtered. */
-    number = seccomp_rule_add_array(ctx, action, number, n, &compare);
-    return number == -EDOM ? 0 : number;
+static const uint32_t architectures[] = {
+#if defined(__x86_64__)
+    SCMP_ARCH_X86_64, SCMP_ARCH_X86
+#elif defined(__aarch64__)
+    SCMP_ARCH_AARCH64, SCMP_ARCH_ARM
+#else
+#error "no profile for this architecture yet"
+#endif
+};
+
+enum {
+    MAX_NUMBERS = 1024,
+    MAX_PROGRAM = BPF_MAXINSNS,
+    MAX_JUMP = 255,
+    LABEL = 0x8000 /* a target: with a verdict, where that is dealt with; else an instruction */
+};
+
+/* What is answered; SPECIAL + i: what specials[i] says. */
+enum verdict { ALLOW, REFUSE, UNKNOWN, SPECIAL, VERDICTS = SPECIAL + RV_COUNT(specials) };
+
+struct run {
+    uint32_t from; /* until the next */
+    uint8_t verdict;
+};
+
+struct program {
+    struct sock_filter code[MAX_PROGRAM];
+    uint16_t yes[MAX_PROGRAM], no[MAX_PROGRAM]; /* targets of the branches */
+    size_t n;
+    struct run runs[MAX_NUMBERS];
+    uint16_t labels[VERDICTS];
+};
+
+static bool is_in(const char *words, const char *name) {
+    size_t n = strlen(name);
+
+    for (const char *at = words; (at = strstr(at, name)); at += n)
+        if ((at == words || at[-1] == ' ') && (at[n] == ' ' || at[n] == '\0'))
+            return true;
+    return false;
 }
 
-static int add_words(scmp_filter_ctx ctx, uint32_t action, const char *words) {
-    static const struct scmp_arg_cmp none;
-    int rc = 0;
+static unsigned verdict_of(const char *name) {
+    for (unsigned i = 0; i < RV_COUNT(specials); i++)
+        if (rv_streq(name, specials[i].name))
+            return SPECIAL + i;
+    return is_in(allowed, name) ? ALLOW : is_in(refused, name) ? REFUSE : UNKNOWN;
+}
 
-    while (*words && !rc) {
-        size_t n = strcspn(words, " ");
-        char name[64];
-        if (n && n < sizeof name) {
-            memcpy(name, words, n);
-            name[n] = '\0';
-            rc = add(ctx, action, name, 0, none);
-        }
-        words += n + (words[n] == ' ');
+static size_t find_runs(struct run *runs, uint32_t architecture) {
+    size_t n = 0;
+
+    for (uint32_t i = 0; i < MAX_NUMBERS; i++) {
+        _cleanup_free_ char *name = seccomp_syscall_resolve_num_arch(architecture, (int)i);
+        unsigned verdict = name ? verdict_of(name) : UNKNOWN;
+        if (i == 0 || verdict != runs[n - 1].verdict)
+            runs[n++] = (struct run){i, (uint8_t)verdict};
     }
-    return rc;
+    return n;
 }
 
-/* The call may be made with none of the flags. */
-static int add_without(scmp_filter_ctx ctx, const char *name, const uint64_t *flags, size_t n,
-                       uint64_t more) {
-    uint64_t all = more;
-    int rc = 0;
+/* ---- instructions ---- */
 
-    for (size_t i = 0; i <= n && !rc; i++) {
-        uint64_t flag = i < n ? flags[i] : more;
-        all |= flag;
-        if (flag)
-            rc = add(ctx, SCMP_ACT_ERRNO(EPERM), name, 1, SCMP_A0(SCMP_CMP_MASKED_EQ, flag, flag));
+static void put(struct program *p, uint16_t code, uint32_t k) {
+    if (p->n < MAX_PROGRAM)
+        p->code[p->n++] = (struct sock_filter)BPF_STMT(code, k);
+}
+
+static void branch(struct program *p, uint16_t test, uint32_t k, unsigned yes, unsigned no) {
+    if (p->n < MAX_PROGRAM) {
+        p->yes[p->n] = (uint16_t)yes;
+        p->no[p->n] = (uint16_t)no;
     }
-    return rc ? rc : add(ctx, SCMP_ACT_ALLOW, name, 1, SCMP_A0(SCMP_CMP_MASKED_EQ, all, 0));
+    put(p, (uint16_t)(BPF_JMP | test | BPF_K), k);
 }
 
-static int add_rules(scmp_filter_ctx ctx) {
-    int rc = add_words(ctx, SCMP_ACT_ALLOW, allowed);
-
-    if (!rc)
-        rc = add_words(ctx, SCMP_ACT_ERRNO(EPERM), refused);
-    for (size_t i = 0; i < RV_COUNT(families) && !rc; i++)
-        rc = add(ctx, SCMP_ACT_ALLOW, "socket", 1, SCMP_A0(SCMP_CMP_EQ, (uint64_t)families[i]));
-    for (size_t i = 0; i < RV_COUNT(refused_families) && !rc; i++)
-        rc = add(ctx, SCMP_ACT_ERRNO(EPERM), "socket", 1,
-                 SCMP_A0(SCMP_CMP_EQ, (uint64_t)refused_families[i]));
-    for (size_t i = 0; i < RV_COUNT(personalities) && !rc; i++)
-        rc = add(ctx, SCMP_ACT_ALLOW, "personality", 1, SCMP_A0(SCMP_CMP_EQ, personalities[i]));
-    if (!rc)
-        rc = add_without(ctx, "clone", new_namespaces, RV_COUNT(new_namespaces), 0);
-    if (!rc)
-        rc = add_without(ctx, "unshare", new_namespaces, RV_COUNT(new_namespaces),
-                         new_time_namespace);
-    return rc;
+static void load(struct program *p, size_t offset) {
+    put(p, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset);
 }
 
-static int export(scmp_filter_ctx ctx, struct rv_buf *out) {
-    int fd = memfd_create("profile", MFD_CLOEXEC), rc;
-    struct stat st;
+/* Where to go for a number in runs from..to-1. */
+static unsigned search(struct program *p, size_t from, size_t to) {
+    size_t middle = from + (to - from) / 2, at = p->n;
 
-    if (fd < 0)
-        return -errno;
-    rc = seccomp_export_bpf(ctx, fd);
-    if (!rc && fstat(fd, &st) != 0)
-        rc = -errno;
-    if (!rc) {
-        rv_buf_reserve(out, (size_t)st.st_size + 1);
-        if (pread(fd, out->data + out->n, (size_t)st.st_size, 0) == st.st_size)
-            out->n += (size_t)st.st_size;
-        else
-            rc = -EIO;
+    if (to - from == 1)
+        return LABEL | p->runs[from].verdict;
+    branch(p, BPF_JGE, p->runs[middle].from, 0, 0);
+    unsigned below = search(p, from, middle), above = search(p, middle, to);
+    p->no[at] = (uint16_t)below;
+    p->yes[at] = (uint16_t)above;
+    return (unsigned)at;
+}
+
+static void look_at_argument(struct program *p, const struct special *s) {
+    size_t low = offsetof(struct seccomp_data, args), high = low + sizeof(uint32_t);
+
+    if (s->refused_bits) {
+        load(p, low);
+        branch(p, BPF_JSET, s->refused_bits, LABEL | REFUSE, LABEL | ALLOW);
+        return;
     }
-    close(fd);
-    return rc;
+    load(p, high);
+    branch(p, BPF_JEQ, 0, (unsigned)p->n + 1, LABEL | UNKNOWN);
+    load(p, low);
+    for (size_t i = 0; i < s->n_allowed; i++)
+        branch(p, BPF_JEQ, s->allowed[i], LABEL | ALLOW, (unsigned)p->n + 1);
+    for (size_t i = 0; i < s->n_refused; i++)
+        branch(p, BPF_JEQ, s->refused[i], LABEL | REFUSE, (unsigned)p->n + 1);
+    put(p, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS);
+}
+
+/* Targets become distances. False: one is too far. */
+static bool settle(struct program *p, size_t from) {
+    for (size_t i = from; i < p->n; i++) {
+        struct sock_filter *f = &p->code[i];
+        if (BPF_CLASS(f->code) != BPF_JMP || BPF_OP(f->code) == BPF_JA)
+            continue;
+        size_t yes = p->yes[i] & LABEL ? p->labels[p->yes[i] & ~LABEL] : p->yes[i];
+        size_t no = p->no[i] & LABEL ? p->labels[p->no[i] & ~LABEL] : p->no[i];
+        if (yes - i - 1 > MAX_JUMP || no - i - 1 > MAX_JUMP)
+            return false;
+        f->jt = (uint8_t)(yes - i - 1);
+        f->jf = (uint8_t)(no - i - 1);
+    }
+    return true;
+}
+
+static bool put_architecture(struct program *p, uint32_t architecture) {
+    size_t begin = p->n, n = find_runs(p->runs, architecture);
+
+    load(p, offsetof(struct seccomp_data, arch));
+    branch(p, BPF_JEQ, architecture, (unsigned)begin + 3, (unsigned)begin + 2);
+    put(p, BPF_JMP | BPF_JA, 0); /* to the next one, which may be far */
+    load(p, offsetof(struct seccomp_data, nr));
+    search(p, 0, n);
+    for (size_t i = 0; i < RV_COUNT(specials); i++) {
+        p->labels[SPECIAL + i] = (uint16_t)p->n;
+        look_at_argument(p, &specials[i]);
+    }
+    p->labels[ALLOW] = (uint16_t)p->n;
+    put(p, BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    p->labels[REFUSE] = (uint16_t)p->n;
+    put(p, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
+    p->labels[UNKNOWN] = (uint16_t)p->n;
+    put(p, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS);
+    p->code[begin + 2].k = (uint32_t)(p->n - begin - 3);
+    return settle(p, begin);
 }
 
 int rv_seccomp_compile(struct rv_buf *out, struct rv_error *err) {
-    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
-    int rc = ctx ? 0 : -ENOMEM;
+    struct program *p = rv_calloc(1, sizeof *p);
+    bool fits = true;
 
-#if defined(__x86_64__)
-    if (!rc)
-        rc = seccomp_arch_add(ctx, SCMP_ARCH_X86);
-#elif defined(__aarch64__)
-    if (!rc)
-        rc = seccomp_arch_add(ctx, SCMP_ARCH_ARM);
-#endif
-    /* A search by halves instead of one by one. */
-    if (!rc)
-        rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-    if (!rc)
-        rc = add_rules(ctx);
-    if (!rc)
-        rc = export(ctx, out);
-    seccomp_release(ctx);
-    return rc ? rv_error_set(err, RV_ERR_INTERNAL, "the seccomp profile: %s", strerror(-rc)) : 0;
+    for (size_t i = 0; i < RV_COUNT(architectures); i++)
+        fits = fits && put_architecture(p, architectures[i]);
+    put(p, BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+    fits = fits && p->n < MAX_PROGRAM;
+    if (fits)
+        rv_buf_append(out, p->code, p->n * sizeof *p->code);
+    free(p);
+    return fits ? 0
+                : rv_error_set(err, RV_ERR_INTERNAL, "the seccomp profile does not fit a program");
 }
