@@ -471,6 +471,11 @@ struct rv_cgroups *rv_cgroups_close(struct rv_cgroups *c, bool remove_own) {
     return NULL;
 }
 
+int rv_cgroups_begin_with(struct rv_cgroups *c, const struct rv_cgroup_limits *limits,
+                          struct rv_error *err) {
+    return c->ops->begin_with ? c->ops->begin_with(c, limits, err) : 0;
+}
+
 enum rv_cgroup_version rv_cgroups_version(const struct rv_cgroups *c) {
     return c->version;
 }

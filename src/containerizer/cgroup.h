@@ -57,6 +57,9 @@ struct rv_cgroup_limits {
 RV_MUST_USE int rv_cgroups_open(const char *name, struct rv_cgroups **out, struct rv_error *err);
 /* Frees; with remove_own, the agent's folder too if it is empty. */
 struct rv_cgroups *rv_cgroups_close(struct rv_cgroups *c, bool remove_own);
+/* What most groups will be set to: only the devices count. Setting them costs less then. */
+RV_MUST_USE int rv_cgroups_begin_with(struct rv_cgroups *c, const struct rv_cgroup_limits *limits,
+                                      struct rv_error *err);
 enum rv_cgroup_version rv_cgroups_version(const struct rv_cgroups *c);
 uint32_t rv_cgroups_controllers(const struct rv_cgroups *c);
 /* "v1 (cpu, memory, pids; no cpuset: not mounted)" for the agent's first log line. */

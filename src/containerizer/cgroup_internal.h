@@ -40,6 +40,9 @@ struct rv_cgroups {
 };
 
 struct rv_cgroup_ops {
+    /* NULL: nothing is to be gained */
+    int (*begin_with)(struct rv_cgroups *c, const struct rv_cgroup_limits *limits,
+                      struct rv_error *err);
     int (*create)(struct rv_cgroups *c, const char *id, struct rv_error *err);
     int (*fd)(struct rv_cgroups *c, const char *id);
     int (*attach)(struct rv_cgroups *c, const char *id, pid_t pid, struct rv_error *err);

@@ -21,17 +21,26 @@
 
 enum { FREEZE_ROUNDS = 50, KILL_ROUNDS = 20, LOWER_ROUNDS = 5, MAX_CPUS = 8192, MAX_DISKS = 256 };
 
-/* The group's folder where the controller is; NULL if it is nowhere. */
-static char *folder_of(const struct rv_cgroups *c, const char *id, uint32_t controller) {
+static const struct rv_cgroup_hierarchy *hierarchy_of(const struct rv_cgroups *c,
+                                                      uint32_t controller) {
     for (size_t i = 0; i < c->n; i++)
         if (c->hierarchies[i].controllers & controller)
-            return rv_cgroup_path(&c->hierarchies[i], id);
+            return &c->hierarchies[i];
     return NULL;
+}
+
+/* The group's folder where the controller is; NULL if it is nowhere. */
+static char *folder_of(const struct rv_cgroups *c, const char *id, uint32_t controller) {
+    const struct rv_cgroup_hierarchy *h = hierarchy_of(c, controller);
+
+    return h ? rv_cgroup_path(h, id) : NULL;
 }
 
 /* Making folders. */
 
-/* A new group of cpuset has no cpus and no memory nodes, and takes no process until it has. */
+/* A new group of cpuset has no cpus and no memory nodes, and takes no process until it has. The
+ * agent's folder has them given to those below by the kernel: a write of cpus arranges all
+ * processors anew, 200 us and more. */
 static int inherit_cpuset(const char *parent, const char *dir) {
     static const char *const files[] = {"cpuset.cpus", "cpuset.mems"};
     _cleanup_(rv_buf_free) struct rv_buf text = {0};
@@ -81,6 +90,11 @@ static int make_own(const struct rv_cgroup_hierarchy *h) {
             return rc;
         if (was == '\0')
             break;
+    }
+    if (h->controllers & RV_CGROUP_CPUSET) {
+        int rc = rv_cgfs_write(h->folder, "cgroup.clone_children", "1");
+        if (rc)
+            return rc;
     }
     if (h->controllers & RV_CGROUP_MEMORY) {
         uint64_t on;
@@ -252,22 +266,25 @@ static int set_quota(const char *dir, int64_t quota, struct rv_error *err) {
 
 static int set_cpu(const char *dir, const struct rv_cgroup_limits *l, struct rv_error *err) {
     int64_t shares = l->cpu_request_milli < 0 ? 1024 : rv_cgroup_shares(l->cpu_request_milli);
+    int64_t quota = l->cpu_limit_milli < 0 ? -1 : rv_cgroup_quota(l->cpu_limit_milli);
     int rc = rv_cgfs_set(err, dir, "cpu.shares", "%lld", (long long)shares);
+    _cleanup_(rv_buf_free) struct rv_buf now = {0};
     uint64_t period;
 
     if (rc)
         return rc;
-    if (!rv_cgfs_exists(dir, "cpu.cfs_quota_us")) {
-        if (l->cpu_limit_milli < 0)
-            return 0;
+    rc = rv_cgfs_read(dir, "cpu.cfs_quota_us", &now);
+    if (rc == -ENOENT && quota >= 0)
         return rv_error_set(err, RV_ERR_UNSUPPORTED, "this kernel has no quota of cpu time");
-    }
+    /* Reading takes no lock of all groups. */
+    if (rc == -ENOENT || (rc == 0 && quota < 0 && strtoll(now.data, NULL, 10) < 0))
+        return 0;
     if (rv_cgfs_read_u64(dir, "cpu.cfs_period_us", &period) || period != RV_CGROUP_PERIOD_US) {
         rc = rv_cgfs_set(err, dir, "cpu.cfs_period_us", "%d", (int)RV_CGROUP_PERIOD_US);
         if (rc)
             return rc;
     }
-    return set_quota(dir, l->cpu_limit_milli < 0 ? -1 : rv_cgroup_quota(l->cpu_limit_milli), err);
+    return set_quota(dir, quota, err);
 }
 
 /* Writes a memory limit that may be below what is in use: then the kernel tries to free some, and
@@ -501,36 +518,64 @@ static int read_rules(const char *dir, struct rv_cgroup_rules *out, bool *everyt
     return rc;
 }
 
-/* Writes only what differs: a running group never has less than what is in both lists. */
-static int set_devices(const char *dir, const struct rv_cgroup_limits *l, struct rv_error *err) {
-    struct rv_cgroup_rules want = {0}, now = {0};
-    bool everything;
-    int rc = rv_cgroup_rules_of(l, &want, err);
+/* Below the agent's folder, which has what groups begin with, it is given to that first. */
+static int give_device(const char *dir, const char *own, struct rv_cgroup_rule r,
+                       struct rv_error *err) {
+    int rc = write_rule(dir, "devices.allow", r, err);
 
-    if (rc)
+    if (rc != -RV_ERR_PERMISSION || !own)
         return rc;
-    rc = read_rules(dir, &now, &everything);
+    rc = write_rule(own, "devices.allow", r, err);
+    return rc ? rc : write_rule(dir, "devices.allow", r, err);
+}
+
+/* Writes only what differs: a running group never has less than what is in both lists. */
+static int change_devices(const char *dir, const char *own, const struct rv_cgroup_rules *want,
+                          struct rv_cgroup_rules *now, struct rv_error *err) {
+    bool everything;
+    int rc = read_rules(dir, now, &everything);
+
     if (rc)
         rc = rv_cgroup_fail(err, rc, "cannot read", dir, "devices.list");
     if (rc == 0 && everything) {
         rc = rv_cgfs_set(err, dir, "devices.deny", "a");
-        now.n = 0;
+        now->n = 0;
     }
-    for (size_t i = 0; rc == 0 && i < want.n; i++) {
-        struct rv_cgroup_rule r = want.v[i];
-        r.access = (uint8_t)(r.access & ~access_in(&now, r));
+    for (size_t i = 0; rc == 0 && i < want->n; i++) {
+        struct rv_cgroup_rule r = want->v[i];
+        r.access = (uint8_t)(r.access & ~access_in(now, r));
         if (r.access)
-            rc = write_rule(dir, "devices.allow", r, err);
+            rc = give_device(dir, own, r, err);
     }
-    for (size_t i = 0; rc == 0 && i < now.n; i++) {
-        struct rv_cgroup_rule r = now.v[i];
-        r.access = (uint8_t)(r.access & ~access_in(&want, r));
+    for (size_t i = 0; rc == 0 && i < now->n; i++) {
+        struct rv_cgroup_rule r = now->v[i];
+        r.access = (uint8_t)(r.access & ~access_in(want, r));
         if (r.access)
             rc = write_rule(dir, "devices.deny", r, err);
     }
+    return rc;
+}
+
+static int set_devices(const char *dir, const char *own, const struct rv_cgroup_limits *l,
+                       struct rv_error *err) {
+    struct rv_cgroup_rules want = {0}, now = {0};
+    int rc = rv_cgroup_rules_of(l, &want, err);
+
+    if (!rc)
+        rc = change_devices(dir, own, &want, &now, err);
     rv_vec_free(&want);
     rv_vec_free(&now);
     return rc;
+}
+
+/* What the folder has, new groups in it have from the start. With groups in it, it cannot be made
+ * narrower: then they are given their lists one by one. */
+static int v1_begin_with(struct rv_cgroups *c, const struct rv_cgroup_limits *l,
+                         struct rv_error *err) {
+    const struct rv_cgroup_hierarchy *h = hierarchy_of(c, RV_CGROUP_DEVICES);
+    int rc = h ? set_devices(h->folder, NULL, l, err) : 0;
+
+    return rc == -RV_ERR_INVALID ? 0 : rc;
 }
 
 static int v1_set(struct rv_cgroups *c, const char *id, const struct rv_cgroup_limits *l,
@@ -541,13 +586,15 @@ static int v1_set(struct rv_cgroups *c, const char *id, const struct rv_cgroup_l
     _cleanup_free_ char *cpuset = folder_of(c, id, RV_CGROUP_CPUSET);
     _cleanup_free_ char *io = folder_of(c, id, RV_CGROUP_IO);
     _cleanup_free_ char *devices = folder_of(c, id, RV_CGROUP_DEVICES);
+    const char *own =
+        devices && !strchr(id, '/') ? hierarchy_of(c, RV_CGROUP_DEVICES)->folder : NULL;
     int rc = 0;
 
     if (pids)
         rc = l->pids_max < 0 ? rv_cgfs_set(err, pids, "pids.max", "max")
                              : rv_cgfs_set(err, pids, "pids.max", "%lld", (long long)l->pids_max);
     if (rc == 0 && devices && l->devices)
-        rc = set_devices(devices, l, err);
+        rc = set_devices(devices, own, l, err);
     if (rc == 0 && memory)
         rc = set_memory(memory, l, err);
     if (rc == 0 && cpu)
@@ -734,6 +781,7 @@ static void v1_read_stats(struct rv_cgroups *c, const char *id, struct rv_cgroup
 
 const struct rv_cgroup_ops rv_cgroup_v1_ops = {
     .folder = folder_of,
+    .begin_with = v1_begin_with,
     .create = v1_create,
     .fd = v1_fd,
     .attach = v1_attach,

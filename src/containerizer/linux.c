@@ -786,7 +786,7 @@ static int prepare(struct rv_linux *c, const char *state_dir, struct rv_error *e
     if (!rc)
         rc = rv_linux_find_hierarchies(c, err);
     if (!rc)
-        rc = rv_cgroups_open(name, &c->groups, err);
+        rc = rv_linux_open_groups(c, name, err);
     return rc;
 }
 

@@ -83,6 +83,8 @@ RV_MUST_USE int rv_linux_limit(struct rv_linux_container *k, const struct rv_res
 bool rv_linux_look_for_oom(struct rv_linux_container *k);
 /* Whether it could not make processes; a failure has that as its reason, if it has no better. */
 void rv_linux_look_for_pids(const struct rv_linux_container *k, struct rv_verdict *out);
+/* The agent's folder of groups. */
+RV_MUST_USE int rv_linux_open_groups(struct rv_linux *c, const char *name, struct rv_error *err);
 /* Which hierarchies containers are shown. */
 RV_MUST_USE int rv_linux_find_hierarchies(struct rv_linux *c, struct rv_error *err);
 /* "a.b" is the group "a/b". */

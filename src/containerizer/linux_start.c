@@ -40,6 +40,13 @@ static const struct rv_cgroup_device devices[] = {
     {'c', 5, 1, "rwm"}, {'c', 5, 2, "rwm"}, {'c', 136, -1, "rwm"},
 };
 
+int rv_linux_open_groups(struct rv_linux *c, const char *name, struct rv_error *err) {
+    const struct rv_cgroup_limits usual = {.devices = devices, .n_devices = RV_COUNT(devices)};
+    int rc = rv_cgroups_open(name, &c->groups, err);
+
+    return rc ? rc : rv_cgroups_begin_with(c->groups, &usual, err);
+}
+
 char *rv_linux_group_of(const char *id) {
     char *group = rv_strdup(id);
 

@@ -670,6 +670,40 @@ static void test_devices(void **state) {
     FAILS(RV_ERR_INVALID, rv_cgroup_set(c, "d", &l, err));
 }
 
+/* What groups begin with is no bound for them, but a group is one for those in it. */
+static void test_devices_from_the_start(void **state) {
+    static const struct rv_cgroup_device few[] = {{'c', 1, 3, "rwm"}, {'c', -1, -1, "m"}};
+    static const struct rv_cgroup_device all[] = {{'c', -1, -1, "rwm"}};
+    struct rv_cgroups *c = *state;
+    struct rv_cgroup_limits l = none;
+    int first, rc;
+
+    if (!has(c, RV_CGROUP_DEVICES))
+        skip();
+    l.devices = few;
+    l.n_devices = RV_COUNT(few);
+    OK(rv_cgroups_begin_with(c, &l, err));
+    OK(rv_cgroup_create(c, "d", err));
+    OK(rv_cgroup_set(c, "d", &l, err));
+    first = devices_seen(c, "d");
+    assert_true(first && first != 31);
+    l.devices = all;
+    l.n_devices = 1;
+    OK(rv_cgroup_set(c, "d", &l, err));
+    assert_int_equal(devices_seen(c, "d"), 31);
+    l.devices = few;
+    l.n_devices = RV_COUNT(few);
+    OK(rv_cgroup_create(c, "e", err));
+    OK(rv_cgroup_set(c, "e", &l, err));
+    OK(rv_cgroup_create(c, "e/f", err));
+    l.devices = all;
+    l.n_devices = 1;
+    rc = rv_cgroup_set(c, "e/f", &l, NULL); /* v1 says no; on v2 the list of "e" holds as well */
+    assert_true(rc == 0 || rc == -RV_ERR_PERMISSION);
+    assert_int_equal(devices_seen(c, "e"), first);
+    assert_int_equal(devices_seen(c, "e/f"), first);
+}
+
 /* Figures. */
 
 static void spin(void *arg) {
@@ -760,6 +794,7 @@ int main(void) {
         T(test_fork_bomb),
         T(test_memory_hog),
         T(test_devices),
+        T(test_devices_from_the_start),
         T(test_stats_of_a_loop),
         T(test_stats_of_io),
         cmocka_unit_test(test_nothing_left),
