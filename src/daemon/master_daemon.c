@@ -250,8 +250,10 @@ static void on_timer(uv_timer_t *timer) {
     rv_master_daemon_step(timer->data, &(struct rv_master_event){.kind = RV_MASTER_TICK});
 }
 
-static void on_prepare(uv_prepare_t *prepare) {
-    struct rv_master_daemon *d = prepare->data;
+/* After the loop has polled, where the registry answers: what follows from it is sent in the next
+ * iteration's prepare phase (io/http_server.c), before the loop sleeps. */
+static void on_polled(uv_check_t *polled) {
+    struct rv_master_daemon *d = polled->data;
 
     if (!d->registry_done.n)
         return;
@@ -456,10 +458,10 @@ int rv_master_daemon_start(uv_loop_t *loop, const struct rv_master_flags *flags,
     d->snapshots = rv_snapshots_new(&d->shell);
     d->timer = (uv_timer_t *)new_handle(sizeof *d->timer, d);
     uv_timer_init(loop, d->timer);
-    d->flush = (uv_prepare_t *)new_handle(sizeof *d->flush, d);
-    uv_prepare_init(loop, d->flush);
-    uv_prepare_start(d->flush, on_prepare);
-    uv_unref((uv_handle_t *)d->flush);
+    d->polled = (uv_check_t *)new_handle(sizeof *d->polled, d);
+    uv_check_init(loop, d->polled);
+    uv_check_start(d->polled, on_polled);
+    uv_unref((uv_handle_t *)d->polled);
 
     struct rv_http_config config = {
         .ip = flags->ip,
@@ -525,7 +527,7 @@ struct rv_master_daemon *rv_master_daemon_stop(struct rv_master_daemon *d) {
     rv_arena_free(&d->scratch);
     rv_buf_free(&d->encoded);
     uv_close((uv_handle_t *)d->timer, free_handle);
-    uv_close((uv_handle_t *)d->flush, free_handle);
+    uv_close((uv_handle_t *)d->polled, free_handle);
     free(d->hostname);
     free(d->ip);
     free(d);

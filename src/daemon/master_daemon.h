@@ -22,7 +22,7 @@ struct rv_master_daemon {
     struct rv_buf encoded;
     struct rv_registry *registry;
     uv_timer_t *timer;       /* the core's next deadline */
-    uv_prepare_t *flush;     /* executes queued events before the loop sleeps */
+    uv_check_t *polled;      /* executes what the registry answered */
     struct rv_map operators; /* operator streams: 8-byte number -> 1 */
     struct rv_map pending;   /* 8-byte request number -> struct rv_master_pending */
     RV_VEC(uint64_t)
