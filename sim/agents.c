@@ -471,23 +471,35 @@ static void on_disk(void *ctx, uint64_t arg, void *data) {
     sim_at(w, &a->server.party, 60000, on_disk, a, 0, NULL);
 }
 
+static bool is_framework(void *ctx, const char *id) {
+    const struct sim_agent *a = ctx;
+
+    return rv_map_gets(&a->core->frameworks, id) != NULL;
+}
+
+static bool is_there(void *ctx, const char *path) {
+    const struct sim_agent *a = ctx;
+
+    for (size_t i = 0; i < a->sandboxes.n; i++)
+        if (rv_streq(a->sandboxes.v[i].path, path))
+            return true;
+    return false;
+}
+
 void sim_agent_start(struct sim_agent *a) {
+    const struct rv_checkpoint_known known = {is_framework, is_there, a};
     struct sim_world *w = world_of(a);
-    struct rv_checkpoint *records = rv_calloc(a->journal.durable.n + 1, sizeof *records);
+    struct sim_recovery recovery;
+
+    if (a->core)
+        return;
+    sim_journal_load(&a->journal, &recovery);
     struct rv_container_id *alive = rv_calloc(a->containers.n + 1, sizeof *alive);
-    struct rv_agent_recovered recovered = {.records = records,
-                                           .n = a->journal.durable.n,
+    struct rv_agent_recovered recovered = {.records = recovery.records.v,
+                                           .n = recovery.records.n,
                                            .alive = alive,
                                            .sandboxes = a->sandboxes.v,
                                            .n_sandboxes = a->sandboxes.n};
-
-    if (a->core) {
-        free(records);
-        free(alive);
-        return;
-    }
-    for (size_t i = 0; i < a->journal.durable.n; i++)
-        records[i] = a->journal.durable.v[i]->c;
     for (size_t i = 0; i < a->containers.n; i++)
         if (a->containers.v[i]->alive)
             alive[recovered.n_alive++].v = a->containers.v[i]->id;
@@ -500,7 +512,8 @@ void sim_agent_start(struct sim_agent *a) {
     a->config.seed = rv_prng_next(&w->prng);
     a->core = rv_agent_new(&a->config, &recovered, w->now_ms, sim_wall_ns(w, &a->server.party),
                            &a->effects);
-    free(records);
+    sim_journal_compact(&a->journal, &recovery, &known);
+    sim_recovery_free(&recovery);
     free(alive);
     finish(a);
     sim_agent_input(a, &(struct rv_agent_input){.kind = RV_AGENT_MASTER_FOUND});

@@ -8,7 +8,7 @@
 
 #include "agent/records.h"
 #include "containers.h"
-#include "disk.h"
+#include "journal.h"
 #include "network.h"
 
 struct sim_cluster;
