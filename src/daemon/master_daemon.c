@@ -128,36 +128,30 @@ static void send_operator(struct rv_master_daemon *d, const struct rv_master_eff
 
 /* --- the registry --- */
 
-struct registry_write {
-    struct rv_master_daemon *daemon;
-    uint64_t seq;
-    RV_VEC(struct rv_registry_change) changes;
-};
-
-static void registry_done(void *ctx, int result, const struct rv_error *err) {
-    struct registry_write *w = ctx;
+static void registry_done(void *ctx, uint64_t seq, int result, const struct rv_error *err) {
+    struct rv_master_daemon *d = ctx;
 
     if (result)
         RV_ERROR(MODULE, "the registry refused a change: %s", err->message);
-    rv_vec_push(&w->daemon->registry_done, w->seq | (result ? UINT64_C(1) << 63 : 0));
-    free(w);
+    rv_vec_push(&d->registry_done, seq | (result ? UINT64_C(1) << 63 : 0));
 }
 
-static void collect_change(void *ctx, const char *key, struct rv_str value) {
-    struct registry_write *w = ctx;
+struct changes {
+    RV_VEC(struct rv_registry_change) list;
+};
 
-    rv_vec_push(&w->changes, ((struct rv_registry_change){key, value}));
+static void collect_change(void *ctx, const char *key, struct rv_str value) {
+    struct changes *c = ctx;
+
+    rv_vec_push(&c->list, ((struct rv_registry_change){key, value}));
 }
 
 static void write_registry(struct rv_master_daemon *d, const struct rv_master_effect *e) {
-    struct registry_write *w = rv_calloc(1, sizeof *w);
+    struct changes c = {.list = {.v = NULL}};
 
-    w->daemon = d;
-    w->seq = e->registry->seq;
-    rv_registry_op_encode(e->registry, &d->scratch, collect_change, w);
-    struct rv_registry_change *changes = w->changes.v;
-    d->registry->ops->write(d->registry, changes, w->changes.n, registry_done, w);
-    free(changes);
+    rv_registry_op_encode(e->registry, &d->scratch, collect_change, &c);
+    d->registry->ops->write(d->registry, c.list.v, c.list.n, e->registry->seq, registry_done, d);
+    rv_vec_free(&c.list);
     rv_arena_reset(&d->scratch);
 }
 

@@ -194,8 +194,9 @@ static void on_record(void *ctx, const char *key, struct rv_str value) {
 }
 
 /* A record that is damaged says more than that the whole does not add up. */
-static void on_loaded(void *ctx, int result, const struct rv_error *err) {
+static void on_loaded(void *ctx, uint64_t seq, int result, const struct rv_error *err) {
     struct beginning *b = ctx;
+    (void)seq;
     struct rv_master_daemon *d = b->daemon;
 
     b->result = rv_registry_loaded_finish(b->loaded, b->err);

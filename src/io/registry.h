@@ -27,13 +27,13 @@ struct rv_registry_change {
     struct rv_str value; /* value.s NULL: the key is removed */
 };
 
-/* Called on the loop, or within the call it answers. */
-typedef void (*rv_registry_done)(void *ctx, int result, const struct rv_error *err);
+/* Called on the loop, or within the call it answers. seq: the number that a write was given. */
+typedef void (*rv_registry_done)(void *ctx, uint64_t seq, int result, const struct rv_error *err);
 typedef void (*rv_registry_each)(void *ctx, const char *key, struct rv_str value);
 
 struct rv_registry_ops {
     const char *name;
-    /* No callback after. What was given is still written: the loop must be run until it is at
+    /* No callback after. What was given may still be written: the loop must be run until it is at
      * rest. */
     void (*close)(struct rv_registry *r);
     /* All records in byte order of keys, then done. -RV_ERR_CORRUPT says what is damaged (INV-5);
@@ -41,7 +41,7 @@ struct rv_registry_ops {
     void (*load)(struct rv_registry *r, rv_registry_each each, rv_registry_done done, void *ctx);
     /* Copies the changes. Done with 0 once all are durable; < 0: none is, nor ever will be. */
     void (*write)(struct rv_registry *r, const struct rv_registry_change *changes, size_t n,
-                  rv_registry_done done, void *ctx);
+                  uint64_t seq, rv_registry_done done, void *ctx);
 };
 
 struct rv_registry {

@@ -39,11 +39,11 @@ static void memory_load(struct rv_registry *r, rv_registry_each each, rv_registr
         free(keys[i]);
     }
     free(keys);
-    done(ctx, 0, NULL);
+    done(ctx, 0, 0, NULL);
 }
 
 static void memory_write(struct rv_registry *r, const struct rv_registry_change *changes, size_t n,
-                         rv_registry_done done, void *ctx) {
+                         uint64_t seq, rv_registry_done done, void *ctx) {
     struct memory *m = RV_CONTAINER_OF(r, struct memory, base);
 
     struct rv_error err;
@@ -56,7 +56,7 @@ static void memory_write(struct rv_registry *r, const struct rv_registry_change 
         rv_blob_unref(value.s ? rv_map_put(&m->records, key, rv_blob_new(value.s, value.n))
                               : rv_map_remove(&m->records, key));
     }
-    done(ctx, failure, &err);
+    done(ctx, seq, failure, &err);
 }
 
 struct rv_registry *rv_registry_memory_new(void) {

@@ -26,6 +26,7 @@
 struct batch {
     struct rv_registry_change *changes; /* owned copies */
     size_t n;
+    uint64_t seq;
     rv_registry_done done;
     void *ctx;
     int result;
@@ -263,7 +264,7 @@ static void sqlite_load(struct rv_registry *r, rv_registry_each each, rv_registr
     if (!failure)
         failure = rv_registry_agrees(&head.tally, &tally, s->path, &err);
     (void)run_sql(s, "ROLLBACK", NULL);
-    done(ctx, failure, &err);
+    done(ctx, 0, failure, &err);
 }
 
 /* --- in the thread pool --- */
@@ -399,7 +400,7 @@ static void written(uv_work_t *work, int status) {
     }
     for (size_t i = 0; i < s->writing.n; i++) {
         struct batch *b = s->writing.v[i];
-        b->done(b->ctx, b->result, &b->err);
+        b->done(b->ctx, b->seq, b->result, &b->err);
         free_batch(b);
     }
     s->writing.n = 0;
@@ -423,12 +424,13 @@ static void start(struct sqlite *s) {
 }
 
 static void sqlite_write(struct rv_registry *r, const struct rv_registry_change *changes, size_t n,
-                         rv_registry_done done, void *ctx) {
+                         uint64_t seq, rv_registry_done done, void *ctx) {
     struct sqlite *s = RV_CONTAINER_OF(r, struct sqlite, base);
     struct batch *b = rv_calloc(1, sizeof *b);
 
     b->changes = rv_calloc(n + 1, sizeof *b->changes);
     b->n = n;
+    b->seq = seq;
     b->done = done;
     b->ctx = ctx;
     for (size_t i = 0; i < n; i++) {
@@ -444,8 +446,9 @@ static void sqlite_write(struct rv_registry *r, const struct rv_registry_change 
     start(s);
 }
 
-static void ignore_done(void *ctx, int result, const struct rv_error *err) {
+static void ignore_done(void *ctx, uint64_t seq, int result, const struct rv_error *err) {
     (void)ctx;
+    (void)seq;
     (void)result;
     (void)err;
 }

@@ -18,28 +18,31 @@
 
 #define SLOT 4096
 #define LINE 64
-#define NAME "reeve-registry-witness 1"
+#define NAME "reeve-registry-witness 1 "
 
 static int failed(const struct rv_witness *w, const char *what, struct rv_error *err) {
     return rv_error_set(err, RV_ERR_IO, "%s: %s: %s", w->path, what, strerror(errno));
 }
 
 static void print(char line[LINE], uint64_t seq) {
-    int n = snprintf(line, LINE, NAME " %" PRIu64 " ", seq);
+    int n = snprintf(line, LINE, NAME "%" PRIu64 " ", seq);
 
     snprintf(line + n, LINE - (size_t)n, "%08" PRIx32 "\n", rv_crc32c(0, line, (size_t)n));
 }
 
 /* 0: the slot holds none. */
 static uint64_t parse(const char *line) {
-    char expected[LINE];
+    char expected[LINE], number[24] = "";
     uint64_t seq;
 
-    if (!rv_starts_with(line, NAME " "))
+    if (!rv_starts_with(line, NAME))
         return 0;
-    seq = strtoull(line + strlen(NAME " "), NULL, 10);
+    line += strlen(NAME);
+    memcpy(number, line, RV_MIN(strcspn(line, " "), sizeof number - 1));
+    if (rv_parse_u64(number, UINT64_MAX, &seq))
+        return 0;
     print(expected, seq);
-    return rv_starts_with(line, expected) ? seq : 0;
+    return rv_starts_with(line - strlen(NAME), expected) ? seq : 0;
 }
 
 static int read_last(struct rv_witness *w, uint64_t *seq, struct rv_error *err) {

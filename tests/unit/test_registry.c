@@ -97,8 +97,9 @@ static int reopen(struct world *w) {
     return open_store(w);
 }
 
-static void on_done(void *ctx, int result, const struct rv_error *err) {
+static void on_done(void *ctx, uint64_t seq, int result, const struct rv_error *err) {
     struct world *w = ctx;
+    (void)seq;
 
     rv_buf_putc(&w->log, result ? '!' : '.');
     if (result)
@@ -106,7 +107,7 @@ static void on_done(void *ctx, int result, const struct rv_error *err) {
 }
 
 static void write_batch(struct world *w, const struct rv_registry_change *changes, size_t n) {
-    w->store->ops->write(w->store, changes, n, on_done, w);
+    w->store->ops->write(w->store, changes, n, 0, on_done, w);
 }
 
 static void put(struct world *w, const char *key, const char *value) {
@@ -128,8 +129,9 @@ static void each(void *ctx, const char *key, struct rv_str value) {
     rv_buf_printf(&w->text, "%s=%.*s;", key, (int)value.n, value.s);
 }
 
-static void on_loaded(void *ctx, int result, const struct rv_error *err) {
+static void on_loaded(void *ctx, uint64_t seq, int result, const struct rv_error *err) {
     struct world *w = ctx;
+    (void)seq;
 
     w->loaded = result;
     if (result)
@@ -194,13 +196,13 @@ static void any_bytes(void **state) {
     assert_true(rv_starts_with(w->text.data, "agent/é'\";--="));
 }
 
-static void write_more(void *ctx, int result, const struct rv_error *err) {
+static void write_more(void *ctx, uint64_t seq, int result, const struct rv_error *err) {
     struct world *w = ctx;
 
-    on_done(ctx, result, err);
+    on_done(ctx, seq, result, err);
     if (w->log.n < 20) {
         struct rv_registry_change c = {"k", RV_STR("v")};
-        w->store->ops->write(w->store, &c, 1, write_more, w);
+        w->store->ops->write(w->store, &c, 1, 0, write_more, w);
     }
 }
 
@@ -208,7 +210,7 @@ static void callbacks_may_write(void **state) {
     struct world *w = *state;
     struct rv_registry_change c = {"k", RV_STR("v")};
 
-    w->store->ops->write(w->store, &c, 1, write_more, w);
+    w->store->ops->write(w->store, &c, 1, 0, write_more, w);
     uv_run(&w->loop, UV_RUN_DEFAULT);
     assert_int_equal(w->log.n, 20);
 }

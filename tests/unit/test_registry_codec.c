@@ -105,8 +105,9 @@ static int teardown(void **state) {
 
 /* --- the registry --- */
 
-static void on_done(void *ctx, int result, const struct rv_error *err) {
+static void on_done(void *ctx, uint64_t seq, int result, const struct rv_error *err) {
     (void)ctx;
+    (void)seq;
     (void)err;
     assert_int_equal(result, 0);
 }
@@ -114,7 +115,7 @@ static void on_done(void *ctx, int result, const struct rv_error *err) {
 static void put(const char *key, struct rv_str value) {
     struct rv_registry_change c = {key, value};
 
-    w.store->ops->write(w.store, &c, 1, on_done, NULL);
+    w.store->ops->write(w.store, &c, 1, 0, on_done, NULL);
 }
 
 static void on_change(void *ctx, const char *key, struct rv_str value) {
