@@ -565,6 +565,10 @@ int rv_cgroup_set(struct rv_cgroups *c, const char *id, const struct rv_cgroup_l
     return c->ops->set(c, id, limits, err);
 }
 
+char *rv_cgroup_folder(const struct rv_cgroups *c, const char *id) {
+    return check_id(id, NULL) ? NULL : rv_cgroup_path(&c->hierarchies[0], id);
+}
+
 void rv_cgroup_kill(struct rv_cgroups *c, const char *id) {
     if (check_id(id, NULL) == 0)
         c->ops->kill(c, id);

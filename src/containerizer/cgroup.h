@@ -88,6 +88,9 @@ RV_MUST_USE int rv_cgroup_attach(struct rv_cgroups *c, const char *id, pid_t pid
  * used up to then stays accounted to the parent. */
 RV_MUST_USE int rv_cgroup_set(struct rv_cgroups *c, const char *id,
                               const struct rv_cgroup_limits *limits, struct rv_error *err);
+/* The folder whose cgroup.procs, with those of the folders below it, tell the processes of the
+ * group; malloc'ed. */
+char *rv_cgroup_folder(const struct rv_cgroups *c, const char *id);
 /* SIGKILL to every process, frozen first where there is no cgroup.kill, so that none forks away.
  * Call it again while the group is not empty: some kernels miss a process that is being forked. */
 void rv_cgroup_kill(struct rv_cgroups *c, const char *id);

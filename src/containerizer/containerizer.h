@@ -73,8 +73,6 @@ struct rv_container_usage {
     unsigned processes, threads;
     double cpus_user_s, cpus_system_s;
     uint64_t mem_rss_bytes, mem_total_bytes;
-    uint64_t disk_used_bytes;
-    bool has_disk;
 };
 
 /* How a container ended; zero says nothing, but for the reason: RV_REASON_NONE. */
@@ -122,6 +120,9 @@ struct rv_containerizer_ops {
     /* 0, or -RV_ERR_NOT_FOUND. */
     int (*usage)(struct rv_containerizer *c, const char *id, struct rv_container_usage *out,
                  struct rv_error *err);
+    /* A folder whose cgroup.procs, with those of all folders below it, tell the processes of the
+     * container; malloc'ed; NULL: there is none. */
+    char *(*group)(struct rv_containerizer *c, const char *id);
     /* The pid of the container's first process, 0 if unknown. */
     pid_t (*pid)(struct rv_containerizer *c, const char *id);
     /* What isolates its containers, and what is missing and why: for the agent's first log line. */

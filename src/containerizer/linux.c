@@ -567,6 +567,13 @@ static void linux_update(struct rv_containerizer *base, const char *id,
         return;
 }
 
+static char *linux_group(struct rv_containerizer *base, const char *id) {
+    struct rv_linux *c = self(base);
+    const struct rv_linux_container *k = find(c, id);
+
+    return k && k->group ? rv_cgroup_folder(c->groups, k->group) : NULL;
+}
+
 static pid_t linux_pid(struct rv_containerizer *base, const char *id) {
     const struct rv_linux_container *k = find(self(base), id);
 
@@ -846,6 +853,7 @@ const struct rv_containerizer_ops rv_linux_containerizer = {
     .is_limited = linux_is_limited,
     .update = linux_update,
     .usage = linux_usage,
+    .group = linux_group,
     .pid = linux_pid,
     .describe = linux_describe,
 };

@@ -556,6 +556,12 @@ static void process_update(struct rv_containerizer *base, const char *id,
     (void)limits;
 }
 
+static char *process_group(struct rv_containerizer *base, const char *id) {
+    (void)base;
+    (void)id;
+    return NULL;
+}
+
 static pid_t process_pid(struct rv_containerizer *base, const char *id) {
     const struct container *k = find(self(base), id);
 
@@ -787,6 +793,7 @@ const struct rv_containerizer_ops rv_process_containerizer = {
     .is_limited = process_is_limited,
     .update = process_update,
     .usage = process_usage,
+    .group = process_group,
     .pid = process_pid,
     .describe = process_describe,
 };

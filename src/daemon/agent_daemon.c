@@ -116,6 +116,7 @@ static void send_executor(struct rv_agent_daemon *d, const struct rv_agent_effec
 static void update_container(struct rv_agent_daemon *d, const struct rv_launch *l) {
     const struct rv_container_limits limits = rv_isolation_limits(l->limits);
 
+    rv_watch_update(d->watch, l->container_id.v, l->resources);
     if (!rv_agent_launch_update(d, l))
         d->containerizer->ops->update(d->containerizer, l->container_id.v, l->resources, &limits);
     rv_api_containers_check(d->api);
@@ -146,6 +147,8 @@ static void execute(struct rv_agent_daemon *d, const struct rv_agent_effect *e) 
         rv_agent_link_disconnect(d->master);
         return;
     case RV_AGENT_LAUNCH_CONTAINER:
+        rv_watch_add(d->watch, e->launch->container_id.v, e->launch->directory,
+                     e->launch->resources);
         rv_agent_launch(d, e->launch);
         return;
     case RV_AGENT_DESTROY_CONTAINER:
@@ -209,6 +212,9 @@ static void run_deferred(struct rv_agent_daemon *d) {
 }
 
 void rv_agent_daemon_step(struct rv_agent_daemon *d, struct rv_agent_input *input) {
+    if (input->kind == RV_AGENT_CONTAINER_EXITED ||
+        (input->kind == RV_AGENT_CONTAINER_LAUNCHED && !input->container.ok))
+        rv_watch_remove(d->watch, input->container.id.v);
     if (d->stepping) {
         RV_ASSERT(input->kind != RV_AGENT_MASTER_EVENT && input->kind != RV_AGENT_EXECUTOR_CALL);
         defer(d, input);
@@ -257,8 +263,11 @@ static void on_launched(void *ctx, const char *id, bool ok, const char *message)
     struct rv_agent_input input = {.kind = RV_AGENT_CONTAINER_LAUNCHED};
     struct rv_agent_daemon *d = ctx;
 
-    if (rv_api_containers_launched(d->api, id, ok, message))
+    if (rv_api_containers_launched(d->api, id, ok, message)) {
+        if (!ok)
+            rv_watch_remove(d->watch, id);
         return;
+    }
     input.container.id.v = id;
     input.container.ok = ok;
     input.container.reason = RV_REASON_NONE;
@@ -270,8 +279,10 @@ static void on_exited(void *ctx, const char *id, const struct rv_container_end *
     struct rv_agent_input input = {.kind = RV_AGENT_CONTAINER_EXITED};
     struct rv_agent_daemon *d = ctx;
 
-    if (rv_api_containers_exited(d->api, id, end))
+    if (rv_api_containers_exited(d->api, id, end)) {
+        rv_watch_remove(d->watch, id);
         return;
+    }
     input.container.id.v = id;
     input.container.has_status = end->has_status;
     input.container.status = end->wait_status;
@@ -538,13 +549,6 @@ static int start_server(struct rv_agent_daemon *d, struct rv_error *err) {
     return 0;
 }
 
-static int check_disk_flags(const struct rv_agent_flags *f, struct rv_error *err) {
-    if (f->gc_disk_headroom < 0 || f->gc_disk_headroom > 1)
-        return rv_error_set(err, RV_ERR_INVALID, "--gc_disk_headroom: %g is not between 0 and 1",
-                            f->gc_disk_headroom);
-    return 0;
-}
-
 static const struct rv_containerizer_ops *find_containerizer(const char *name,
                                                              struct rv_error *err) {
     static const struct rv_containerizer_ops *const known[] = {&rv_process_containerizer,
@@ -586,8 +590,6 @@ static int start(struct rv_agent_daemon *d, struct rv_error *err) {
 
     if (!r)
         r = check_environment_flag(f->executor_environment_variables, err);
-    if (!r)
-        r = check_disk_flags(f, err);
     if (!r && !f->work_dir)
         r = rv_error_set(err, RV_ERR_INVALID, "--work_dir: name a folder for sandboxes");
     if (!r && !(ops = find_containerizer(f->containerizer, err)))
@@ -617,9 +619,11 @@ static int start(struct rv_agent_daemon *d, struct rv_error *err) {
     if (r)
         return r;
     d->master = rv_agent_link_new(d->loop, host, port, NULL, &link_handler, d);
-    r = start_core(d, err);
+    r = rv_agent_watch_start(d, err);
     if (!r)
-        d->disk = rv_disk_watch_new(d);
+        r = start_core(d, err);
+    if (!r)
+        rv_agent_watch_recovered(d);
     if (!r)
         rv_agent_daemon_step(d, &(struct rv_agent_input){.kind = RV_AGENT_MASTER_FOUND});
     return r;
@@ -650,9 +654,9 @@ int rv_agent_daemon_start(uv_loop_t *loop, const struct rv_agent_flags *flags,
         rv_agent_daemon_stop(d);
         return r;
     }
-    RV_INFO(MODULE, "agent at http://%s:%u, work_dir=%s containerizer=%s (%s)", d->ip, d->port,
+    RV_INFO(MODULE, "agent at http://%s:%u, work_dir=%s containerizer=%s (%s; %s)", d->ip, d->port,
             d->work_dir, d->containerizer->ops->name,
-            d->containerizer->ops->describe(d->containerizer));
+            d->containerizer->ops->describe(d->containerizer), rv_watch_describe(d->watch));
     *out = d;
     return 0;
 }
@@ -676,6 +680,7 @@ struct rv_agent_daemon *rv_agent_daemon_stop(struct rv_agent_daemon *d) {
     d->on_exit = NULL;
     rv_agent_link_free(d->master);
     d->disk = rv_disk_watch_free(d->disk);
+    d->watch = rv_watch_free(d->watch);
     d->api = rv_api_containers_free(d->api);
     rv_shell_close(&d->shell);
     if (d->shell.server)

@@ -8,6 +8,7 @@
 #include "agent/agent.h"
 #include "agent/records.h"
 #include "containerizer/containerizer.h"
+#include "containerizer/watch.h"
 #include "daemon/agent_link.h"
 #include "daemon/flags.h"
 #include "daemon/isolation.h"
@@ -29,6 +30,7 @@ struct rv_agent_daemon {
     struct rv_api_containers *api;        /* those that the API made: agent_containers.h */
     struct rv_disk_watch *disk;           /* agent_disk.h */
     struct rv_remover *remover;           /* folders.h */
+    struct rv_watch *watch;               /* of disk and ports */
     struct rv_journal *journal;
     uint64_t compact_at;     /* bytes of the journal */
     struct rv_map launching; /* container id -> struct rv_agent_launching, of launch.c */

@@ -307,6 +307,7 @@ Reeve__V1__ResourceStatistics *rv_agent_view_statistics(const struct rv_agent_da
                                                         const struct rv_resources *resources,
                                                         struct rv_arena *arena) {
     struct rv_container_usage u = {0};
+    struct rv_watch_disk watched;
     int64_t cpus = rv_resources_quantity(resources, "cpus"),
             mem = rv_resources_quantity(resources, "mem"),
             disk = rv_resources_quantity(resources, "disk");
@@ -333,8 +334,8 @@ Reeve__V1__ResourceStatistics *rv_agent_view_statistics(const struct rv_agent_da
         SET(mem_limit_bytes, (uint64_t)mem * MIB / RV_FIXED_ONE);
     if (disk)
         SET(disk_limit_bytes, (uint64_t)disk * MIB / RV_FIXED_ONE);
-    if (u.has_disk)
-        SET(disk_used_bytes, u.disk_used_bytes);
+    if (rv_watch_disk(d->watch, id, &watched) && watched.has_used)
+        SET(disk_used_bytes, watched.used_bytes);
 #undef SET
     return m;
 }

@@ -131,6 +131,23 @@ struct rv_flag {
       "Part of the disk that is to stay free: a sandbox is kept for gc_delay * max(0, 1 - "        \
       "gc_disk_headroom - usage of the disk).")                                                    \
     X(DURATION, disk_watch_interval, "1mins", "Between looks at how full the disk is.")            \
+    X(DURATION, container_disk_watch_interval, "15secs",                                           \
+      "Between looks at how much disk each container uses.")                                       \
+    X(BOOL, enforce_container_disk_quota, "true",                                                  \
+      "End containers that use more disk than they asked for; those that asked for none may use "  \
+      "any.")                                                                                      \
+    X(STRING, project_quota_range, "[5000-10000]",                                                 \
+      "Numbers of project quotas that sandboxes get where the file system has these turned on; "   \
+      "empty: none.")                                                                              \
+    X(DURATION, container_ports_watch_interval, "30secs",                                          \
+      "Between looks at the ports that containers listen on.")                                     \
+    X(BOOL, enforce_container_ports, "false",                                                      \
+      "End containers that listen on TCP ports that they have not got; needs the linux "           \
+      "containerizer.")                                                                            \
+    X(BOOL, check_agent_port_range_only, "false",                                                  \
+      "Let containers listen on any port that is not among the agent's resources.")                \
+    X(STRING, container_ports_isolated_range, NULL,                                                \
+      "The only ports that are watched, as [0-35000]; not with check_agent_port_range_only.")      \
     X(BYTES, log_max_size, "10MB", "At which stdout and stderr of a task are rotated.")            \
     X(INT, log_keep, "1", "Rotated files that are kept.")                                          \
     RV_FETCHER_FLAGS(X)                                                                            \

@@ -379,6 +379,7 @@ int rv_agent_launch_api(struct rv_agent_daemon *d, const struct rv_api_launch *l
         .tty = launch->tty,
         .isolation = &isolation,
     };
+    rv_watch_add(d->watch, config.id, config.directory, config.resources);
     d->containerizer->ops->launch(d->containerizer, &config);
     rv_vec_free(&argv.items);
     rv_vec_free(&env.items);

@@ -260,8 +260,9 @@ class Scheduler:
             return None
         return wait(unused, "an offer")
 
-    def launch(self, command, cpus=0.5, resources=(), **more):
-        """The new task's id, as in messages; resources beside cpus and memory, and fields."""
+    def launch(self, command, cpus=0.5, resources=(), extra=(), **more):
+        """The new task's id, as in messages; scalars beside cpus and memory, other
+        resources, and fields."""
         o = self.offer()
         task = {"value": "t-" + uuid.uuid4().hex[:8]}
         scalars = [{"name": n, "type": "SCALAR", "scalar": {"value": v},
@@ -270,7 +271,7 @@ class Scheduler:
         self.call("ACCEPT", {"offer_ids": [o["id"]], "filters": {"refuse_seconds": 0},
                              "operations": [{"type": "LAUNCH", "launch": {"task_infos": [{
                                  "name": "task", "task_id": task, "agent_id": o["agent_id"],
-                                 "resources": scalars, "command": {"value": command},
+                                 "resources": scalars + list(extra), "command": {"value": command},
                                  **more}]}}]})
         self.agent_id = o["agent_id"]
         return task
