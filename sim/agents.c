@@ -430,6 +430,8 @@ void sim_agent_init(struct sim_agent *a, struct sim_cluster *c, size_t number) {
     a->info.port = 5051;
     a->info.capabilities = 1u << RV_AGENT_MULTI_ROLE | 1u << RV_AGENT_HIERARCHICAL_ROLE |
                            1u << RV_AGENT_RESERVATION_REFINEMENT;
+    if (sim_chance(w, 800)) /* the others are drained by the master, task by task */
+        a->info.capabilities |= 1u << RV_AGENT_AGENT_DRAINING;
     a->info.version = rv_strdup("1.12.0");
     snprintf(text, sizeof text, "cpus:%lld;mem:%lld;disk:1000;ports:[31000-%lld]%s",
              (long long)sim_between(w, 1, 8), (long long)sim_between(w, 2, 16) * 128,

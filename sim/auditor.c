@@ -92,6 +92,7 @@ static void free_agent(struct sim_audit_agent *g) {
     if (!g)
         return;
     free_used(&g->used);
+    rv_map_free(&g->waiting);
     rv_resources_free(&g->total);
     free(g->id);
     free(g);
@@ -128,6 +129,15 @@ static void unuse_framework(struct sim_audit_agent *g, const char *id) {
             rv_resources_free(r);
             free(r);
         }
+}
+
+static void forget_waiting(struct sim_audit_agent *g, const char *framework_id) {
+    size_t n = strlen(framework_id);
+    struct rv_str key;
+
+    for (size_t it = 0; rv_map_next(&g->waiting, &it, &key, NULL);)
+        if (key.n > n && !memcmp(key.s, framework_id, n) && key.s[n] == ' ')
+            rv_map_remove(&g->waiting, key);
 }
 
 static void unuse_executors(struct sim_audit_agent *g) {
@@ -252,6 +262,7 @@ static void offered(struct sim_auditor *a, struct sim_audit_framework *f,
     rv_map_put(&a->offers, rv_str(o->id), o);
     rv_vec_push(&a->open, o);
     sim_audit_filters_check(a, o);
+    sim_audit_nodes_offered(a, g, view->away, o);
     check_sum(a, g);
 }
 
@@ -383,6 +394,10 @@ void sim_audit_to_scheduler(struct sim_auditor *a, uint64_t stream,
     case RV_EVENT_UPDATE:
         updated(a, f, e->update);
         break;
+    case RV_EVENT_INVERSE_OFFERS:
+    case RV_EVENT_RESCIND_INVERSE_OFFER:
+        sim_audit_nodes_told(a, f, e);
+        break;
     default:
         break;
     }
@@ -413,6 +428,7 @@ void sim_audit_closed(struct sim_auditor *a, uint64_t stream) {
         struct sim_audit_framework *f = framework(a, s->framework_id);
         if (f->stream == s) {
             f->stream = NULL;
+            sim_audit_nodes_left(a, f->id);
             for (size_t i = a->open.n; i > 0; i--)
                 if (rv_streq(a->open.v[i - 1]->framework_id, f->id))
                     sim_audit_close_offer(a, a->open.v[i - 1]);
@@ -426,6 +442,7 @@ void sim_audit_closed(struct sim_auditor *a, uint64_t stream) {
             /* Executors of frameworks that do not checkpoint count as over; if they are not, the
              * agent tells when it is back. */
             unuse_executors(g);
+            rv_map_clear(&g->waiting);
         }
     }
 }
@@ -449,9 +466,12 @@ static void registration(struct sim_auditor *a, uint64_t stream, const struct rv
     char buf[KEY_MAX];
 
     add_plain(&g->total, &call->registration.info->resources);
+    rv_machine_key(call->registration.info->hostname, call->registration.info->ip, g->machine);
     for (size_t i = 0; i < call->registration.n_tasks; i++) {
         const struct rv_task_view *t = &call->registration.tasks[i];
         struct rv_str key = key2(buf, t->framework_id.v, " ", t->info->id.v);
+        if (t->has_update_uuid && rv_task_state_terminal(t->update_state))
+            rv_map_put(&g->waiting, key, a);
         if (rv_task_state_terminal(t->state))
             rv_map_put(&a->over, key, a);
         else if (!rv_map_get(&a->over, key))
@@ -477,6 +497,10 @@ void sim_audit_agent_call(struct sim_auditor *a, uint64_t stream,
         if (rv_task_state_terminal(call->update.latest_state) ||
             rv_task_state_terminal(call->update.status->state)) {
             rv_map_put(&a->over, key, a);
+            /* Of tasks that the master may not know it need not wait for anything. */
+            if (call->update.status->has_uuid && rv_map_get(&g->used, key) &&
+                rv_task_state_terminal(call->update.status->state))
+                rv_map_put(&g->waiting, key, a);
             unuse(g, key);
         }
     } else if (g && call->type == RV_AGENT_CALL_EXECUTOR_EXITED) {
@@ -504,10 +528,15 @@ static void registered(struct sim_auditor *a, uint64_t stream, const char *id) {
     if (!said)
         return;
     free_used(&g->used);
+    rv_map_free(&g->waiting);
     rv_resources_free(&g->total);
     g->used = said->used;
+    g->waiting = said->waiting;
     g->total = said->total;
+    memcpy(g->machine, said->machine, sizeof g->machine);
+    g->told_to_end = false;
     memset(&said->used, 0, sizeof said->used);
+    memset(&said->waiting, 0, sizeof said->waiting);
     memset(&said->total, 0, sizeof said->total);
     free_agent(said);
 }
@@ -560,8 +589,17 @@ void sim_audit_to_agent(struct sim_auditor *a, uint64_t stream, const struct rv_
     g = agent(a, s->agent_id);
     if (e->type == RV_AGENT_EVENT_RUN_TASKS)
         run_tasks(a, g, e);
-    else if (e->type == RV_AGENT_EVENT_SHUTDOWN_FRAMEWORK)
+    else if (e->type == RV_AGENT_EVENT_SHUTDOWN_FRAMEWORK) {
         unuse_framework(g, e->shutdown_framework.v);
+        forget_waiting(g, e->shutdown_framework.v);
+    } else if (e->type == RV_AGENT_EVENT_ACKNOWLEDGE) {
+        char buf[KEY_MAX];
+
+        rv_map_remove(&g->waiting,
+                      key2(buf, e->acknowledge.framework_id.v, " ", e->acknowledge.task_id.v));
+    } else if (e->type == RV_AGENT_EVENT_SHUTDOWN) {
+        g->told_to_end = true;
+    }
 }
 
 /* --- registry, steps, life --- */
@@ -570,14 +608,24 @@ static void framework_removed(struct sim_auditor *a, const char *id) {
     void *g;
 
     framework(a, id)->removed = true;
-    for (size_t it = 0; rv_map_next(&a->agents, &it, NULL, &g);)
+    for (size_t it = 0; rv_map_next(&a->agents, &it, NULL, &g);) {
         unuse_framework(g, id);
+        forget_waiting(g, id);
+    }
+    sim_audit_nodes_left(a, id);
+}
+
+void sim_audit_registry_asked(struct sim_auditor *a, const struct rv_registry_op *op) {
+    sim_audit_nodes_asked(a, op);
 }
 
 /* The core hears of it now; the books must not be ahead of it in the wrong direction. */
-void sim_audit_registry(struct sim_auditor *a, const struct rv_registry_op *op) {
+void sim_audit_registry(struct sim_auditor *a, const struct rv_registry_op *op, bool ok) {
     struct sim_audit_agent *g;
 
+    sim_audit_nodes_registry(a, op, ok);
+    if (!ok)
+        return;
     switch (op->kind) {
     case RV_REGISTRY_MARK_UNREACHABLE:
     case RV_REGISTRY_REMOVE_AGENT:
@@ -632,6 +680,7 @@ void sim_audit_master_stepped(struct sim_auditor *a) {
         if (a->world->now_ms - RV_MAX(o->made_ms, awake_ms) > timeout_ms + 10)
             sim_fail(a->world, "INV-33: offer %s is held since %lld", o->id, (long long)o->made_ms);
     }
+    sim_audit_nodes_stepped(a, timeout_ms, awake_ms);
     for (size_t it = 0; rv_map_next(&a->frameworks, &it, NULL, (void **)&s);) {
         const struct sim_audit_framework *f = (const void *)s;
         if (f->stream && a->world->now_ms - RV_MAX(f->stream->last_ms, awake_ms) > 15010)
@@ -653,6 +702,7 @@ void sim_audit_master_crashed(struct sim_auditor *a) {
     while (a->open.n)
         sim_audit_close_offer(a, a->open.v[0]);
     sim_audit_filters_drop(a, NULL);
+    sim_audit_nodes_crashed(a);
 }
 
 void sim_audit_master_started(struct sim_auditor *a, const struct sim_registry *r) {
@@ -668,6 +718,7 @@ void sim_audit_master_started(struct sim_auditor *a, const struct sim_registry *
     /* Some of them by a write that the last master was not told of. */
     for (size_t i = 0; i < s->n_ended; i++)
         framework(a, s->ended[i].id)->removed = true;
+    sim_audit_nodes_started(a, s);
     rv_registry_snapshot_free(loaded);
 }
 
@@ -733,6 +784,7 @@ static void free_task_value(void *v) {
 
 void sim_auditor_free(struct sim_auditor *a) {
     sim_audit_filters_drop(a, NULL);
+    sim_audit_nodes_crashed(a);
     free_all(&a->streams, free_stream);
     free_all(&a->frameworks, free_framework_value);
     free_all(&a->said, free_framework_value);

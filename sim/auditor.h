@@ -41,7 +41,12 @@ struct sim_audit_agent {
     bool connected;
     struct sim_audit_stream *stream;
     struct rv_resources total;
-    struct rv_map used; /* "framework task" or "framework/executor" -> rv_resources */
+    struct rv_map used;    /* "framework task" or "framework/executor" -> rv_resources */
+    struct rv_map waiting; /* "framework task": it has ended, and that is not acknowledged */
+    char machine[RV_MACHINE_KEY_MAX];
+    bool told_to_end;  /* on this connection */
+    unsigned leaving;  /* so many writes of its end are under way */
+    int64_t stayed_ms; /* when the last one of them failed */
 };
 
 struct sim_audit_offer {
@@ -49,6 +54,14 @@ struct sim_audit_offer {
     struct rv_resources resources;
     int64_t made_ms;
     bool open;
+    bool has_away; /* what it tells of maintenance */
+    struct rv_unavailability away;
+};
+
+struct sim_audit_inverse {
+    char *id, *framework_id, *agent_id;
+    struct rv_unavailability away;
+    int64_t made_ms;
 };
 
 struct sim_audit_filter {
@@ -93,6 +106,9 @@ struct sim_auditor {
     struct rv_map excused;       /* "framework task": launched twice on purpose */
     struct rv_map over;          /* "framework task": an agent has said that it ended */
     struct rv_map said;          /* stream -> what a SUBSCRIBE says: sim_audit_framework */
+    struct rv_map deactivated;   /* agent id -> rv_deactivation, as the registry has it */
+    struct rv_map machines;      /* rv_machine_key -> rv_machine, likewise */
+    struct rv_map inverse;       /* id -> sim_audit_inverse: those that wait for an answer */
     struct rv_map registrations; /* stream -> the agent's call, as books: sim_audit_agent */
     struct sim_audit_call call;
     uint64_t checks;
@@ -111,7 +127,9 @@ void sim_audit_closed(struct sim_auditor *a, uint64_t stream);
 void sim_audit_to_scheduler(struct sim_auditor *a, uint64_t stream,
                             const struct rv_scheduler_event *e);
 void sim_audit_to_agent(struct sim_auditor *a, uint64_t stream, const struct rv_agent_event *e);
-void sim_audit_registry(struct sim_auditor *a, const struct rv_registry_op *op);
+/* A write is asked for; it has happened, or failed. */
+void sim_audit_registry_asked(struct sim_auditor *a, const struct rv_registry_op *op);
+void sim_audit_registry(struct sim_auditor *a, const struct rv_registry_op *op, bool ok);
 void sim_audit_master_stepped(struct sim_auditor *a);
 void sim_audit_master_started(struct sim_auditor *a, const struct sim_registry *r);
 void sim_audit_master_crashed(struct sim_auditor *a);

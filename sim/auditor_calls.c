@@ -142,6 +142,10 @@ void sim_audit_reply(struct sim_auditor *a, uint64_t request, int status) {
     case RV_CALL_DECLINE:
         accept_offers(a, call, true);
         break;
+    case RV_CALL_ACCEPT_INVERSE_OFFERS:
+    case RV_CALL_DECLINE_INVERSE_OFFERS:
+        sim_audit_nodes_answered(a, call);
+        break;
     case RV_CALL_SUPPRESS:
         suppress(f, call);
         break;

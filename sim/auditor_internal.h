@@ -28,6 +28,21 @@ void sim_audit_filters_doubt(struct sim_auditor *a, const char *framework_id, co
 void sim_audit_filters_drop(struct sim_auditor *a, const char *framework_id);
 void sim_audit_filters_check(struct sim_auditor *a, const struct sim_audit_offer *o);
 
+/* auditor_nodes.c */
+void sim_audit_nodes_registry(struct sim_auditor *a, const struct rv_registry_op *op, bool ok);
+void sim_audit_nodes_asked(struct sim_auditor *a, const struct rv_registry_op *op);
+void sim_audit_nodes_started(struct sim_auditor *a, const struct rv_registry_snapshot *s);
+void sim_audit_nodes_crashed(struct sim_auditor *a);
+/* An offer of the agent; away: what it tells. */
+void sim_audit_nodes_offered(struct sim_auditor *a, const struct sim_audit_agent *g,
+                             const struct rv_unavailability *away, struct sim_audit_offer *o);
+/* Of inverse offers: the events to a framework, its answers, its going. */
+void sim_audit_nodes_told(struct sim_auditor *a, const struct sim_audit_framework *f,
+                          const struct rv_scheduler_event *e);
+void sim_audit_nodes_answered(struct sim_auditor *a, const struct rv_scheduler_call *call);
+void sim_audit_nodes_left(struct sim_auditor *a, const char *framework_id);
+void sim_audit_nodes_stepped(struct sim_auditor *a, int64_t timeout_ms, int64_t awake_ms);
+
 /* auditor_calls.c */
 /* An update that may be the answer to the RECONCILE under way. */
 void sim_audit_answered(struct sim_auditor *a, const struct rv_task_status *s);

@@ -11,6 +11,7 @@
 #include "disk.h"
 #include "masters.h"
 #include "network.h"
+#include "operators.h"
 #include "schedulers.h"
 #include "world.h"
 

@@ -56,6 +56,9 @@ static void choose_faults(struct sim_world *w) {
     f->executor_exit = maybe(w, 200);
     f->oom = maybe(w, 500);
     f->invalid_call = maybe(w, 200);
+    f->operate_agent = maybe(w, 300);
+    f->operate_machine = maybe(w, 300);
+    f->gone = maybe(w, 100);
 }
 
 static void start_master(void *ctx, uint64_t arg, void *data) {
@@ -208,6 +211,7 @@ static void inject(void *ctx, uint64_t arg, void *data) {
     faults_of_network(c);
     faults_of_time(c);
     faults_of_processes(c);
+    sim_operators_turn(c);
     if (sim_chance(w, 10))
         set_weights(c);
     sim_at(w, NULL, sim_between(w, 500, 5000), inject, c, 0, NULL);
@@ -256,6 +260,15 @@ static void run_for(struct sim_cluster *c, int64_t ms) {
     }
 }
 
+static void put_back(void *ctx, uint64_t arg, void *data) {
+    struct sim_cluster *c = ctx;
+    (void)arg;
+    (void)data;
+
+    sim_operators_put_back(c);
+    sim_at(&c->world, NULL, 2000, put_back, c, 0, NULL);
+}
+
 static void heal(struct sim_cluster *c) {
     struct sim_world *w = &c->world;
 
@@ -263,6 +276,7 @@ static void heal(struct sim_cluster *c) {
     w->healing = true;
     sim_network_heal(&c->network);
     c->master.registry.stalled_until_ms = 0;
+    sim_at(w, NULL, 1000, put_back, c, 0, NULL);
     sim_at(w, NULL, 100, start_master, c, 0, NULL);
     for (size_t i = 0; i < c->n_agents; i++) {
         c->agents[i].journal.full_until_ms = 0;

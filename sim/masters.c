@@ -83,6 +83,7 @@ static void execute(struct sim_master *m, const struct rv_master_effect *e) {
         }
         return;
     case RV_MASTER_REGISTRY:
+        sim_audit_registry_asked(auditor, e->registry);
         sim_registry_put(&m->registry, e->registry);
         return;
     case RV_MASTER_LOG:
@@ -154,8 +155,7 @@ static void on_registry(void *ctx, const struct rv_registry_op *op, bool ok) {
     sim_trace(&m->cluster->world, &m->server.party, "registry %d of %s%s: %s", (int)op->kind,
               op->agent_id.v ? op->agent_id.v : "", op->framework_id.v ? op->framework_id.v : "",
               ok ? "written" : "failed");
-    if (ok)
-        sim_audit_registry(&m->cluster->auditor, op);
+    sim_audit_registry(&m->cluster->auditor, op, ok);
     event.registry.seq = op->seq;
     event.registry.ok = ok;
     step(m, &event);

@@ -350,6 +350,26 @@ void sim_scheduler_answer(struct sim_scheduler *s, struct sim_offer *o) {
 
 /* --- whims --- */
 
+void sim_scheduler_answer_inverse(struct sim_scheduler *s, const char *id) {
+    bool yes = sim_chance(world_of(s), 500);
+    Reeve__V1__Scheduler__Call call = REEVE__V1__SCHEDULER__CALL__INIT;
+    Reeve__V1__Scheduler__Call__AcceptInverseOffers accept =
+        REEVE__V1__SCHEDULER__CALL__ACCEPT_INVERSE_OFFERS__INIT;
+    Reeve__V1__Scheduler__Call__DeclineInverseOffers decline =
+        REEVE__V1__SCHEDULER__CALL__DECLINE_INVERSE_OFFERS__INIT;
+    Reeve__V1__OfferID *ids = MAKE(OfferID, offer_id);
+
+    ids->value = keep(s, id);
+    call.type = yes ? REEVE__V1__SCHEDULER__CALL__TYPE__ACCEPT_INVERSE_OFFERS
+                    : REEVE__V1__SCHEDULER__CALL__TYPE__DECLINE_INVERSE_OFFERS;
+    accept.inverse_offer_ids = decline.inverse_offer_ids = &ids;
+    accept.n_inverse_offer_ids = decline.n_inverse_offer_ids = 1;
+    accept.filters = decline.filters = filters(s);
+    call.accept_inverse_offers = yes ? &accept : NULL;
+    call.decline_inverse_offers = yes ? NULL : &decline;
+    sim_scheduler_post(s, &call);
+}
+
 static void roles_call(struct sim_scheduler *s, bool revive) {
     char **roles = NULL;
     size_t n = 0;

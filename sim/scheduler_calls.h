@@ -22,4 +22,7 @@ void sim_scheduler_answer(struct sim_scheduler *s, struct sim_offer *o);
 /* Now and then something else: suppress, revive, kill, message, nonsense. */
 void sim_scheduler_whim(struct sim_scheduler *s);
 
+/* Says yes or no to a request to be gone in time. */
+void sim_scheduler_answer_inverse(struct sim_scheduler *s, const char *id);
+
 #endif

@@ -147,6 +147,23 @@ static void on_offers(struct sim_scheduler *s, const Reeve__V1__Scheduler__Event
     }
 }
 
+static void on_answer_inverse(void *ctx, uint64_t arg, void *data) {
+    (void)arg;
+    sim_scheduler_answer_inverse(ctx, data);
+    free(data);
+}
+
+/* Some are answered after they were rescinded, some never. */
+static void on_inverse_offers(struct sim_scheduler *s,
+                              const Reeve__V1__Scheduler__Event__InverseOffers *m) {
+    struct sim_world *w = world_of(s);
+
+    for (size_t i = 0; i < m->n_inverse_offers; i++)
+        if (!sim_chance(w, s->holds))
+            sim_at(w, &s->party, sim_between(w, 0, s->think_ms), on_answer_inverse, s, 0,
+                   rv_strdup(m->inverse_offers[i]->id->value));
+}
+
 static void on_update(struct sim_scheduler *s, const Reeve__V1__TaskStatus *m) {
     struct sim_world *w = world_of(s);
     struct sim_job *job = NULL;
@@ -202,6 +219,9 @@ static int on_record(void *ctx, struct rv_str record) {
             free_offer(o);
         break;
     }
+    case REEVE__V1__SCHEDULER__EVENT__TYPE__INVERSE_OFFERS:
+        on_inverse_offers(s, e->inverse_offers);
+        break;
     case REEVE__V1__SCHEDULER__EVENT__TYPE__UPDATE:
         on_update(s, e->update->status);
         break;

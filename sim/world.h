@@ -67,6 +67,8 @@ struct sim_faults {
     unsigned registry_fail, registry_slow, registry_stall;
     unsigned launch_fail, launch_slow, task_fail, executor_exit, oom;
     unsigned invalid_call;
+    unsigned operate_agent, operate_machine; /* an operator does something about one */
+    unsigned gone;                           /* ... for good */
 };
 
 struct sim_world {

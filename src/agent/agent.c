@@ -107,6 +107,7 @@ void rv_agent_sweep(struct rv_agent *a) {
         struct rv_agent_executor *ex = a->check.v[i];
 
         ex->checked = false;
+        rv_agent_drain_executor(a, ex);
         if (ex->state != RV_EXECUTOR_TERMINATED || rv_map_count(&ex->tasks)) {
             continue;
         }
@@ -117,6 +118,9 @@ void rv_agent_sweep(struct rv_agent *a) {
         }
     }
     a->check.n = 0;
+    if (rv_map_count(&a->frameworks) == 0) {
+        rv_agent_drain_end(a);
+    }
 }
 
 /* --- the end --- */

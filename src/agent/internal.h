@@ -104,6 +104,8 @@ void rv_agent_run_tasks(struct rv_agent *a, const struct rv_agent_event *e);
 void rv_agent_update_framework(struct rv_agent *a, const struct rv_framework_info *info);
 /* Does what is possible now: launches the container, gives tasks to the executor. */
 void rv_agent_progress(struct rv_agent *a, struct rv_agent_executor *ex);
+/* One that has not ended. */
+void rv_agent_task_kill(struct rv_agent *a, struct rv_agent_task *t, int64_t grace_ms);
 void rv_agent_kill_task(struct rv_agent *a, const struct rv_agent_event *e);
 void rv_agent_send_kill(struct rv_agent *a, struct rv_agent_task *t, int64_t grace_ms);
 void rv_agent_framework_written(struct rv_agent *a, struct rv_agent_framework *fw, bool ok,
@@ -164,6 +166,15 @@ struct rv_limits rv_agent_executor_limits(const struct rv_agent *a,
 /* Its resources, those of executor and live tasks, have changed: told to the container. */
 void rv_agent_executor_resize(struct rv_agent *a, struct rv_agent_executor *ex);
 void rv_agent_disconnect(struct rv_agent *a, struct rv_agent_executor *ex);
+
+/* --- drain.c --- */
+bool rv_agent_is_draining(const struct rv_agent *a);
+void rv_agent_drain(struct rv_agent *a, const struct rv_deactivation *how);
+void rv_agent_drain_end(struct rv_agent *a);
+void rv_agent_drain_executor(struct rv_agent *a, struct rv_agent_executor *ex);
+/* What draining makes of an update of a task that was killed. */
+void rv_agent_drain_status(const struct rv_agent *a, const struct rv_agent_task *t,
+                           struct rv_task_status *s);
 
 /* --- updates.c --- */
 /* A status made by the agent itself. Strings are borrowed. */

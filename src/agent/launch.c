@@ -382,6 +382,18 @@ static bool relies_on_ended(const struct rv_agent_framework *fw, const struct rv
     return !ex || ex->state == RV_EXECUTOR_TERMINATED;
 }
 
+/* The master has booked an executor for them, which is not going to be. */
+static void refuse_drained(struct rv_agent *a, const struct rv_agent_framework *fw,
+                           const struct rv_agent_event *e) {
+    const struct rv_executor_info *info = e->run.executor;
+
+    stray_all(a, e, rv_agent_dropped(e->run.framework), RV_REASON_AGENT_DRAINING,
+              "The agent is draining");
+    if (info && !e->run.executor_runs && !(fw && rv_map_gets(&fw->executors, info->id.v))) {
+        rv_agent_tell_exited(a, e->run.framework->id.v, info->id.v, -1);
+    }
+}
+
 void rv_agent_run_tasks(struct rv_agent *a, const struct rv_agent_event *e) {
     const struct rv_task_info **tasks =
         RV_ARENA_ARRAY(&a->out->arena, const struct rv_task_info *, e->run.n_tasks + 1);
@@ -397,6 +409,10 @@ void rv_agent_run_tasks(struct rv_agent *a, const struct rv_agent_event *e) {
     if (a->stopping || (fw && fw->terminating)) {
         stray_all(a, e, rv_agent_dropped(e->run.framework), RV_REASON_AGENT_DISCONNECTED,
                   a->stopping ? "The agent is ending" : "The framework is being shut down");
+        return;
+    }
+    if (rv_agent_is_draining(a)) {
+        refuse_drained(a, fw, e);
         return;
     }
     if (relies_on_ended(fw, e)) {
@@ -432,6 +448,18 @@ void rv_agent_send_kill(struct rv_agent *a, struct rv_agent_task *t, int64_t gra
     event->kill.grace_ms = grace_ms;
 }
 
+void rv_agent_task_kill(struct rv_agent *a, struct rv_agent_task *t, int64_t grace_ms) {
+    if (t->place == RV_TASK_QUEUED) {
+        end_queued(a, t, RV_TASK_KILLED, RV_REASON_TASK_KILLED_DURING_LAUNCH,
+                   "Killed before it was delivered to the executor");
+    } else if (t->executor->stream) {
+        rv_agent_send_kill(a, t, grace_ms);
+    } else {
+        t->kill_pending = true;
+        t->kill_grace_ms = grace_ms;
+    }
+}
+
 void rv_agent_kill_task(struct rv_agent *a, const struct rv_agent_event *e) {
     struct rv_agent_framework *fw = rv_agent_framework_find(a, e->kill.framework_id.v);
     struct rv_agent_task *t = fw ? rv_map_gets(&fw->tasks, e->kill.task_id.v) : NULL;
@@ -442,13 +470,5 @@ void rv_agent_kill_task(struct rv_agent *a, const struct rv_agent_event *e) {
                      e->kill.task_id.v ? e->kill.task_id.v : "");
         return;
     }
-    if (t->place == RV_TASK_QUEUED) {
-        end_queued(a, t, RV_TASK_KILLED, RV_REASON_TASK_KILLED_DURING_LAUNCH,
-                   "Killed before it was delivered to the executor");
-    } else if (t->executor->stream) {
-        rv_agent_send_kill(a, t, e->kill.grace_ms);
-    } else {
-        t->kill_pending = true;
-        t->kill_grace_ms = e->kill.grace_ms;
-    }
+    rv_agent_task_kill(a, t, e->kill.grace_ms);
 }

@@ -179,6 +179,7 @@ struct rv_agent {
     int64_t gc_max_age_ms;    /* of a sandbox, by the last look at the disk */
     struct rv_map pending;    /* 8-byte checkpoint seq -> what waits; private */
     uint64_t next_checkpoint, next_group;
+    struct rv_deactivation drain; /* its state UNKNOWN: the agent is not draining */
     bool stopping;
     struct rv_agent_counters counters;
     char *problem;

@@ -280,6 +280,12 @@ static void event_when_registered(struct rv_agent *a, const struct rv_agent_even
     case RV_AGENT_EVENT_RECONCILE_TASKS:
         rv_agent_reconcile(a, e);
         break;
+    case RV_AGENT_EVENT_DRAIN:
+        rv_agent_drain(a, &e->drain);
+        break;
+    case RV_AGENT_EVENT_REACTIVATE:
+        rv_agent_drain_end(a);
+        break;
     case RV_AGENT_EVENT_REGISTERED:
     case RV_AGENT_EVENT_ACKNOWLEDGE_OPERATION: /* none waits: they end when they are refused */
     case RV_AGENT_EVENT_SHUTDOWN:

@@ -250,9 +250,10 @@ void rv_agent_updates_pause(struct rv_agent *a) {
 
 /* --- in --- */
 
-static void take(struct rv_agent *a, struct rv_agent_task *t, const struct rv_task_status *s) {
+static void take(struct rv_agent *a, struct rv_agent_task *t, struct rv_task_status *s) {
     bool terminal = rv_task_state_terminal(s->state);
 
+    rv_agent_drain_status(a, t, s);
     rv_agent_update_push(a, t, s, false);
     if (terminal) {
         count(a, s->state);

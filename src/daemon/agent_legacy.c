@@ -10,6 +10,7 @@
 
 #include "daemon/agent_views.h"
 #include "daemon/legacy_json.h"
+#include "wire/maintenance_codec.h"
 
 /* Fields of ExecutorInfo, and of Labels. */
 enum { EXECUTOR_LABELS = 14, LABELS_LABELS = 1 };
@@ -177,6 +178,10 @@ static void state(struct rv_agent_daemon *d, struct rv_json *j, const struct rv_
     if (a->link == RV_LINK_REGISTERED && colon)
         rv_json_bytes(j, "master_hostname", rv_strn(master, (size_t)(colon - master)));
     rv_common_flags_json(c, j, "flags");
+    if (a->drain.drain == RV_DRAIN_DRAINING) {
+        rv_json_message(j, "drain_config", &rv_wire_drain_config_to(&a->drain, scratch)->base);
+        rv_json_seconds(j, "estimated_drain_start_time_seconds", a->drain.since_ns);
+    }
     put_frameworks(j, a, scratch);
     rv_json_object_end(j);
 }

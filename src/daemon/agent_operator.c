@@ -10,6 +10,7 @@
 #include "daemon/agent_containers.h"
 #include "daemon/agent_views.h"
 #include "wire/convert.h"
+#include "wire/maintenance_codec.h"
 
 /* A call on its way to its answer. */
 struct ask {
@@ -115,6 +116,12 @@ static int get_operations(struct ask *ask) {
 static int get_agent(struct ask *ask) {
     PART(ask, GetAgent, get_agent)->agent_info =
         rv_wire_agent_info_to(&ask->core->info, RV_SHAPE_ENDPOINT, ask->arena);
+    if (ask->core->drain.drain != RV_DRAIN_DRAINING)
+        return 0;
+    ask->response->get_agent->drain_config = rv_wire_drain_config_to(&ask->core->drain, ask->arena);
+    ask->response->get_agent->estimated_drain_start_time =
+        RV_WIRE_MAKE(ask->arena, TimeInfo, time_info);
+    ask->response->get_agent->estimated_drain_start_time->nanoseconds = ask->core->drain.since_ns;
     return 0;
 }
 

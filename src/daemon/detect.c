@@ -122,6 +122,6 @@ int rv_agent_detect(const struct rv_agent_flags *flags, struct rv_agent_info *ou
     r = parse_domain(flags->domain, out, err);
     out->version = rv_strdup(RV_API_VERSION);
     out->capabilities = 1u << RV_AGENT_MULTI_ROLE | 1u << RV_AGENT_HIERARCHICAL_ROLE |
-                        1u << RV_AGENT_RESERVATION_REFINEMENT;
+                        1u << RV_AGENT_RESERVATION_REFINEMENT | 1u << RV_AGENT_AGENT_DRAINING;
     return r;
 }

@@ -4,6 +4,8 @@
 
 #include "daemon/common.h"
 #include "daemon/master_daemon.h"
+#include "reeve/v1/master.pb-c.h"
+#include "wire/convert.h"
 
 /* The master as the shared answers see it. */
 struct rv_common rv_master_common(struct rv_master_daemon *d);
@@ -12,5 +14,29 @@ struct rv_common rv_master_common(struct rv_master_daemon *d);
  * call only. */
 void rv_master_update_weights(struct rv_master_daemon *d, struct rv_http_request *req,
                               enum rv_encoding encoding, Reeve__V1__WeightInfo *const *v, size_t n);
+
+/* --- master_nodes.c --- */
+/* The JSON body as the part `name` of a message: what endpoints from before v1 take is often a part
+ * of what a call takes. NULL after a 400. */
+ProtobufCMessage *rv_master_body_as(struct rv_master_daemon *d, struct rv_http_request *req,
+                                    const char *name, const ProtobufCMessageDescriptor *type);
+/* Each makes the call of the core, which answers the request. Trees are needed for the call only.
+ */
+void rv_master_change_agent(struct rv_master_daemon *d, struct rv_http_request *req,
+                            enum rv_operator_call_type type, const Reeve__V1__AgentID *id);
+void rv_master_drain(struct rv_master_daemon *d, struct rv_http_request *req,
+                     const Reeve__V1__Master__Call__DrainAgent *m);
+void rv_master_update_schedule(struct rv_master_daemon *d, struct rv_http_request *req,
+                               const Reeve__V1__Maintenance__Schedule *m);
+void rv_master_change_machines(struct rv_master_daemon *d, struct rv_http_request *req,
+                               enum rv_operator_call_type type, Reeve__V1__MachineID *const *v,
+                               size_t n);
+/* POST /maintenance/schedule, /machine/down, /machine/up; false: not one of these. */
+bool rv_master_maintenance_handle(struct rv_master_daemon *d, struct rv_http_request *req,
+                                  const char *path);
+Reeve__V1__Maintenance__Schedule *rv_master_view_schedule(const struct rv_master *m,
+                                                          struct rv_arena *arena);
+Reeve__V1__Maintenance__ClusterStatus *rv_master_view_maintenance(const struct rv_master *m,
+                                                                  struct rv_arena *arena);
 
 #endif

@@ -11,6 +11,7 @@
 #include "daemon/snapshot.h"
 #include "reeve/v1/master.pb-c.h"
 #include "wire/convert.h"
+#include "wire/maintenance_codec.h"
 
 #define TASKS_LIMIT 100 /* of /tasks, unless told */
 
@@ -55,7 +56,8 @@ static void put_agent_info(struct rv_json *j, const struct rv_agent_info *info,
 }
 
 /* The members of an agent, into the object that is open. */
-static void put_agent(struct rv_json *j, const struct rv_master_agent *a) {
+static void put_agent(struct rv_json *j, const struct rv_master_agent *a,
+                      struct rv_arena *scratch) {
     put_agent_info(j, &a->info, a->id);
     put_pid(j, "pid", "slave(1)", a->info.ip, a->info.port);
     rv_json_seconds(j, "registered_time", a->registered_ns);
@@ -67,9 +69,13 @@ static void put_agent(struct rv_json *j, const struct rv_master_agent *a) {
     rv_json_reserved(j, "reserved_resources", &a->total);
     rv_json_unreserved(j, "unreserved_resources", &a->total);
     rv_json_bool(j, "active", a->active);
-    rv_json_bool(j, "deactivated", false);
+    rv_json_bool(j, "deactivated", a->deactivation != NULL);
     rv_json_string(j, "version", a->info.version);
     rv_json_agent_capabilities(j, "capabilities", a->info.capabilities);
+    if (!a->deactivation || a->deactivation->drain == RV_DRAIN_UNKNOWN)
+        return;
+    rv_json_message(j, "drain_info", &rv_wire_drain_info_to(a->deactivation, scratch)->base);
+    rv_json_seconds(j, "estimated_drain_start_time_seconds", a->deactivation->since_ns);
 }
 
 static void put_recovered(struct rv_json *j, const struct rv_master *m, const char *agent_id) {
@@ -99,7 +105,7 @@ static void write_slaves(const struct asked *asked, struct rv_json *j, struct rv
         if (!wanted(asked->agent_id, a->id.v))
             continue;
         rv_json_object(j, NULL);
-        put_agent(j, a);
+        put_agent(j, a, scratch);
         rv_json_reserved_full(j, "reserved_resources_full", &a->total, scratch);
         rv_json_unreserved_full(j, "unreserved_resources_full", &a->total, scratch);
         rv_json_resources_full(j, "used_resources_full", &a->used, scratch);
@@ -383,7 +389,7 @@ static void write_state(const struct asked *asked, struct rv_json *j, struct rv_
     rv_json_array(j, "slaves");
     for (size_t it = 0; rv_map_next(&m->agents, &it, NULL, &v);) {
         rv_json_object(j, NULL);
-        put_agent(j, v);
+        put_agent(j, v, scratch);
         rv_json_object_end(j);
         next_record(sink, scratch);
     }
@@ -488,7 +494,7 @@ static void write_state_summary(const struct asked *asked, struct rv_json *j, st
     for (size_t it = 0; rv_map_next(&m->agents, &it, NULL, &v);) {
         const struct rv_master_agent *a = v;
         rv_json_object(j, NULL);
-        put_agent(j, a);
+        put_agent(j, a, scratch);
         put_summary(j, rv_map_gets(&all.agents, a->id.v), "framework_ids");
         rv_json_object_end(j);
         next_record(sink, scratch);
@@ -575,7 +581,19 @@ static void write_weights(const struct asked *asked, struct rv_json *j, struct r
     rv_json_array_end(j);
 }
 
-/* What cannot be set yet: maintenance and quota are the empty messages. */
+static void write_schedule(const struct asked *asked, struct rv_json *j, struct rv_sink *sink,
+                           struct rv_arena *scratch) {
+    (void)sink;
+    rv_json_message(j, NULL, &rv_master_view_schedule(asked->d->core, scratch)->base);
+}
+
+static void write_maintenance(const struct asked *asked, struct rv_json *j, struct rv_sink *sink,
+                              struct rv_arena *scratch) {
+    (void)sink;
+    rv_json_message(j, NULL, &rv_master_view_maintenance(asked->d->core, scratch)->base);
+}
+
+/* What cannot be set yet: quota is the empty message. */
 static void write_empty(const struct asked *asked, struct rv_json *j, struct rv_sink *sink,
                         struct rv_arena *scratch) {
     (void)asked;
@@ -602,28 +620,18 @@ static void front_page(struct rv_http_request *req) {
         "/state             everything, as JSON; also /state-summary, /slaves, /frameworks,\n"
         "                   /tasks, /roles, /weights, /quota, /maintenance/schedule,\n"
         "                   /maintenance/status\n"
+        "/machine/down      and /machine/up, for machines in the schedule (POST)\n"
         "/metrics/snapshot  numbers, as JSON; /metrics for Prometheus\n"
         "/flags /version /health /redirect /files/browse /logging/toggle\n");
 }
 
 /* PUT /weights: the array that UPDATE_WEIGHTS takes. */
 static void put_weights(struct rv_master_daemon *d, struct rv_http_request *req) {
-    _cleanup_(rv_buf_free) struct rv_buf call = {0};
-    struct rv_str body = rv_http_body(req);
-    ProtobufCMessage *tree;
-    struct rv_error err;
+    const Reeve__V1__Master__Call__UpdateWeights *m = (void *)rv_master_body_as(
+        d, req, "weight_infos", &reeve__v1__master__call__update_weights__descriptor);
 
-    rv_buf_puts(&call, "{\"weight_infos\":");
-    rv_buf_append(&call, body.s, body.n);
-    rv_buf_putc(&call, '}');
-    if (rv_wire_decode(&reeve__v1__master__call__update_weights__descriptor, RV_ENC_JSON,
-                       rv_buf_str(&call), &d->shell.limits, &d->arena, &tree, &err)) {
-        rv_shell_bad_request(&d->shell, req, &err);
-        return;
-    }
-    const Reeve__V1__Master__Call__UpdateWeights *m =
-        (const Reeve__V1__Master__Call__UpdateWeights *)tree;
-    rv_master_update_weights(d, req, RV_ENC_JSON, m->weight_infos, m->n_weight_infos);
+    if (m)
+        rv_master_update_weights(d, req, RV_ENC_JSON, m->weight_infos, m->n_weight_infos);
 }
 
 /* --- the table --- */
@@ -642,8 +650,8 @@ static const struct endpoint {
     {"/roles", write_roles, true},
     {"/weights", write_weights, false},
     {"/quota", write_empty, false},
-    {"/maintenance/schedule", write_empty, false},
-    {"/maintenance/status", write_empty, false},
+    {"/maintenance/schedule", write_schedule, false},
+    {"/maintenance/status", write_maintenance, false},
 };
 
 /* Where the answer is written: here or in a child. */
@@ -693,6 +701,8 @@ bool rv_master_legacy_handle(struct rv_master_daemon *d, struct rv_http_request 
         put_weights(d, req);
         return true;
     }
+    if (rv_master_maintenance_handle(d, req, path))
+        return true;
     if (rv_streq(path, "/") || rv_streq(path, "/redirect")) {
         if (!rv_common_is_read(&d->shell, req))
             return true;

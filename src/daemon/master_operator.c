@@ -191,7 +191,7 @@ static void get_weights(struct call *c) {
     send_response(c);
 }
 
-/* Nothing can be set of these yet, so nothing is. */
+/* Nothing can be set of it yet, so nothing is. */
 
 static void get_quota(struct call *c) {
     RESPOND(c, GetQuota, get_quota)->status =
@@ -201,13 +201,13 @@ static void get_quota(struct call *c) {
 
 static void get_maintenance_status(struct call *c) {
     RESPOND(c, GetMaintenanceStatus, get_maintenance_status)->status =
-        RV_WIRE_MAKE(&c->d->arena, Maintenance__ClusterStatus, maintenance__cluster_status);
+        rv_master_view_maintenance(c->d->core, &c->d->arena);
     send_response(c);
 }
 
 static void get_maintenance_schedule(struct call *c) {
     RESPOND(c, GetMaintenanceSchedule, get_maintenance_schedule)->schedule =
-        RV_WIRE_MAKE(&c->d->arena, Maintenance__Schedule, maintenance__schedule);
+        rv_master_view_schedule(c->d->core, &c->d->arena);
     send_response(c);
 }
 
@@ -265,6 +265,50 @@ void rv_master_update_weights(struct rv_master_daemon *d, struct rv_http_request
     step(&c, &call, false);
 }
 
+static void mark_agent_gone(struct call *c) {
+    if (has_part(c, c->m->mark_agent_gone, "mark_agent_gone"))
+        rv_master_change_agent(c->d, c->req, RV_OPERATOR_MARK_AGENT_GONE,
+                               c->m->mark_agent_gone->agent_id);
+}
+
+static void drain_agent(struct call *c) {
+    if (has_part(c, c->m->drain_agent, "drain_agent"))
+        rv_master_drain(c->d, c->req, c->m->drain_agent);
+}
+
+static void deactivate_agent(struct call *c) {
+    if (has_part(c, c->m->deactivate_agent, "deactivate_agent"))
+        rv_master_change_agent(c->d, c->req, RV_OPERATOR_DEACTIVATE_AGENT,
+                               c->m->deactivate_agent->agent_id);
+}
+
+static void reactivate_agent(struct call *c) {
+    if (has_part(c, c->m->reactivate_agent, "reactivate_agent"))
+        rv_master_change_agent(c->d, c->req, RV_OPERATOR_REACTIVATE_AGENT,
+                               c->m->reactivate_agent->agent_id);
+}
+
+static void update_maintenance_schedule(struct call *c) {
+    if (has_part(c, c->m->update_maintenance_schedule, "update_maintenance_schedule"))
+        rv_master_update_schedule(c->d, c->req, c->m->update_maintenance_schedule->schedule);
+}
+
+static void start_maintenance(struct call *c) {
+    const Reeve__V1__Master__Call__StartMaintenance *asked = c->m->start_maintenance;
+
+    if (has_part(c, asked, "start_maintenance"))
+        rv_master_change_machines(c->d, c->req, RV_OPERATOR_START_MAINTENANCE, asked->machines,
+                                  asked->n_machines);
+}
+
+static void stop_maintenance(struct call *c) {
+    const Reeve__V1__Master__Call__StopMaintenance *asked = c->m->stop_maintenance;
+
+    if (has_part(c, asked, "stop_maintenance"))
+        rv_master_change_machines(c->d, c->req, RV_OPERATOR_STOP_MAINTENANCE, asked->machines,
+                                  asked->n_machines);
+}
+
 /* Of a later version: the core says so, as it does of operations that it does not know. */
 static void unsupported(struct call *c) {
     step(c, &(struct rv_operator_call){.type = RV_OPERATOR_UNSUPPORTED, .name = c->name}, false);
@@ -301,18 +345,18 @@ static void unsupported(struct call *c) {
     X(SHRINK_VOLUME, UNKNOWN, unsupported)                                                         \
     X(GET_MAINTENANCE_STATUS, GET_MAINTENANCE_STATUS, get_maintenance_status)                      \
     X(GET_MAINTENANCE_SCHEDULE, GET_MAINTENANCE_SCHEDULE, get_maintenance_schedule)                \
-    X(UPDATE_MAINTENANCE_SCHEDULE, UNKNOWN, unsupported)                                           \
-    X(START_MAINTENANCE, UNKNOWN, unsupported)                                                     \
-    X(STOP_MAINTENANCE, UNKNOWN, unsupported)                                                      \
-    X(DRAIN_AGENT, UNKNOWN, unsupported)                                                           \
-    X(DEACTIVATE_AGENT, UNKNOWN, unsupported)                                                      \
-    X(REACTIVATE_AGENT, UNKNOWN, unsupported)                                                      \
+    X(UPDATE_MAINTENANCE_SCHEDULE, UNKNOWN, update_maintenance_schedule)                           \
+    X(START_MAINTENANCE, UNKNOWN, start_maintenance)                                               \
+    X(STOP_MAINTENANCE, UNKNOWN, stop_maintenance)                                                 \
+    X(DRAIN_AGENT, UNKNOWN, drain_agent)                                                           \
+    X(DEACTIVATE_AGENT, UNKNOWN, deactivate_agent)                                                 \
+    X(REACTIVATE_AGENT, UNKNOWN, reactivate_agent)                                                 \
     X(GET_QUOTA, GET_QUOTA, get_quota)                                                             \
     X(UPDATE_QUOTA, UNKNOWN, unsupported)                                                          \
     X(SET_QUOTA, UNKNOWN, unsupported)                                                             \
     X(REMOVE_QUOTA, UNKNOWN, unsupported)                                                          \
     X(TEARDOWN, UNKNOWN, teardown)                                                                 \
-    X(MARK_AGENT_GONE, UNKNOWN, unsupported)
+    X(MARK_AGENT_GONE, UNKNOWN, mark_agent_gone)
 
 struct handler {
     const char *name;

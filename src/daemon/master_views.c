@@ -10,6 +10,7 @@
 #include "daemon/legacy_json.h"
 #include "daemon/lister.h"
 #include "wire/convert.h"
+#include "wire/maintenance_codec.h"
 
 #define LARGE 2000 /* records; below, an answer takes a few milliseconds */
 
@@ -57,6 +58,11 @@ static Reeve__V1__Master__Response__GetAgents__Agent *agent_to(const struct rv_m
     m->agent_info = agent_info_to(&a->info, a->id, arena);
     m->active = a->active;
     m->has_deactivated = true;
+    m->deactivated = a->deactivation != NULL;
+    if (a->deactivation) {
+        m->drain_info = rv_wire_drain_info_to(a->deactivation, arena);
+        m->estimated_drain_start_time = time_to(a->deactivation->since_ns, arena);
+    }
     m->version = rv_arena_strdup(arena, a->info.version ? a->info.version : "");
     m->pid = agent_pid(&a->info, arena);
     m->registered_time = time_to(a->registered_ns, arena);
@@ -98,6 +104,7 @@ static Reeve__V1__Offer *offer_to(const struct rv_master_offer *o, struct rv_are
         .agent = &o->agent->info,
         .role = o->role,
         .resources = &o->resources,
+        .away = o->agent->machine ? &o->agent->machine->is.away : NULL,
     };
     Reeve__V1__Offer *m = rv_wire_offer_to(
         &view, 1u << RV_FRAMEWORK_MULTI_ROLE | 1u << RV_FRAMEWORK_RESERVATION_REFINEMENT, arena);
@@ -107,6 +114,23 @@ static Reeve__V1__Offer *offer_to(const struct rv_master_offer *o, struct rv_are
     if (!m->agent_id)
         m->agent_id = rv_wire_agent_id_to(o->agent->id, arena);
     return m;
+}
+
+static void inverse_offers_to(const struct rv_master_framework *f, struct rv_arena *arena,
+                              Reeve__V1__Master__Response__GetFrameworks__Framework *m) {
+    size_t n = 0;
+
+    RV_LIST_EACH (&f->inverse_offers, node, next)
+        n++;
+    m->inverse_offers = RV_ARENA_ARRAY(arena, Reeve__V1__InverseOffer *, n);
+    RV_LIST_EACH (&f->inverse_offers, other, tmp) {
+        const struct rv_master_inverse_offer *o =
+            RV_LIST_ENTRY(other, struct rv_master_inverse_offer, on_framework);
+        struct rv_inverse_offer_view view = {o->id, f->id, &o->agent->info,
+                                             &o->agent->machine->is.away};
+
+        m->inverse_offers[m->n_inverse_offers++] = rv_wire_inverse_offer_to(&view, arena);
+    }
 }
 
 static Reeve__V1__Master__Response__GetFrameworks__Framework *
@@ -129,6 +153,7 @@ framework_to(const struct rv_master_framework *f, struct rv_arena *arena) {
     RV_LIST_EACH (&f->offers, other, tmp)
         m->offers[m->n_offers++] =
             offer_to(RV_LIST_ENTRY(other, struct rv_master_offer, on_framework), arena);
+    inverse_offers_to(f, arena, m);
     rv_wire_resources_to(&f->used, RV_SHAPE_ENDPOINT, true, arena, &m->allocated_resources,
                          &m->n_allocated_resources);
     rv_wire_resources_to(&f->offered, RV_SHAPE_ENDPOINT, true, arena, &m->offered_resources,

@@ -1,8 +1,8 @@
 /*
  * Agents that are registered: their calls, pings, broken streams. What always holds: an agent in
- * m->agents is known to the allocator, and active there iff it is connected and not being removed;
- * it has a ping timer unless it is being removed (INV-13). Registration is in registration.c, the
- * end in removal.c.
+ * m->agents is known to the allocator, and active there iff it is offered (`active`); it has a ping
+ * timer unless it is being removed (INV-13). Registration is in registration.c, the end in
+ * removal.c.
  */
 #include <stdlib.h>
 
@@ -20,6 +20,7 @@ void rv_master_agent_free(void *record) {
     rv_resources_free(&a->used);
     rv_resources_free(&a->offered);
     rv_map_free(&a->executor_index);
+    rv_master_answers_free(a);
     free((char *)(uintptr_t)a->id.v);
     free(a->boot_id);
     free(a);
@@ -46,9 +47,14 @@ void rv_master_ping_due(struct rv_master *m, struct rv_master_agent *a) {
     a->missed_pings = a->ponged ? 0 : a->missed_pings + 1;
     a->ponged = false;
     if (a->missed_pings >= m->config.max_agent_ping_timeouts) {
-        rv_master_agent_remove(m, a, RV_REGISTRY_MARK_UNREACHABLE, "it did not answer pings");
+        rv_master_agent_remove(m, a, RV_REGISTRY_MARK_UNREACHABLE, "it did not answer pings", 0);
         return;
     }
+    /* What could not be written before. */
+    rv_master_shut_down(m, a);
+    rv_master_drain_check(m, a);
+    if (a->removing)
+        return;
     rv_master_tell_agent(m, a, RV_AGENT_EVENT_PING);
     rv_timer_set(&m->timers, &a->ping, m->now_ms + m->config.agent_ping_ms);
 }
@@ -59,22 +65,24 @@ void rv_master_reregister_due(struct rv_master *m) {
     void *v;
 
     for (size_t it = 0; rv_map_next(&m->recovered, &it, &key, &v);) {
-        struct rv_agent_info *info = v;
-        struct rv_master_pending *p;
-        struct rv_registry_op *op;
+        const struct rv_agent_info *info = v;
 
-        if (rv_map_get(&m->marking, key))
-            continue;
-        rv_map_put(&m->marking, key, info);
-        p = rv_master_pending_new(RV_REGISTRY_MARK_UNREACHABLE, info->id.v);
-        p->wall_ns = m->wall_ns;
-        op = rv_master_write(m, RV_REGISTRY_MARK_UNREACHABLE, p);
-        op->agent_id.v = p->id;
-        op->wall_ns = p->wall_ns;
+        if (!rv_map_get(&m->marking, key))
+            rv_master_absent_mark(m, info->id.v, RV_REGISTRY_MARK_UNREACHABLE, 0);
     }
 }
 
 /* --- a broken stream --- */
+
+void rv_master_agent_refresh(struct rv_master *m, struct rv_master_agent *a) {
+    a->active = a->connected && !a->removing && !a->deactivation &&
+                !(a->machine && a->machine->is.mode == RV_MACHINE_DOWN);
+    rv_allocator_activate_agent(m->allocator, a, a->active);
+    if (a->active)
+        return;
+    rv_master_offers_drop_agent(m, a);
+    rv_master_inverse_offers_drop_agent(m, a);
+}
 
 /* The executors of a framework that does not checkpoint do not outlive an agent's restart, so its
  * tasks count as lost at once. One that checkpoints loses nothing yet: INV-16. */
@@ -99,13 +107,12 @@ static void lose_unchecked(struct rv_master *m, struct rv_master_agent *a) {
 
 void rv_master_agent_closed(struct rv_master *m, struct rv_master_agent *a) {
     a->stream = 0;
-    a->connected = a->active = false;
+    a->connected = false;
     a->ponged = false;
+    rv_master_agent_refresh(m, a);
     if (a->removing)
         return;
     RV_MASTER_INFO(m, "agent %s (%s) disconnected", a->id.v, a->info.hostname);
-    rv_allocator_activate_agent(m->allocator, a, false);
-    rv_master_offers_drop_agent(m, a);
     lose_unchecked(m, a);
 }
 
@@ -138,7 +145,7 @@ static void dispatch(struct rv_master *m, struct rv_master_agent *a,
         break;
     case RV_AGENT_CALL_UNREGISTER:
         m->counters.messages_unregister_agent++;
-        rv_master_agent_remove(m, a, RV_REGISTRY_REMOVE_AGENT, "it unregistered");
+        rv_master_agent_remove(m, a, RV_REGISTRY_REMOVE_AGENT, "it unregistered", 0);
         break;
     case RV_AGENT_CALL_REGISTER:
     case RV_AGENT_CALL_REREGISTER:

@@ -25,16 +25,6 @@ static struct rv_master_framework *caller(struct rv_master *m, const struct rv_m
     return NULL;
 }
 
-/* Offers of maintenance windows do not exist yet, so none of these ids can be known. */
-static void inverse_offers(struct rv_master *m, const struct rv_master_framework *f,
-                           const struct rv_scheduler_call *call) {
-    if (call->accept.n_offer_ids == 0)
-        return;
-    m->counters.dropped_messages++;
-    RV_MASTER_WARN(m, "framework %s answers %zu inverse offers that were not made", f->id.v,
-                   call->accept.n_offer_ids);
-}
-
 static void acknowledge_operation(struct rv_master *m, const struct rv_master_framework *f,
                                   const struct rv_scheduler_call *call) {
     struct rv_master_agent *a = rv_master_agent_find(m, call->acknowledge_operation.agent_id);
@@ -64,7 +54,7 @@ static void dispatch(struct rv_master *m, struct rv_master_framework *f,
         break;
     case RV_CALL_ACCEPT_INVERSE_OFFERS:
     case RV_CALL_DECLINE_INVERSE_OFFERS:
-        inverse_offers(m, f, call);
+        rv_master_inverse_answer(m, f, call);
         break;
     case RV_CALL_REVIVE:
         rv_master_revive(m, f, call);

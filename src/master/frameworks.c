@@ -69,6 +69,7 @@ void rv_master_framework_free(void *record) {
         rv_master_task_free(f->completed.v[i]);
     rv_vec_free(&f->completed);
     rv_vec_free(&f->fresh);
+    rv_vec_free(&f->asked);
     rv_resources_free(&f->used);
     rv_resources_free(&f->offered);
     free_strings(f->suppressed_roles, f->n_suppressed_roles);
@@ -94,6 +95,7 @@ rv_master_framework_add(struct rv_master *m, const struct rv_framework_info *inf
     f->id.v = rv_strdup(id);
     set_info(f, info);
     rv_list_init(&f->offers);
+    rv_list_init(&f->inverse_offers);
     rv_list_init(&f->executors);
     f->heartbeat.kind = RV_TIMER_HEARTBEAT;
     f->failover.kind = RV_TIMER_FAILOVER;
@@ -369,6 +371,7 @@ static void apply(struct rv_master *m, struct rv_master_framework *f, struct rv_
 /* The older scheduler of the same framework: INV-43. */
 static void supersede(struct rv_master *m, struct rv_master_framework *f) {
     rv_master_offers_drop_framework(m, f, false);
+    rv_master_inverse_offers_drop_framework(m, f, false);
     rv_master_tell(m, f, RV_EVENT_ERROR)->error = "Framework failed over";
     rv_master_close_stream(m, f->stream);
     rv_master_stream_drop(m, f->stream);
@@ -508,6 +511,7 @@ void rv_master_framework_closed(struct rv_master *m, struct rv_master_framework 
     rv_timer_cancel(&m->timers, &f->heartbeat);
     rv_allocator_activate_framework(m->allocator, f, false);
     rv_master_offers_drop_framework(m, f, false);
+    rv_master_inverse_offers_drop_framework(m, f, false);
     RV_MASTER_INFO(m, "framework %s disconnected", f->id.v);
     if (f->removing)
         return;
@@ -538,6 +542,7 @@ void rv_master_framework_remove(struct rv_master *m, struct rv_master_framework 
     rv_timer_cancel(&m->timers, &f->failover);
     rv_allocator_activate_framework(m->allocator, f, false);
     rv_master_offers_drop_framework(m, f, true);
+    rv_master_inverse_offers_drop_framework(m, f, true);
     p = rv_master_pending_new(RV_REGISTRY_REMOVE_FRAMEWORK, f->id.v);
     p->request = request;
     p->status = status;
@@ -603,6 +608,7 @@ void rv_master_remove_framework_done(struct rv_master *m, struct rv_master_pendi
     rv_master_each_agent_of(m, f, shut_down_on);
     f->connected = false; /* it asked to go, or is away: no updates of that any more */
     end_tasks(m, f);
+    rv_master_answers_forget(m, f);
     RV_ASSERT(rv_list_empty(&f->offers) && rv_resources_empty(&f->used));
     rv_allocator_remove_framework(m->allocator, f);
     rv_master_reply_text(m, p->request, p->status, NULL);
@@ -671,5 +677,6 @@ void rv_master_revive(struct rv_master *m, struct rv_master_framework *f,
             f->suppressed_roles[kept++] = f->suppressed_roles[i];
     }
     f->n_suppressed_roles = kept;
+    f->revives++;
     rv_master_allocate_soon(m);
 }

@@ -17,6 +17,8 @@
 #define RV_MASTER_MAX_ROLES 1000
 /* Frameworks that have ended and may not come back: the oldest are forgotten. */
 #define RV_MASTER_MAX_ENDED ((size_t)10000)
+/* What agents that are gone, and frameworks about their tasks, are told. */
+#define RV_MASTER_GONE "Agent has been marked gone"
 
 /* Which timer of its owner a timer is. */
 enum rv_master_timer {
@@ -27,6 +29,7 @@ enum rv_master_timer {
     RV_TIMER_FAILOVER,
     RV_TIMER_PING,
     RV_TIMER_OFFER,
+    RV_TIMER_INVERSE_OFFER,
     RV_TIMER_SUBSCRIBER,
 };
 
@@ -76,6 +79,9 @@ struct rv_master_pending {
     int64_t wall_ns;
     struct rv_weight *weights;
     size_t n_weights;
+    struct rv_deactivation deactivation;
+    struct rv_machine *machines; /* owned, with their strings */
+    size_t n_machines;
 };
 
 /* --- effects.c --- */
@@ -168,6 +174,8 @@ struct rv_master_agent *rv_master_agent_find(const struct rv_master *m, struct r
 void rv_master_agent_free(void *a);
 void rv_master_absent_free(struct rv_master_absent *absent);
 struct rv_master_absent *rv_master_absent_new(const char *id, int64_t wall_ns);
+/* Whether it is offered, from all that bears on that; if not, its offers go. */
+void rv_master_agent_refresh(struct rv_master *m, struct rv_master_agent *a);
 void rv_master_agent_closed(struct rv_master *m, struct rv_master_agent *a);
 void rv_master_ping_due(struct rv_master *m, struct rv_master_agent *a);
 void rv_master_reregister_due(struct rv_master *m);
@@ -182,16 +190,58 @@ void rv_master_agent_update_total(struct rv_master *m, struct rv_master_agent *a
                                   const struct rv_resources *total);
 
 /* --- removal.c --- */
-/* Begins: writes to the registry that the agent is unreachable, or went. */
+/* Begins: writes to the registry that the agent is unreachable, gone, or went. request: answered
+ * when that is done; 0: none. */
 void rv_master_agent_remove(struct rv_master *m, struct rv_master_agent *a,
-                            enum rv_registry_kind kind, const char *why);
+                            enum rv_registry_kind kind, const char *why, uint64_t request);
+/* The same of an agent that is known by its id only. */
+void rv_master_absent_mark(struct rv_master *m, const char *id, enum rv_registry_kind kind,
+                           uint64_t request);
 void rv_master_agent_removed(struct rv_master *m, struct rv_master_pending *p, bool ok);
-void rv_master_agent_lose(struct rv_master *m, struct rv_master_agent *a,
-                          enum rv_registry_kind kind, const char *why, int64_t wall_ns);
-void rv_master_tell_agent_lost(struct rv_master *m, const char *agent_id);
+void rv_master_mark_agent_gone(struct rv_master *m, const struct rv_master_event *e);
+
+/* --- deactivation.c --- */
+/* d NULL: it is not deactivated any more. */
+void rv_master_deactivation_put(struct rv_master *m, const char *id,
+                                const struct rv_deactivation *d);
+void rv_master_drain_agent(struct rv_master *m, const struct rv_master_event *e);
+void rv_master_deactivate_agent(struct rv_master *m, const struct rv_master_event *e);
+void rv_master_reactivate_agent(struct rv_master *m, const struct rv_master_event *e);
+void rv_master_deactivated(struct rv_master *m, struct rv_master_pending *p, bool ok);
+void rv_master_reactivated(struct rv_master *m, struct rv_master_pending *p, bool ok);
+/* An agent has just come with all it has: it is told to drain, if it is to. */
+void rv_master_drain_settle(struct rv_master *m, struct rv_master_agent *a);
+/* Something of the agent has ended: if it is draining and that was the last, it is drained. */
+void rv_master_drain_check(struct rv_master *m, struct rv_master_agent *a);
+
+/* --- maintenance.c --- */
+void rv_master_machine_free(void *machine);
+void rv_master_machines_recover(struct rv_master *m, const struct rv_registry_snapshot *s);
+void rv_master_maintenance_call(struct rv_master *m, const struct rv_master_event *e);
+void rv_master_machines_done(struct rv_master *m, struct rv_master_pending *p, bool ok);
+/* Links the agent to its machine in the schedule, as its info names it. */
+void rv_master_agent_place(struct rv_master *m, struct rv_master_agent *a);
+bool rv_master_is_down(const struct rv_master *m, const struct rv_agent_info *info);
+/* If its machine is down, the agent is told to end, and goes. */
+void rv_master_shut_down(struct rv_master *m, struct rv_master_agent *a);
+
+/* --- inverse_offers.c --- */
+void rv_master_inverse_offer_free(void *o);
+void rv_master_inverse_offer_rescind(struct rv_master *m, struct rv_master_inverse_offer *o);
+void rv_master_inverse_offers_due(struct rv_master *m);
+void rv_master_inverse_offers_drop_agent(struct rv_master *m, struct rv_master_agent *a);
+void rv_master_inverse_offers_drop_framework(struct rv_master *m, struct rv_master_framework *f,
+                                             bool tell);
+void rv_master_inverse_answer(struct rv_master *m, struct rv_master_framework *f,
+                              const struct rv_scheduler_call *call);
+/* All that was said about the agent; that a framework said of any. */
+void rv_master_answers_clear(struct rv_master *m, struct rv_master_agent *a);
+void rv_master_answers_forget(struct rv_master *m, const struct rv_master_framework *f);
+void rv_master_answers_free(struct rv_master_agent *a);
 
 /* --- offers.c --- */
 void rv_master_offer_free(void *o);
+char *rv_master_new_offer_id(struct rv_master *m); /* the caller frees */
 void rv_master_allocation_due(struct rv_master *m);
 /* A pass soon: something came free or wants. */
 void rv_master_allocate_soon(struct rv_master *m);
@@ -241,6 +291,8 @@ void rv_master_task_lose(struct rv_master *m, struct rv_master_task *t, enum rv_
 /* Off its agent and out of its framework's active tasks, to the completed (or unreachable) ones. */
 void rv_master_task_complete(struct rv_master *m, struct rv_master_task *t);
 void rv_master_task_park(struct rv_master *m, struct rv_master_task *t);
+/* To the completed ones: it is in no list of its framework any more. */
+void rv_master_task_retire(struct rv_master *m, struct rv_master_task *t);
 void rv_master_task_forget_completed(struct rv_master *m, struct rv_master_framework *f,
                                      const char *id);
 /* A status made here: SOURCE_MASTER, no uuid, time stamped. Lives as the effects do. */

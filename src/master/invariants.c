@@ -56,6 +56,34 @@ static bool check_task(struct rv_master *m, const struct rv_master_agent *a,
     return true;
 }
 
+/* What operators have made of it. */
+static bool check_standing(struct rv_master *m, struct rv_master_agent *a) {
+    bool down = a->machine && a->machine->is.mode == RV_MACHINE_DOWN;
+    char key[RV_MACHINE_KEY_MAX];
+    size_t n = rv_machine_key(a->info.hostname, a->info.ip, key);
+    void *v;
+
+    if (a->deactivation != rv_map_gets(&m->deactivated, a->id.v))
+        return BREACH(m, "agent %s: its deactivation is not the one that is known", a->id.v);
+    if (a->active != (a->connected && !a->removing && !a->deactivation && !down))
+        return BREACH(m, "agent %s is offered or not for no reason", a->id.v);
+    if (a->machine != (n ? rv_map_get(&m->machines, rv_strn(key, n)) : NULL))
+        return BREACH(m, "agent %s is not on its machine of the schedule", a->id.v);
+    if (a->deactivation && a->deactivation->drain == RV_DRAIN_DRAINED && a->connected &&
+        !rv_list_empty(&a->tasks) && !rv_map_gets(&m->changing, a->id.v))
+        return BREACH(m, "INV-22: agent %s is drained and has tasks", a->id.v);
+    for (size_t it = 0; rv_map_next(&a->answers, &it, NULL, &v);) {
+        const struct rv_master_answer *answer = v;
+
+        if (!a->machine || !rv_map_gets(&m->frameworks, answer->framework_id))
+            return BREACH(m, "agent %s: an answer of nobody, or about nothing", a->id.v);
+        if (answer->offer && (!a->active || answer->offer->agent != a ||
+                              !rv_streq(answer->offer->framework->id.v, answer->framework_id)))
+            return BREACH(m, "INV-25: an inverse offer of agent %s outlives it", a->id.v);
+    }
+    return true;
+}
+
 static bool check_agent(struct rv_master *m, struct rv_master_agent *a) {
     struct sums s = {0};
     bool ok = true;
@@ -77,8 +105,10 @@ static bool check_agent(struct rv_master *m, struct rv_master_agent *a) {
     sums_free(&s);
     if (!ok)
         return false;
-    if (!rv_list_empty(&a->offers) && (!a->connected || a->removing))
-        return BREACH(m, "INV-25: offers of agent %s outlive its connection", a->id.v);
+    if (!rv_list_empty(&a->offers) && !a->active)
+        return BREACH(m, "INV-25: agent %s is not to be offered and is", a->id.v);
+    if (!check_standing(m, a))
+        return false;
     if (a->connected != (a->stream != 0))
         return BREACH(m, "agent %s: connected and stream disagree", a->id.v);
     if (a->removing == rv_timer_is_set(&a->ping))
@@ -169,7 +199,17 @@ static bool check_framework(struct rv_master *m, struct rv_master_framework *f) 
         if (!f->removing && !rv_timer_is_set(&f->failover))
             return BREACH(m, "INV-45: framework %s is away and would never be removed", f->id.v);
     }
-    if (f->fresh.n)
+    if (!f->connected && !rv_list_empty(&f->inverse_offers))
+        return BREACH(m, "INV-25: inverse offers of framework %s outlive its connection", f->id.v);
+    RV_LIST_EACH (&f->inverse_offers, node, tmp) {
+        struct rv_master_inverse_offer *o =
+            RV_LIST_ENTRY(node, struct rv_master_inverse_offer, on_framework);
+        const struct rv_master_answer *answer = rv_map_gets(&o->agent->answers, f->id.v);
+
+        if (rv_map_gets(&m->inverse_offers, o->id.v) != o || !answer || answer->offer != o)
+            return BREACH(m, "INV-24: inverse offer %s is not known by its id", o->id.v);
+    }
+    if (f->fresh.n || f->asked.n)
         return BREACH(m, "framework %s has offers that were not sent", f->id.v);
     return true;
 }

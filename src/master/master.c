@@ -31,6 +31,11 @@ void rv_master_pending_free(struct rv_master_pending *p) {
     for (size_t i = 0; i < p->n_weights; i++)
         free((char *)(uintptr_t)p->weights[i].role);
     free(p->weights);
+    for (size_t i = 0; i < p->n_machines; i++) {
+        free((char *)(uintptr_t)p->machines[i].hostname);
+        free((char *)(uintptr_t)p->machines[i].ip);
+    }
+    free(p->machines);
     free(p);
 }
 
@@ -52,6 +57,7 @@ static void registry_done(struct rv_master *m, uint64_t seq, bool ok) {
         rv_master_admitted(m, p, ok);
         break;
     case RV_REGISTRY_MARK_UNREACHABLE:
+    case RV_REGISTRY_MARK_GONE:
     case RV_REGISTRY_REMOVE_AGENT:
         rv_master_agent_removed(m, p, ok);
         break;
@@ -66,10 +72,15 @@ static void registry_done(struct rv_master *m, uint64_t seq, bool ok) {
     case RV_REGISTRY_PUT_WEIGHTS:
         rv_master_weights_done(m, p, ok);
         break;
-    case RV_REGISTRY_MARK_GONE:
     case RV_REGISTRY_DEACTIVATE_AGENT:
+        rv_master_deactivated(m, p, ok);
+        break;
     case RV_REGISTRY_REACTIVATE_AGENT:
+        rv_master_reactivated(m, p, ok);
+        break;
     case RV_REGISTRY_PUT_MACHINES:
+        rv_master_machines_done(m, p, ok);
+        break;
     case RV_REGISTRY_FORGET_FRAMEWORK:
     case RV_REGISTRY_KIND_MAX:
         break;
@@ -166,6 +177,10 @@ static void tick(struct rv_master *m) {
             break;
         case RV_TIMER_OFFER:
             rv_master_offer_drop(m, RV_CONTAINER_OF(timer, struct rv_master_offer, timer), 0, true);
+            break;
+        case RV_TIMER_INVERSE_OFFER:
+            rv_master_inverse_offer_rescind(
+                m, RV_CONTAINER_OF(timer, struct rv_master_inverse_offer, timer));
             break;
         case RV_TIMER_SUBSCRIBER:
             rv_master_subscriber_due(
@@ -291,6 +306,8 @@ static void recover_agents(struct rv_master *m, const struct rv_registry_snapsho
     for (size_t i = 0; i < s->n_gone; i++)
         rv_map_put(&m->gone, rv_str(s->gone[i].id),
                    rv_master_absent_new(s->gone[i].id, s->gone[i].wall_ns));
+    for (size_t i = 0; i < s->n_deactivated; i++)
+        rv_master_deactivation_put(m, s->deactivated[i].id.v, &s->deactivated[i].what);
     if (rv_map_count(&m->recovered))
         rv_timer_set(&m->timers, &m->reregister, m->now_ms + m->config.agent_reregister_ms);
 }
@@ -298,6 +315,7 @@ static void recover_agents(struct rv_master *m, const struct rv_registry_snapsho
 static void recover(struct rv_master *m, const struct rv_registry_snapshot *s) {
     for (size_t i = 0; i < s->n_weights; i++)
         rv_master_weight_put(m, s->weights[i].role, s->weights[i].weight);
+    rv_master_machines_recover(m, s);
     recover_agents(m, s);
     rv_master_frameworks_recover(m, s);
 }
@@ -351,6 +369,11 @@ static void free_agents(struct rv_master *m) {
     }
     rv_map_free(&m->recovered);
     rv_map_free(&m->marking);
+    rv_map_free(&m->changing);
+    free_values(&m->deactivated);
+    for (size_t it = 0; rv_map_next(&m->machines, &it, NULL, &v);)
+        rv_master_machine_free(v);
+    rv_map_free(&m->machines);
     for (size_t it = 0; rv_map_next(&m->unreachable, &it, NULL, &v);)
         rv_master_absent_free(v);
     rv_map_free(&m->unreachable);
@@ -376,6 +399,9 @@ struct rv_master *rv_master_free(struct rv_master *m) {
     for (size_t it = 0; rv_map_next(&m->offers, &it, NULL, &v);)
         rv_master_offer_free(v);
     rv_map_free(&m->offers);
+    for (size_t it = 0; rv_map_next(&m->inverse_offers, &it, NULL, &v);)
+        rv_master_inverse_offer_free(v);
+    rv_map_free(&m->inverse_offers);
     for (size_t it = 0; rv_map_next(&m->frameworks, &it, NULL, &v);) {
         struct rv_master_framework *f = v;
 

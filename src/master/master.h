@@ -66,7 +66,14 @@ enum rv_operator_call_type {
                               snapshot that it makes when the SUBSCRIBED reply is due */
     RV_OPERATOR_TEARDOWN,
     RV_OPERATOR_UPDATE_WEIGHTS,
-    RV_OPERATOR_KILL_TASK,   /* as if its framework had asked for it: 202, or 404 */
+    RV_OPERATOR_KILL_TASK, /* as if its framework had asked for it: 202, or 404 */
+    RV_OPERATOR_MARK_AGENT_GONE,
+    RV_OPERATOR_DRAIN_AGENT,
+    RV_OPERATOR_DEACTIVATE_AGENT,
+    RV_OPERATOR_REACTIVATE_AGENT,
+    RV_OPERATOR_UPDATE_MAINTENANCE_SCHEDULE,
+    RV_OPERATOR_START_MAINTENANCE,
+    RV_OPERATOR_STOP_MAINTENANCE,
     RV_OPERATOR_UNSUPPORTED, /* a call of a later version; answered 501 */
     RV_OPERATOR_CALL_MAX
 };
@@ -83,6 +90,10 @@ struct rv_operator_call {
     int64_t grace_ms;                    /* KILL_TASK: -1: not given */
     const struct rv_weight *weights;
     size_t n_weights;
+    struct rv_agent_id agent_id;         /* the calls about an agent */
+    const struct rv_deactivation *drain; /* DRAIN_AGENT: as it is to be drained */
+    const struct rv_machine *machines;   /* the calls about maintenance; judged by themselves */
+    size_t n_machines;
     const char *name; /* of the call, for messages */
 };
 

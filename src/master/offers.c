@@ -27,7 +27,7 @@ struct pass {
     RV_VEC(struct rv_master_framework *) frameworks; /* that got something, in that order */
 };
 
-static char *new_id(struct rv_master *m) {
+char *rv_master_new_offer_id(struct rv_master *m) {
     rv_buf_clear(&m->scratch);
     rv_buf_puts(&m->scratch, m->config.id);
     rv_buf_puts(&m->scratch, "-O");
@@ -43,7 +43,7 @@ static void allocated(void *ctx, void *framework, const char *role, void *agent,
     struct rv_master_agent *a = agent;
     struct rv_master_offer *o = rv_calloc(1, sizeof *o);
 
-    o->id.v = new_id(m);
+    o->id.v = rv_master_new_offer_id(m);
     o->framework = f;
     o->agent = a;
     rv_resources_copy(&o->resources, resources);
@@ -73,6 +73,7 @@ static void fill_view(struct rv_master *m, const struct rv_master_offer *o,
     view->agent = &o->agent->info;
     view->role = o->role;
     view->resources = &o->resources;
+    view->away = o->agent->machine ? &o->agent->machine->is.away : NULL;
     RV_LIST_EACH (&o->agent->executors, node, tmp)
         n += RV_LIST_ENTRY(node, struct rv_master_executor, on_agent)->framework == o->framework;
     if (n == 0)
@@ -108,9 +109,9 @@ static void send_fresh(struct rv_master *m, struct rv_master_framework *f) {
 
 void rv_master_allocation_due(struct rv_master *m) {
     struct pass pass = {.m = m};
-    bool more;
+    bool more, batch = m->now_ms >= m->next_batch_ms;
 
-    if (m->now_ms >= m->next_batch_ms) {
+    if (batch) {
         rv_allocator_mark_all(m->allocator);
         m->next_batch_ms = m->now_ms + m->config.allocation_interval_ms;
     }
@@ -120,6 +121,8 @@ void rv_master_allocation_due(struct rv_master *m) {
     for (size_t i = 0; i < pass.frameworks.n; i++)
         send_fresh(m, pass.frameworks.v[i]);
     rv_vec_free(&pass.frameworks);
+    if (batch)
+        rv_master_inverse_offers_due(m);
     /* A further slice in the next step: calls that came meanwhile are served in between. */
     rv_timer_set(&m->timers, &m->allocation, more ? m->now_ms : m->next_batch_ms);
 }

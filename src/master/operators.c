@@ -177,6 +177,23 @@ void rv_master_operator_call(struct rv_master *m, const struct rv_master_event *
     case RV_OPERATOR_KILL_TASK:
         kill_task(m, e);
         break;
+    case RV_OPERATOR_MARK_AGENT_GONE:
+        rv_master_mark_agent_gone(m, e);
+        break;
+    case RV_OPERATOR_DRAIN_AGENT:
+        rv_master_drain_agent(m, e);
+        break;
+    case RV_OPERATOR_DEACTIVATE_AGENT:
+        rv_master_deactivate_agent(m, e);
+        break;
+    case RV_OPERATOR_REACTIVATE_AGENT:
+        rv_master_reactivate_agent(m, e);
+        break;
+    case RV_OPERATOR_UPDATE_MAINTENANCE_SCHEDULE:
+    case RV_OPERATOR_START_MAINTENANCE:
+    case RV_OPERATOR_STOP_MAINTENANCE:
+        rv_master_maintenance_call(m, e);
+        break;
     case RV_OPERATOR_UNSUPPORTED:
     case RV_OPERATOR_CALL_MAX:
         RV_MASTER_REPLY(m, e->request, 501, "the call %s is not supported by this version",

@@ -51,6 +51,30 @@ struct rv_master_offer {
     struct rv_list on_framework, on_agent;
 };
 
+/* A machine in the maintenance schedule. */
+struct rv_master_machine {
+    struct rv_machine is;  /* strings owned */
+    struct rv_list agents; /* rv_master_agent.on_machine */
+};
+
+/* What a framework is asked, and has said, about the maintenance of an agent's machine. */
+struct rv_master_answer {
+    char *framework_id;
+    enum rv_inverse_answer answer;         /* UNKNOWN: none yet */
+    int64_t answered_ns;                   /* wall clock */
+    int64_t refuse_until_ms;               /* not asked again before */
+    uint64_t revives;                      /* of the framework, when it refused */
+    struct rv_master_inverse_offer *offer; /* that waits for its answer; NULL: none */
+};
+
+struct rv_master_inverse_offer {
+    struct rv_offer_id id; /* owned */
+    struct rv_master_framework *framework;
+    struct rv_master_agent *agent;
+    struct rv_timer timer; /* offer_timeout */
+    struct rv_list on_framework;
+};
+
 struct rv_master_framework {
     struct rv_framework_id id; /* owned */
     struct rv_framework_info info;
@@ -67,6 +91,7 @@ struct rv_master_framework {
     struct rv_map unreachable;                 /* task id -> rv_master_task */
     RV_VEC(struct rv_master_task *) completed; /* oldest first */
     struct rv_list offers;                     /* rv_master_offer.on_framework */
+    struct rv_list inverse_offers;             /* rv_master_inverse_offer.on_framework */
     struct rv_list executors;                  /* rv_master_executor.on_framework */
     /* By tasks and executors, with allocation. Scalars only: ports and sets of different agents do
      * not add up. Those stand with the agents, tasks and offers. */
@@ -74,16 +99,23 @@ struct rv_master_framework {
     struct rv_resources offered;
     char **suppressed_roles; /* as of the last SUBSCRIBE, UPDATE_FRAMEWORK, SUPPRESS, REVIVE */
     size_t n_suppressed_roles;
-    uint64_t count_states[RV_TASK_STATE_MAX]; /* tasks that ever reached the state */
-    bool removing;                            /* waits for the registry to forget it */
-    RV_VEC(struct rv_master_offer *) fresh;   /* of this pass, not sent yet; private */
+    uint64_t count_states[RV_TASK_STATE_MAX];       /* tasks that ever reached the state */
+    uint64_t revives;                               /* it dropped its filters so often */
+    uint64_t visit;                                 /* private: the last walk that came by */
+    RV_VEC(struct rv_master_inverse_offer *) asked; /* private: made in the step under way */
+    bool removing;                                  /* waits for the registry to forget it */
+    RV_VEC(struct rv_master_offer *) fresh;         /* of this pass, not sent yet; private */
 };
 
 struct rv_master_agent {
     struct rv_agent_id id; /* owned */
     struct rv_agent_info info;
     struct rv_resources total, used, offered;
-    bool active; /* takes offers */
+    bool active; /* is offered: connected, not going, neither deactivated nor on a machine DOWN */
+    const struct rv_deactivation *deactivation; /* in m->deactivated; NULL: none */
+    struct rv_master_machine *machine;          /* in the schedule; NULL: it is not */
+    struct rv_list on_machine;
+    struct rv_map answers; /* framework id -> rv_master_answer: about this schedule */
     bool connected;
     uint64_t stream;
     int64_t registered_ns, reregistered_ns;
@@ -92,6 +124,7 @@ struct rv_master_agent {
     unsigned missed_pings;
     bool ponged;              /* the last ping was answered */
     bool removing;            /* waits for the registry: unreachable, or removed */
+    bool settling;            /* private: it registers, what it runs is being taken in */
     struct rv_list tasks;     /* rv_master_task.on_agent: not completed */
     struct rv_list executors; /* rv_master_executor.on_agent */
     struct rv_list offers;    /* rv_master_offer.on_agent */
@@ -136,16 +169,21 @@ struct rv_master {
     struct rv_allocator *allocator;
     struct rv_map frameworks; /* id -> rv_master_framework */
     RV_VEC(struct rv_master_framework *) completed_frameworks;
-    struct rv_map ended;       /* id of a framework -> int64_t, wall clock: cannot come back */
-    struct rv_map agents;      /* id -> rv_master_agent: registered */
-    struct rv_map recovered;   /* id -> rv_agent_info: from the registry, not back yet */
-    struct rv_map unreachable; /* id -> struct rv_master_absent */
-    struct rv_map gone;        /* id -> struct rv_master_absent */
-    struct rv_map offers;      /* id -> rv_master_offer */
-    struct rv_map weights;     /* role -> rv_master_weight */
-    struct rv_map streams;     /* 8-byte stream number -> who has it; private to src/master */
-    struct rv_map marking;   /* agent id -> itself: recovered ones whose absence is being written */
-    struct rv_map addresses; /* "ip:port" -> rv_master_agent */
+    struct rv_map ended;          /* id of a framework -> int64_t, wall clock: cannot come back */
+    struct rv_map agents;         /* id -> rv_master_agent: registered */
+    struct rv_map recovered;      /* id -> rv_agent_info: from the registry, not back yet */
+    struct rv_map unreachable;    /* id -> struct rv_master_absent */
+    struct rv_map gone;           /* id -> struct rv_master_absent */
+    struct rv_map deactivated;    /* id -> rv_deactivation: registered, recovered or unreachable */
+    struct rv_map machines;       /* rv_machine_key -> rv_master_machine: the schedule */
+    struct rv_map inverse_offers; /* id -> rv_master_inverse_offer */
+    struct rv_map offers;         /* id -> rv_master_offer */
+    struct rv_map weights;        /* role -> rv_master_weight */
+    struct rv_map streams;        /* 8-byte stream number -> who has it; private to src/master */
+    struct rv_map marking; /* id of an agent without record -> itself: its state is being written */
+    struct rv_map changing;     /* id of an agent -> itself: its deactivation is being written */
+    bool changing_machines;     /* the schedule is being written */
+    struct rv_map addresses;    /* "ip:port" -> rv_master_agent */
     struct rv_map subscribers;  /* 8-byte stream number -> of the operator API; private */
     struct rv_timer allocation; /* the next pass: at the batch interval, or sooner */
     int64_t next_batch_ms;      /* when a pass looks at every agent again */
@@ -156,7 +194,7 @@ struct rv_master {
     struct rv_map pending; /* 8-byte registry seq -> what waits for it; private */
     struct rv_master_counters counters;
     size_t pending_frameworks, pending_agents; /* of `pending` */
-    uint64_t visits;                           /* walks over agents so far */
+    uint64_t visits;                           /* walks over agents or frameworks so far */
     struct rv_effects *out;                    /* of the step under way */
     struct rv_buf problem;                     /* rv_master_check's last answer */
     struct rv_buf scratch;
@@ -166,6 +204,10 @@ struct rv_master_absent {
     char *id;
     int64_t wall_ns;
 };
+
+/* What has been said about an agent's machine, and who is asked: rv_master_answer in order. The
+ * machines of the schedule in order of window and place; the caller frees the array. */
+const struct rv_machine **rv_master_schedule(const struct rv_master *m, size_t *n);
 
 /* Roles that are known: of subscribed frameworks (active or not), with weights, with reservations
  * or allocations, and their ancestors. In byte order. Calls back with the role's name. */

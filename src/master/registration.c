@@ -264,11 +264,13 @@ static struct rv_master_agent *add(struct rv_master *m, const struct rv_master_r
     a->boot_id = rv_strdup(r->boot_id);
     a->life = r->life;
     a->attempt = r->attempt;
+    a->deactivation = rv_map_gets(&m->deactivated, a->id.v);
     old = rv_map_put(&m->agents, rv_str(a->id.v), a);
     RV_ASSERT(!old);
     put_address(m, a);
+    rv_master_agent_place(m, a);
     rv_allocator_add_agent(m->allocator, a, &a->info, &a->total);
-    rv_allocator_activate_agent(m->allocator, a, false);
+    rv_master_agent_refresh(m, a);
     return a;
 }
 
@@ -287,7 +289,7 @@ static void connect(struct rv_master *m, struct rv_master_agent *a, uint64_t req
     rv_prng_uuid(&m->prng, uuid);
     rv_uuid_format(uuid, a->stream_id);
     a->stream = stream;
-    a->connected = a->active = true;
+    a->connected = true;
     a->missed_pings = 0;
     a->ponged = false;
     rv_master_stream_put(m, stream, RV_STREAM_AGENT, a);
@@ -298,7 +300,7 @@ static void connect(struct rv_master *m, struct rv_master_agent *a, uint64_t req
         m->config.agent_ping_ms * (int64_t)m->config.max_agent_ping_timeouts;
     rv_master_tell_agent(m, a, RV_AGENT_EVENT_PING);
     rv_timer_set(&m->timers, &a->ping, m->now_ms + m->config.agent_ping_ms);
-    rv_allocator_activate_agent(m->allocator, a, true);
+    rv_master_agent_refresh(m, a);
     rv_master_allocate_soon(m);
 }
 
@@ -602,6 +604,7 @@ static void again(struct rv_master *m, struct rv_master_agent *a,
     rv_agent_info_copy(&a->info, &r->info);
     rv_resources_copy(&a->info.resources, &a->total);
     put_address(m, a);
+    rv_master_agent_place(m, a);
     rv_allocator_update_agent(m->allocator, a, &a->info, &a->total);
     rv_master_agent_update_total(m, a, &r->info.resources);
     a->reregistered_ns = m->wall_ns;
@@ -632,6 +635,7 @@ static void settle(struct rv_master *m, const struct rv_master_registration *r, 
         again(m, a, r);
     else
         a = add(m, r);
+    a->settling = true;
     if (reregistered) {
         a->reregistered_ns = m->wall_ns;
         m->counters.agent_reregistrations++;
@@ -652,6 +656,9 @@ static void settle(struct rv_master *m, const struct rv_master_registration *r, 
     }
     RV_MASTER_INFO(m, "agent %s (%s) %s", a->id.v, a->info.hostname,
                    reregistered ? "is back" : "registered");
+    a->settling = false;
+    rv_master_drain_settle(m, a);
+    rv_master_shut_down(m, a); /* the machine went down while the registry wrote */
 }
 
 void rv_master_admitted(struct rv_master *m, struct rv_master_pending *p, bool ok) {
@@ -700,6 +707,16 @@ static void pend(struct rv_master *m, const struct rv_master_event *e, enum rv_r
     op->agent = &p->registration->info;
 }
 
+/* Told to end, and not to come back as it is. */
+static void refuse(struct rv_master *m, const struct rv_master_event *e, const char *why) {
+    if (e->stream == 0)
+        return;
+    RV_MASTER_WARN(m, "refused an agent at %s: %s", e->agent->registration.info->hostname, why);
+    rv_master_open_stream(m, e->request, e->stream, NULL);
+    rv_master_tell_agent_stream(m, e->stream, RV_AGENT_EVENT_SHUTDOWN)->why = why;
+    rv_master_close_stream(m, e->stream);
+}
+
 void rv_master_register(struct rv_master *m, const struct rv_master_event *e) {
     const struct rv_agent_call *call = e->agent;
     const char *problem = call_problem(m, call);
@@ -708,6 +725,10 @@ void rv_master_register(struct rv_master *m, const struct rv_master_event *e) {
     m->counters.messages_register_agent++;
     if (problem) {
         rv_master_reply_text(m, e->request, 400, problem);
+        return;
+    }
+    if (rv_master_is_down(m, call->registration.info)) {
+        refuse(m, e, "Machine is `DOWN`");
         return;
     }
     if (full(m)) {
@@ -726,18 +747,9 @@ void rv_master_register(struct rv_master *m, const struct rv_master_event *e) {
     /* One process listens there, and it has no id: what was there before is no more. */
     if (old)
         rv_master_agent_remove(m, old, RV_REGISTRY_REMOVE_AGENT,
-                               "a new agent registered at its address");
+                               "a new agent registered at its address", 0);
     pend(m, e, RV_REGISTRY_ADMIT_AGENT,
          RV_MASTER_TEXT(m, "%s-S%llu", m->config.id, (unsigned long long)m->next_agent++), false);
-}
-
-static void refuse_gone(struct rv_master *m, const struct rv_master_event *e) {
-    if (e->stream == 0)
-        return;
-    rv_master_open_stream(m, e->request, e->stream, NULL);
-    rv_master_tell_agent_stream(m, e->stream, RV_AGENT_EVENT_SHUTDOWN)->why =
-        "Agent has been marked gone";
-    rv_master_close_stream(m, e->stream);
 }
 
 static bool same_info(const struct rv_agent_info *a, const struct rv_agent_info *b) {
@@ -762,7 +774,9 @@ void rv_master_reregister(struct rv_master *m, const struct rv_master_event *e) 
     if (problem) {
         rv_master_reply_text(m, e->request, 400, problem);
     } else if (rv_map_gets(&m->gone, id)) {
-        refuse_gone(m, e);
+        refuse(m, e, RV_MASTER_GONE);
+    } else if (rv_master_is_down(m, call->registration.info)) {
+        refuse(m, e, "Machine is `DOWN`");
     } else if (is_late(a, call->registration.life, call->registration.attempt)) {
         RV_MASTER_REPLY(m, e->request, 409, "a newer registration came before");
     } else if ((a && a->removing) || rv_map_gets(&m->marking, id)) {

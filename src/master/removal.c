@@ -1,37 +1,63 @@
 /*
- * The end of an agent: unreachable (it may come back) or removed. Written to the registry first;
- * until that is done the agent is `removing`: it takes no part, and its calls are refused. Then its
- * tasks are told lost and their resources are given back once, its offers having gone before
- * (INV-25), and all frameworks hear of the failure.
+ * The end of an agent: unreachable (it may come back), gone (it must not, INV-15), or removed.
+ * Written to the registry first; until that is done the agent is `removing`: it takes no part, and
+ * its calls are refused. Then its tasks are told lost and their resources are given back once, its
+ * offers having gone before (INV-25), and all frameworks hear of the failure.
  */
 #include <stdlib.h>
 
 #include "master/internal.h"
 
-void rv_master_agent_remove(struct rv_master *m, struct rv_master_agent *a,
-                            enum rv_registry_kind kind, const char *why) {
-    struct rv_master_pending *p;
-    struct rv_registry_op *op;
+static void write(struct rv_master *m, const char *id, enum rv_registry_kind kind, const char *why,
+                  uint64_t request) {
+    struct rv_master_pending *p = rv_master_pending_new(kind, id);
+    struct rv_registry_op *op = rv_master_write(m, kind, p);
 
-    if (a->removing)
-        return;
-    RV_MASTER_WARN(m, "%s agent %s (%s): %s",
-                   kind == RV_REGISTRY_MARK_UNREACHABLE ? "marking unreachable" : "removing",
-                   a->id.v, a->info.hostname, why);
-    a->removing = true;
-    a->active = false;
-    rv_timer_cancel(&m->timers, &a->ping);
-    rv_allocator_activate_agent(m->allocator, a, false);
-    rv_master_offers_drop_agent(m, a);
-    p = rv_master_pending_new(kind, a->id.v);
     p->why = why;
     p->wall_ns = m->wall_ns;
-    op = rv_master_write(m, kind, p);
+    p->request = request;
     op->agent_id.v = p->id;
     op->wall_ns = p->wall_ns;
 }
 
-void rv_master_tell_agent_lost(struct rv_master *m, const char *agent_id) {
+void rv_master_agent_remove(struct rv_master *m, struct rv_master_agent *a,
+                            enum rv_registry_kind kind, const char *why, uint64_t request) {
+    if (a->removing)
+        return;
+    RV_MASTER_WARN(m, "%s agent %s (%s): %s",
+                   kind == RV_REGISTRY_MARK_UNREACHABLE ? "marking unreachable"
+                   : kind == RV_REGISTRY_MARK_GONE      ? "marking gone"
+                                                        : "removing",
+                   a->id.v, a->info.hostname, why);
+    a->removing = true;
+    rv_timer_cancel(&m->timers, &a->ping);
+    rv_master_agent_refresh(m, a);
+    write(m, a->id.v, kind, why, request);
+}
+
+void rv_master_absent_mark(struct rv_master *m, const char *id, enum rv_registry_kind kind,
+                           uint64_t request) {
+    rv_map_put(&m->marking, rv_str(id), m);
+    write(m, id, kind, NULL, request);
+}
+
+void rv_master_mark_agent_gone(struct rv_master *m, const struct rv_master_event *e) {
+    const char *id = e->operator_->agent_id.v;
+    struct rv_master_agent *a = rv_map_gets(&m->agents, id);
+
+    if (rv_map_gets(&m->gone, id))
+        rv_master_reply_text(m, e->request, 200, NULL);
+    else if ((a && a->removing) || rv_map_gets(&m->marking, id))
+        RV_MASTER_REPLY(m, e->request, 503, "agent '%s' is being removed or marked already", id);
+    else if (a)
+        rv_master_agent_remove(m, a, RV_REGISTRY_MARK_GONE, "the operator says so", e->request);
+    else if (rv_map_gets(&m->recovered, id) || rv_map_gets(&m->unreachable, id))
+        rv_master_absent_mark(m, id, RV_REGISTRY_MARK_GONE, e->request);
+    else
+        RV_MASTER_REPLY(m, e->request, 404, "there is no agent '%s'", id ? id : "");
+}
+
+static void tell_lost(struct rv_master *m, const char *agent_id) {
     void *v;
 
     for (size_t it = 0; rv_map_next(&m->frameworks, &it, NULL, &v);) {
@@ -42,22 +68,43 @@ void rv_master_tell_agent_lost(struct rv_master *m, const char *agent_id) {
     }
 }
 
-static void put_unreachable(struct rv_master *m, struct rv_master_absent *absent) {
+static void put_absent(struct rv_master *m, struct rv_map *map, const char *id, int64_t wall_ns) {
+    struct rv_master_absent *absent = rv_master_absent_new(id, wall_ns);
     void *v;
 
-    rv_master_absent_free(rv_map_put(&m->unreachable, rv_str(absent->id), absent));
-    if (rv_map_count(&m->unreachable) > m->config.max_agents) {
+    rv_master_absent_free(rv_map_put(map, rv_str(absent->id), absent));
+    if (rv_map_count(map) > m->config.max_agents) {
         size_t it = 0;
 
-        if (rv_map_next(&m->unreachable, &it, NULL, &v)) {
-            rv_map_remove(&m->unreachable, rv_str(((struct rv_master_absent *)v)->id));
+        if (rv_map_next(map, &it, NULL, &v)) {
+            rv_map_remove(map, rv_str(((struct rv_master_absent *)v)->id));
             rv_master_absent_free(v);
         }
     }
 }
 
-static void lose_tasks(struct rv_master *m, struct rv_master_agent *a, bool unreachable,
+/* Why tasks of an agent end that went for this reason. Of one that was told to end, or did, nothing
+ * runs any more; of one whose machine is down nobody knows. */
+static enum rv_task_state state_after(const struct rv_master_agent *a, enum rv_registry_kind kind) {
+    if (kind == RV_REGISTRY_MARK_UNREACHABLE)
+        return RV_TASK_UNREACHABLE;
+    if (kind == RV_REGISTRY_MARK_GONE)
+        return RV_TASK_GONE_BY_OPERATOR;
+    return a->machine && a->machine->is.mode == RV_MACHINE_DOWN ? RV_TASK_LOST : RV_TASK_GONE;
+}
+
+/* Only partition-aware frameworks know that it was an operator. */
+static enum rv_reason reason_of(const struct rv_master_framework *f, enum rv_task_state state) {
+    return state == RV_TASK_GONE_BY_OPERATOR &&
+                   rv_framework_can(&f->info, RV_FRAMEWORK_PARTITION_AWARE)
+               ? RV_REASON_AGENT_REMOVED_BY_OPERATOR
+               : RV_REASON_AGENT_REMOVED;
+}
+
+static void lose_tasks(struct rv_master *m, struct rv_master_agent *a, enum rv_task_state state,
                        const char *message, int64_t wall_ns) {
+    bool unreachable = state == RV_TASK_UNREACHABLE;
+
     RV_LIST_EACH (&a->tasks, node, tmp) {
         struct rv_master_task *t = RV_LIST_ENTRY(node, struct rv_master_task, on_agent);
 
@@ -65,8 +112,8 @@ static void lose_tasks(struct rv_master *m, struct rv_master_agent *a, bool unre
             rv_master_task_complete(m, t);
             continue;
         }
-        rv_master_task_lose(m, t, unreachable ? RV_TASK_UNREACHABLE : RV_TASK_GONE,
-                            RV_REASON_AGENT_REMOVED, message, unreachable ? wall_ns : 0);
+        rv_master_task_lose(m, t, state, reason_of(t->framework, state), message,
+                            unreachable ? wall_ns : 0);
         if (unreachable)
             rv_master_task_park(m, t);
         else
@@ -76,22 +123,22 @@ static void lose_tasks(struct rv_master *m, struct rv_master_agent *a, bool unre
         rv_master_executor_remove(m, RV_LIST_ENTRY(node, struct rv_master_executor, on_agent));
 }
 
-void rv_master_agent_lose(struct rv_master *m, struct rv_master_agent *a,
-                          enum rv_registry_kind kind, const char *why, int64_t wall_ns) {
-    bool unreachable = kind == RV_REGISTRY_MARK_UNREACHABLE;
-    struct rv_operator_event *event;
-    const char *message = RV_MASTER_TEXT(m, "Agent %s (%s) %s: %s", a->id.v, a->info.hostname,
-                                         unreachable ? "is unreachable" : "was removed", why);
+/* Its connection, and all that only a registered agent has. */
+static void disconnect(struct rv_master *m, struct rv_master_agent *a, bool gone) {
+    struct rv_agent_event *event =
+        gone ? rv_master_tell_agent(m, a, RV_AGENT_EVENT_SHUTDOWN) : NULL;
 
-    rv_master_offers_drop_agent(m, a);
-    lose_tasks(m, a, unreachable, message, wall_ns);
-    rv_master_tell_agent_lost(m, a->id.v);
+    if (event)
+        event->why = RV_MASTER_GONE;
     if (a->stream) {
         rv_master_close_stream(m, a->stream);
         rv_master_stream_drop(m, a->stream);
         a->stream = 0;
     }
     a->connected = false;
+    rv_master_answers_clear(m, a);
+    rv_list_remove(&a->on_machine);
+    a->machine = NULL;
     RV_ASSERT(rv_resources_empty(&a->used) && rv_resources_empty(&a->offered));
     rv_allocator_remove_agent(m->allocator, a);
     rv_timer_cancel(&m->timers, &a->ping);
@@ -100,10 +147,27 @@ void rv_master_agent_lose(struct rv_master *m, struct rv_master_agent *a,
     rv_buf_printf(&m->scratch, "%s:%d", a->info.ip ? a->info.ip : "", (int)a->info.port);
     if (rv_map_get(&m->addresses, rv_buf_str(&m->scratch)) == a)
         rv_map_remove(&m->addresses, rv_buf_str(&m->scratch));
-    if (unreachable) {
+}
+
+static void lose(struct rv_master *m, struct rv_master_agent *a,
+                 const struct rv_master_pending *p) {
+    bool gone = p->kind == RV_REGISTRY_MARK_GONE,
+         unreachable = p->kind == RV_REGISTRY_MARK_UNREACHABLE;
+    struct rv_operator_event *event;
+    const char *message =
+        gone ? RV_MASTER_GONE
+             : RV_MASTER_TEXT(m, "Agent %s (%s) %s: %s", a->id.v, a->info.hostname,
+                              unreachable ? "is unreachable" : "was removed", p->why);
+
+    lose_tasks(m, a, state_after(a, p->kind), message, p->wall_ns);
+    tell_lost(m, a->id.v);
+    disconnect(m, a, gone);
+    if (!unreachable)
+        rv_master_deactivation_put(m, a->id.v, NULL);
+    if (unreachable)
         m->counters.agent_unreachable++;
-        put_unreachable(m, rv_master_absent_new(a->id.v, wall_ns));
-    }
+    if (unreachable || gone)
+        put_absent(m, gone ? &m->gone : &m->unreachable, a->id.v, p->wall_ns);
     m->counters.agent_removals++;
     rv_master_bury(m, rv_master_agent_free, a);
     event = rv_master_tell_operators(m, 0, RV_OPERATOR_EVENT_AGENT_REMOVED);
@@ -111,42 +175,69 @@ void rv_master_agent_lose(struct rv_master *m, struct rv_master_agent *a,
         event->agent = a;
 }
 
-/* An agent of the last leader that never came to this one. */
-static void recovered_marked(struct rv_master *m, struct rv_master_pending *p, bool ok) {
+/* --- agents that are known by their ids only --- */
+
+/* Tasks that were to come back with the agent do so no more. */
+static void lose_parked(struct rv_master *m, struct rv_master_framework *f, const char *agent_id) {
+    void *v;
+
+    for (size_t it = 0; rv_map_next(&f->unreachable, &it, NULL, &v);) {
+        struct rv_master_task *t = v;
+
+        if (!rv_streq(t->agent_id.v, agent_id))
+            continue;
+        rv_master_task_lose(m, t, RV_TASK_GONE_BY_OPERATOR, reason_of(f, RV_TASK_GONE_BY_OPERATOR),
+                            RV_MASTER_GONE, 0);
+        rv_map_remove(&f->unreachable, rv_str(t->id.v));
+        rv_master_task_retire(m, t);
+    }
+}
+
+static void absent_marked(struct rv_master *m, struct rv_master_pending *p, bool ok) {
+    bool gone = p->kind == RV_REGISTRY_MARK_GONE;
     struct rv_agent_info *info;
+    void *v;
 
     rv_map_remove(&m->marking, rv_str(p->id));
     if (!ok) {
-        rv_timer_set(&m->timers, &m->reregister, m->now_ms + m->config.agent_ping_ms);
+        RV_MASTER_REPLY(m, p->request, 503, "the registry could not be written");
+        if (!gone)
+            rv_timer_set(&m->timers, &m->reregister, m->now_ms + m->config.agent_ping_ms);
         return;
     }
     info = rv_map_remove(&m->recovered, rv_str(p->id));
-    if (!info)
-        return;
-    m->counters.agent_unreachable++;
-    put_unreachable(m, rv_master_absent_new(p->id, p->wall_ns));
-    rv_agent_info_free(info);
-    free(info);
-    rv_master_tell_agent_lost(m, rv_master_keep(m, p->id));
+    if (info) {
+        rv_agent_info_free(info);
+        free(info);
+        m->counters.agent_unreachable += !gone;
+        tell_lost(m, rv_master_keep(m, p->id)); /* of those that were unreachable all know it */
+    }
+    if (gone) {
+        rv_master_absent_free(rv_map_remove(&m->unreachable, rv_str(p->id)));
+        rv_master_deactivation_put(m, p->id, NULL);
+        for (size_t it = 0; rv_map_next(&m->frameworks, &it, NULL, &v);)
+            lose_parked(m, v, p->id);
+    }
+    put_absent(m, gone ? &m->gone : &m->unreachable, p->id, p->wall_ns);
+    rv_master_reply_text(m, p->request, 200, NULL);
 }
 
 void rv_master_agent_removed(struct rv_master *m, struct rv_master_pending *p, bool ok) {
     struct rv_master_agent *a = rv_map_gets(&m->agents, p->id);
 
     if (!a) {
-        recovered_marked(m, p, ok);
+        absent_marked(m, p, ok);
         return;
     }
     if (ok) {
-        rv_master_agent_lose(m, a, p->kind, p->why, p->wall_ns);
+        lose(m, a, p);
+        rv_master_reply_text(m, p->request, 200, NULL);
         return;
     }
     RV_MASTER_WARN(m, "agent %s stays: the registry could not be written", a->id.v);
+    RV_MASTER_REPLY(m, p->request, 503, "the registry could not be written");
     a->removing = false;
     a->missed_pings = 0;
     rv_timer_set(&m->timers, &a->ping, m->now_ms + m->config.agent_ping_ms);
-    if (a->connected) {
-        a->active = true;
-        rv_allocator_activate_agent(m->allocator, a, true);
-    }
+    rv_master_agent_refresh(m, a);
 }

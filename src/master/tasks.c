@@ -255,15 +255,23 @@ static void leave(struct rv_master *m, struct rv_master_task *t) {
     rv_map_remove(&t->framework->tasks, rv_str(t->id.v));
 }
 
-void rv_master_task_complete(struct rv_master *m, struct rv_master_task *t) {
+void rv_master_task_retire(struct rv_master *m, struct rv_master_task *t) {
     struct rv_master_framework *f = t->framework;
 
-    leave(m, t);
     rv_vec_push(&f->completed, t);
     if (f->completed.n > m->config.max_completed_tasks) {
         rv_master_bury(m, rv_master_task_free, f->completed.v[0]);
         rv_vec_remove_at(&f->completed, 0);
     }
+}
+
+void rv_master_task_complete(struct rv_master *m, struct rv_master_task *t) {
+    struct rv_master_agent *a = t->agent;
+
+    leave(m, t);
+    rv_master_task_retire(m, t);
+    if (a && a->deactivation)
+        rv_master_drain_check(m, a);
 }
 
 void rv_master_task_park(struct rv_master *m, struct rv_master_task *t) {
@@ -418,13 +426,13 @@ void rv_master_acknowledge(struct rv_master *m, struct rv_master_framework *f,
                        f->id.v, call->acknowledge.task_id.v);
         return;
     }
+    acknowledge_to_agent(m, a, f, call->acknowledge.task_id.v, call->acknowledge.uuid);
     if (t && t->agent == a && t->has_update_uuid &&
         memcmp(t->update_uuid, call->acknowledge.uuid, 16) == 0) {
         t->has_update_uuid = false;
         if (rv_task_state_terminal(t->update_state))
-            rv_master_task_complete(m, t);
+            rv_master_task_complete(m, t); /* the agent may be drained by that */
     }
-    acknowledge_to_agent(m, a, f, call->acknowledge.task_id.v, call->acknowledge.uuid);
     m->counters.valid_acknowledgements++;
 }
 

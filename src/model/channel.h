@@ -8,6 +8,7 @@
 
 #include "model/agent_info.h"
 #include "model/framework.h"
+#include "model/maintenance.h"
 #include "model/scheduler.h"
 #include "model/task.h"
 
@@ -37,7 +38,9 @@
     X(ACKNOWLEDGE_OPERATION, 11)                                                                   \
     X(SHUTDOWN, 12)        /* the agent is gone or refused: kill all and end; says why */          \
     X(REREGISTER, 13)      /* the master does not know this agent's stream: register again */      \
-    X(RECONCILE_TASKS, 14) /* tasks that the master thinks the agent has and it may not */
+    X(RECONCILE_TASKS, 14) /* tasks that the master thinks the agent has and it may not */         \
+    X(DRAIN, 15)           /* kill all tasks, take no more */                                      \
+    X(REACTIVATE, 16)      /* take tasks again */
 
 enum rv_agent_call_type {
 #define X(name, number) RV_AGENT_CALL_##name = number,
@@ -161,6 +164,7 @@ struct rv_agent_event {
             uint8_t uuid[16];
         } acknowledge_operation;
         const char *why; /* SHUTDOWN, REREGISTER */
+        struct rv_deactivation drain;
         struct {
             struct rv_framework_id framework_id;
             const struct rv_task_id *task_ids;

@@ -7,6 +7,7 @@
 
 #include "model/agent_info.h"
 #include "model/framework.h"
+#include "model/maintenance.h"
 #include "model/offer.h"
 #include "model/task.h"
 
@@ -86,6 +87,15 @@ struct rv_offer_view {
     const struct rv_resources *resources;
     const struct rv_executor_id *executor_ids;
     size_t n_executor_ids;
+    const struct rv_unavailability *away; /* of the agent's machine; NULL: nothing is planned */
+};
+
+/* A request to be gone from an agent by then. */
+struct rv_inverse_offer_view {
+    struct rv_offer_id id;
+    struct rv_framework_id framework_id;
+    const struct rv_agent_info *agent;
+    const struct rv_unavailability *away;
 };
 
 struct rv_operation_status {
@@ -112,6 +122,10 @@ struct rv_scheduler_event {
             const struct rv_offer_view *offers;
             size_t n;
         } offers;
+        struct {
+            const struct rv_inverse_offer_view *offers;
+            size_t n;
+        } inverse_offers;
         struct rv_offer_id rescind;                  /* RESCIND, RESCIND_INVERSE_OFFER */
         const struct rv_task_status *update;         /* UPDATE */
         const struct rv_operation_status *operation; /* UPDATE_OPERATION_STATUS */

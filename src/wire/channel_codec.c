@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "reeve/v1/channel.pb-c.h"
 #include "wire/convert.h"
+#include "wire/maintenance_codec.h"
 
 #define MAKE(arena, Type, name) RV_WIRE_MAKE(arena, Channel__##Type, channel__##name)
 
@@ -529,6 +530,7 @@ static void event_part_to(const struct rv_agent_event *e, struct rv_arena *arena
         m->registered->ping_timeout = rv_wire_duration_to(e->registered.ping_timeout_ms, arena);
         break;
     case RV_AGENT_EVENT_PING:
+    case RV_AGENT_EVENT_REACTIVATE:
         break;
     case RV_AGENT_EVENT_RUN_TASKS:
         m->run_tasks = run_to(e, arena);
@@ -550,6 +552,10 @@ static void event_part_to(const struct rv_agent_event *e, struct rv_arena *arena
         break;
     case RV_AGENT_EVENT_RECONCILE_TASKS:
         m->reconcile_tasks = reconcile_to(e, arena);
+        break;
+    case RV_AGENT_EVENT_DRAIN:
+        m->drain = MAKE(arena, Event__Drain, event__drain);
+        m->drain->config = rv_wire_drain_config_to(&e->drain, arena);
         break;
     default:
         small_event_to(e, arena, m);
@@ -663,7 +669,7 @@ static int small_event_from(const Reeve__V1__Channel__Event *m, struct rv_agent_
         out->message.executor_id.v = m->framework_message->executor_id->value;
         out->message.data = bytes_from(m->framework_message->data);
         return 0;
-    default: /* PING */
+    default: /* PING, REACTIVATE */
         return 0;
     }
 }
@@ -690,6 +696,10 @@ static int event_part_from(const Reeve__V1__Channel__Event *m, struct rv_arena *
     case RV_AGENT_EVENT_RECONCILE_TASKS:
         reconcile_from(m->reconcile_tasks, arena, out);
         return 0;
+    case RV_AGENT_EVENT_DRAIN:
+        out->drain = (struct rv_deactivation){.drain = RV_DRAIN_DRAINING};
+        rv_wire_drain_config_from(m->drain->config, &out->drain);
+        return 0;
     default:
         return small_event_from(m, out, err);
     }
@@ -714,10 +724,12 @@ static int check_event(const Reeve__V1__Channel__Event *m, struct rv_error *err)
         PART(APPLY_OPERATION, apply_operation);
         PART(ACKNOWLEDGE_OPERATION, acknowledge_operation);
         PART(RECONCILE_TASKS, reconcile_tasks);
+        PART(DRAIN, drain);
 #undef PART
     case RV_AGENT_EVENT_PING:
     case RV_AGENT_EVENT_SHUTDOWN:
     case RV_AGENT_EVENT_REREGISTER:
+    case RV_AGENT_EVENT_REACTIVATE:
         return 0;
     default:
         return rv_error_set(err, RV_ERR_UNSUPPORTED, "'type' is not known");

@@ -13,6 +13,7 @@
 
 #include "base/fixed.h"
 #include "wire/codec.h"
+#include "wire/maintenance_codec.h"
 
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
@@ -372,6 +373,19 @@ Reeve__V1__Offer *rv_wire_offer_to(const struct rv_offer_view *o, uint32_t capab
             RV_WIRE_MAKE(arena, Resource__AllocationInfo, resource__allocation_info);
         m->allocation_info->role = text(o->role);
     }
+    m->unavailability = o->away ? rv_wire_unavailability_to(o->away, arena) : NULL;
+    return m;
+}
+
+/* Of the whole machine: without resources, as the peer's. */
+Reeve__V1__InverseOffer *rv_wire_inverse_offer_to(const struct rv_inverse_offer_view *o,
+                                                  struct rv_arena *arena) {
+    Reeve__V1__InverseOffer *m = RV_WIRE_MAKE(arena, InverseOffer, inverse_offer);
+    m->id = rv_wire_offer_id_to(o->id, arena);
+    m->url = rv_wire_agent_url_to(o->agent, "/slave(1)", arena);
+    m->framework_id = rv_wire_framework_id_to(o->framework_id, arena);
+    m->agent_id = rv_wire_agent_id_to(o->agent->id, arena);
+    m->unavailability = rv_wire_unavailability_to(o->away, arena);
     return m;
 }
 

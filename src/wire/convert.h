@@ -126,6 +126,8 @@ Reeve__V1__TaskStatus *rv_wire_task_status_to(const struct rv_task_status *s,
  * allocation_info, RESERVATION_REFINEMENT the refined shape of resources. */
 Reeve__V1__Offer *rv_wire_offer_to(const struct rv_offer_view *o, uint32_t capabilities,
                                    struct rv_arena *arena);
+Reeve__V1__InverseOffer *rv_wire_inverse_offer_to(const struct rv_inverse_offer_view *o,
+                                                  struct rv_arena *arena);
 static inline enum rv_resource_shape rv_wire_shape_for(uint32_t capabilities) {
     return capabilities & (1u << RV_FRAMEWORK_RESERVATION_REFINEMENT) ? RV_SHAPE_REFINED
                                                                       : RV_SHAPE_CLASSIC;

@@ -258,6 +258,14 @@ static void offers_to(const struct rv_scheduler_event *e, struct rv_arena *arena
         m->offers[i] = rv_wire_offer_to(&e->offers.offers[i], e->capabilities, arena);
 }
 
+static void inverse_offers_to(const struct rv_scheduler_event *e, struct rv_arena *arena,
+                              Reeve__V1__Scheduler__Event__InverseOffers *m) {
+    m->n_inverse_offers = e->inverse_offers.n;
+    m->inverse_offers = RV_ARENA_ARRAY(arena, Reeve__V1__InverseOffer *, e->inverse_offers.n);
+    for (size_t i = 0; i < e->inverse_offers.n; i++)
+        m->inverse_offers[i] = rv_wire_inverse_offer_to(&e->inverse_offers.offers[i], arena);
+}
+
 static void part_to(const struct rv_scheduler_event *e, struct rv_arena *arena,
                     Reeve__V1__Scheduler__Event *m) {
     switch (e->type) {
@@ -274,6 +282,7 @@ static void part_to(const struct rv_scheduler_event *e, struct rv_arena *arena,
         break;
     case RV_EVENT_INVERSE_OFFERS:
         m->inverse_offers = MAKE(arena, InverseOffers, inverse_offers);
+        inverse_offers_to(e, arena, m->inverse_offers);
         break;
     case RV_EVENT_RESCIND:
         m->rescind = MAKE(arena, Rescind, rescind);

@@ -171,6 +171,23 @@ static void put_status(struct script *s, const struct rv_task_status *u) {
         rv_buf_printf(&s->text, " \"%s\"", u->message);
 }
 
+static void put_away(struct script *s, const struct rv_unavailability *away) {
+    if (away)
+        rv_buf_printf(&s->text, " away=%lld", (long long)away->start_ns);
+    if (away && away->has_duration)
+        rv_buf_printf(&s->text, "+%lld", (long long)away->duration_ns);
+}
+
+static void put_inverse_offers(struct script *s, const struct rv_scheduler_event *e) {
+    for (size_t i = 0; i < e->inverse_offers.n; i++) {
+        const struct rv_inverse_offer_view *o = &e->inverse_offers.offers[i];
+
+        rv_buf_printf(&s->text, " %s(%s", o->id.v, o->agent->id.v);
+        put_away(s, o->away);
+        rv_buf_putc(&s->text, ')');
+    }
+}
+
 static void put_offers(struct script *s, const struct rv_scheduler_event *e) {
     for (size_t i = 0; i < e->offers.n; i++) {
         const struct rv_offer_view *o = &e->offers.offers[i];
@@ -179,6 +196,7 @@ static void put_offers(struct script *s, const struct rv_scheduler_event *e) {
         put_resources(s, o->resources);
         for (size_t j = 0; j < o->n_executor_ids; j++)
             rv_buf_printf(&s->text, " executor=%s", o->executor_ids[j].v);
+        put_away(s, o->away);
         rv_buf_putc(&s->text, ')');
     }
 }
@@ -195,7 +213,9 @@ static void put_scheduler_event(struct script *s, const struct rv_scheduler_even
         rv_buf_printf(&s->text, " %s", e->subscribed.framework_id.v);
     else if (e->type == RV_EVENT_OFFERS)
         put_offers(s, e);
-    else if (e->type == RV_EVENT_RESCIND)
+    else if (e->type == RV_EVENT_INVERSE_OFFERS)
+        put_inverse_offers(s, e);
+    else if (e->type == RV_EVENT_RESCIND || e->type == RV_EVENT_RESCIND_INVERSE_OFFER)
         rv_buf_printf(&s->text, " %s", e->rescind.v);
     else if (e->type == RV_EVENT_UPDATE)
         put_status(s, e->update);
@@ -254,6 +274,11 @@ static void put_agent_event(struct script *s, const char *label, const struct rv
                       e->message.executor_id.v, (int)e->message.data.n, e->message.data.s);
     } else if (e->type == RV_AGENT_EVENT_UPDATE_FRAMEWORK) {
         rv_buf_printf(&s->text, " %s name=%s", e->framework->id.v, e->framework->name);
+    } else if (e->type == RV_AGENT_EVENT_DRAIN) {
+        if (e->drain.has_max_grace)
+            rv_buf_printf(&s->text, " grace=%lldms", (long long)e->drain.max_grace_ns / 1000000);
+        if (e->drain.mark_gone)
+            rv_buf_puts(&s->text, " mark_gone");
     } else if (e->type == RV_AGENT_EVENT_SHUTDOWN) {
         rv_buf_printf(&s->text, " \"%s\"", e->why);
     }
@@ -276,6 +301,9 @@ static void put_operator_event(struct script *s, const struct rv_operator_event 
 
 /* --- the registry --- */
 
+static const char *const drain_words[] = {"", " DRAINING", " DRAINED"};
+static const char *const machine_words[] = {"", "UP", "DRAINING", "DOWN"};
+
 static void put_registry(struct script *s, const struct rv_registry_op *op) {
     static const char *const names[] = {
 #define X(name) #name,
@@ -290,6 +318,11 @@ static void put_registry(struct script *s, const struct rv_registry_op *op) {
         rv_buf_printf(&s->text, " %s", op->framework_id.v);
     for (size_t i = 0; i < op->n_weights; i++)
         rv_buf_printf(&s->text, " %s=%g", op->weights[i].role, op->weights[i].weight);
+    if (op->deactivation)
+        rv_buf_printf(&s->text, "%s", drain_words[op->deactivation->drain]);
+    for (size_t i = 0; i < op->n_machines; i++)
+        rv_buf_printf(&s->text, " %s/%s=%s", op->machines[i].hostname, op->machines[i].ip,
+                      machine_words[op->machines[i].mode]);
     rv_vec_push(&s->writes, op->seq);
     sim_content_apply(&s->registry, op);
 }
@@ -586,6 +619,8 @@ static void fill_scheduler_call(struct script *s, struct rv_scheduler_call *c) {
         accept_call(s, c);
         break;
     case RV_CALL_DECLINE:
+    case RV_CALL_ACCEPT_INVERSE_OFFERS:
+    case RV_CALL_DECLINE_INVERSE_OFFERS:
         c->accept.n_offer_ids = offer_ids(s, &c->accept.offer_ids);
         c->accept.refuse_ms = number(s, "refuse", 5000);
         break;
@@ -661,9 +696,10 @@ static enum rv_task_state state_of(const char *name) {
     abort();
 }
 
-static uint32_t agent_capabilities(void) {
+static uint32_t agent_capabilities(const struct script *s) {
     return 1u << RV_AGENT_MULTI_ROLE | 1u << RV_AGENT_HIERARCHICAL_ROLE |
-           1u << RV_AGENT_RESERVATION_REFINEMENT;
+           1u << RV_AGENT_RESERVATION_REFINEMENT |
+           (arg(s, "old") ? 0 : 1u << RV_AGENT_AGENT_DRAINING);
 }
 
 /* tasks=t1@FRAMEWORK@STATE@resources[@uuid][@executor]+... executors=e@FRAMEWORK@resources+...
@@ -675,7 +711,7 @@ static void registration(struct script *s, struct rv_agent_call *c, struct rv_ag
     info->hostname = rv_arena_strdup(&s->arena, arg(s, "host") ? arg(s, "host") : s->words[1]);
     info->ip = rv_arena_strdup(&s->arena, "10.0.0.1");
     info->port = (int32_t)number(s, "port", 0);
-    info->capabilities = agent_capabilities();
+    info->capabilities = agent_capabilities(s);
     info->resources = resources(arg(s, "resources") ? arg(s, "resources") : "cpus:4;mem:1024");
     c->registration.info = info;
     n = split(s, arg(s, "tasks"), '+', &v);
@@ -792,6 +828,58 @@ static void agent_line(struct script *s) {
     rv_resources_free(&total);
 }
 
+/* windows=host/ip+host/ip@START@DURATION,...; machines=host/ip,... */
+static void machines_of_line(struct script *s, struct rv_operator_call *c) {
+    const char *windows = arg(s, "windows");
+    char **v, **parts, **names, **halves;
+    size_t n = split(s, windows ? windows : arg(s, "machines"), ',', &v);
+    struct rv_machine *machines = RV_ARENA_ARRAY(&s->arena, struct rv_machine, 64);
+
+    for (size_t i = 0; i < n; i++) {
+        size_t n_parts = split(s, v[i], '@', &parts), n_names = split(s, parts[0], '+', &names);
+
+        for (size_t j = 0; j < n_names; j++) {
+            struct rv_machine *m = &machines[c->n_machines++];
+
+            m->hostname = split(s, names[j], '/', &halves) ? halves[0] : NULL;
+            m->ip = halves[1];
+            m->window = (uint32_t)i;
+            m->place = (uint32_t)j;
+            m->mode = RV_MACHINE_DRAINING;
+            m->away.start_ns = n_parts > 1 ? atoll(parts[1]) : 0;
+            m->away.has_duration = n_parts > 2;
+            m->away.duration_ns = n_parts > 2 ? atoll(parts[2]) : 0;
+        }
+    }
+    c->machines = machines;
+}
+
+static void call_about_nodes(struct script *s, struct rv_operator_call *c) {
+    static const struct {
+        const char *word;
+        enum rv_operator_call_type type;
+    } calls[] = {
+        {"gone", RV_OPERATOR_MARK_AGENT_GONE},
+        {"drain", RV_OPERATOR_DRAIN_AGENT},
+        {"deactivate", RV_OPERATOR_DEACTIVATE_AGENT},
+        {"reactivate", RV_OPERATOR_REACTIVATE_AGENT},
+        {"schedule", RV_OPERATOR_UPDATE_MAINTENANCE_SCHEDULE},
+        {"down", RV_OPERATOR_START_MAINTENANCE},
+        {"up", RV_OPERATOR_STOP_MAINTENANCE},
+    };
+    struct rv_deactivation *drain = RV_ARENA_NEW(&s->arena, struct rv_deactivation);
+
+    for (size_t i = 0; i < RV_COUNT(calls); i++)
+        if (rv_streq(calls[i].word, c->name))
+            c->type = calls[i].type;
+    c->agent_id.v = arg(s, "agent");
+    drain->has_max_grace = arg(s, "grace") != NULL;
+    drain->max_grace_ns = number(s, "grace", 0) * 1000000;
+    drain->mark_gone = number(s, "mark_gone", 0) != 0;
+    c->drain = drain;
+    machines_of_line(s, c);
+}
+
 static void operator_line(struct script *s) {
     struct party *p = party(s, s->words[1]);
     const char *what = s->words[2];
@@ -817,6 +905,8 @@ static void operator_line(struct script *s) {
         weight.weight = strtod(arg(s, "weight"), NULL);
         c.weights = &weight;
         c.n_weights = 1;
+    } else {
+        call_about_nodes(s, &c);
     }
     run_step(s, &e);
 }
@@ -830,18 +920,44 @@ static void put_task(struct script *s, const char *where, const struct rv_master
     rv_buf_putc(&s->text, '\n');
 }
 
+static void show_machines(struct script *s) {
+    static const char *const answers[] = {"", "", "ACCEPT", "DECLINE"};
+    void *v, *u;
+
+    for (size_t it = 0; rv_map_next(&s->m->machines, &it, NULL, &v);) {
+        struct rv_master_machine *m = v;
+
+        rv_buf_printf(&s->text, "-> machine %s/%s %s", m->is.hostname, m->is.ip,
+                      machine_words[m->is.mode]);
+        put_away(s, &m->is.away);
+        RV_LIST_EACH (&m->agents, node, tmp) {
+            struct rv_master_agent *a = RV_LIST_ENTRY(node, struct rv_master_agent, on_machine);
+
+            for (size_t i = 0; rv_map_next(&a->answers, &i, NULL, &u);) {
+                const struct rv_master_answer *answer = u;
+
+                rv_buf_printf(&s->text, " %s:%s%s", answer->framework_id, answers[answer->answer],
+                              answer->offer ? "?" : "");
+            }
+        }
+        rv_buf_putc(&s->text, '\n');
+    }
+}
+
 static void show(struct script *s) {
     void *v, *u;
 
     for (size_t it = 0; rv_map_next(&s->m->agents, &it, NULL, &v);) {
         struct rv_master_agent *a = v;
 
-        rv_buf_printf(&s->text, "-> agent %s%s used ", a->id.v, a->active ? "" : " inactive");
+        rv_buf_printf(&s->text, "-> agent %s%s%s used ", a->id.v, a->active ? "" : " inactive",
+                      a->deactivation ? drain_words[a->deactivation->drain] : "");
         put_resources(s, &a->used);
         rv_buf_puts(&s->text, " offered ");
         put_resources(s, &a->offered);
         rv_buf_putc(&s->text, '\n');
     }
+    show_machines(s);
     for (size_t it = 0; rv_map_next(&s->m->frameworks, &it, NULL, &v);) {
         struct rv_master_framework *f = v;
 

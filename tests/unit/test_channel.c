@@ -401,6 +401,17 @@ static void test_events(void **state) {
             e.reconcile.n = 2;
             d = event_again(&e, encoding);
             assert_string_equal(d.reconcile.task_ids[1].v, "u");
+            e = (struct rv_agent_event){.type = RV_AGENT_EVENT_DRAIN};
+            d = event_again(&e, encoding);
+            assert_false(d.drain.has_max_grace || d.drain.mark_gone);
+            e.drain.has_max_grace = e.drain.mark_gone = true;
+            e.drain.max_grace_ns = 1500000000;
+            d = event_again(&e, encoding);
+            assert_true(d.drain.has_max_grace && d.drain.mark_gone);
+            assert_int_equal(d.drain.max_grace_ns, 1500000000);
+            e = (struct rv_agent_event){.type = RV_AGENT_EVENT_REACTIVATE};
+            d = event_again(&e, encoding);
+            assert_int_equal(d.type, RV_AGENT_EVENT_REACTIVATE);
         }
 }
 

@@ -633,6 +633,11 @@ static void test_update(void **state) {
 }
 
 static void test_small_events(void **state) {
+    static char hostname[] = "h", ip[] = "10.0.0.1";
+    const struct rv_agent_info agent = {.id = {"a"}, .hostname = hostname, .ip = ip, .port = 5051};
+    const struct rv_unavailability away = {5, true, 7};
+    const struct rv_inverse_offer_view inverse = {{"i"}, {"f"}, &agent, &away};
+
     (void)state;
     struct rv_scheduler_event e = {.type = RV_EVENT_SUBSCRIBED};
     e.subscribed.framework_id.v = "f";
@@ -649,6 +654,14 @@ static void test_small_events(void **state) {
     rv_blob_unref(e.subscribed.master_info);
     e = (struct rv_scheduler_event){.type = RV_EVENT_INVERSE_OFFERS};
     check_event(&e, "{\"type\":\"INVERSE_OFFERS\",\"inverse_offers\":{}}");
+    e.inverse_offers.offers = &inverse;
+    e.inverse_offers.n = 1;
+    check_event(&e,
+                "{\"type\":\"INVERSE_OFFERS\",\"inverse_offers\":{\"inverse_offers\":[{\"id\":{"
+                "\"value\":\"i\"},\"url\":{\"scheme\":\"http\",\"address\":{\"hostname\":\"h\","
+                "\"ip\":\"10.0.0.1\",\"port\":5051},\"path\":\"/slave(1)\"},\"framework_id\":{"
+                "\"value\":\"f\"},\"agent_id\":{\"value\":\"a\"},\"unavailability\":{\"start\":{"
+                "\"nanoseconds\":5},\"duration\":{\"nanoseconds\":7}}}]}}");
     e = (struct rv_scheduler_event){.type = RV_EVENT_RESCIND, .rescind = {"o"}};
     check_event(&e, "{\"type\":\"RESCIND\",\"rescind\":{\"offer_id\":{\"value\":\"o\"}}}");
     e.type = RV_EVENT_RESCIND_INVERSE_OFFER;

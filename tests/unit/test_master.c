@@ -9,44 +9,7 @@
 
 #include <cmocka.h>
 
-#include "master_script.h"
-
-/* What came of these lines; the script goes on with the next call. */
-static const char *tell(struct script *s, const char *lines) {
-    rv_buf_clear(&s->text);
-    script_run(s, lines);
-    assert_false(s->failed);
-    return s->text.data;
-}
-
-static void fail_text(const char *text, const char *what, const char *line) {
-    fprintf(stderr, "%s: %s\nin:\n%s\n", what, line, text);
-    fail();
-}
-
-#define EXPECT(s, line)                                                                            \
-    do {                                                                                           \
-        if (!strstr((s).text.data, (line)))                                                        \
-            fail_text((s).text.data, "missing", (line));                                           \
-    } while (0)
-#define REFUTE(s, line)                                                                            \
-    do {                                                                                           \
-        if (strstr((s).text.data, (line)))                                                         \
-            fail_text((s).text.data, "not expected", (line));                                      \
-    } while (0)
-
-#define CLUSTER                                                                                    \
-    "scheduler S1 subscribe name=a roles=x failover=60000\n"                                       \
-    "agent A1 register resources=cpus:4;mem:1024\n"                                                \
-    "t=10\n"
-#define AWARE_CLUSTER                                                                              \
-    "scheduler S1 subscribe name=a roles=x failover=600000 checkpoint=1 caps=PARTITION_AWARE\n"    \
-    "agent A1 register resources=cpus:4;mem:1024\n"                                                \
-    "t=10\n"
-#define RUNNING                                                                                    \
-    "scheduler S1 accept offers=M-O0 refuse=100000000 launch=t1@cpus:1;mem:128\n"                  \
-    "agent A1 update task=t1 state=RUNNING uuid=1\n"                                               \
-    "scheduler S1 acknowledge task=t1 uuid=1\n"
+#include "master_story.h"
 
 static void test_inv24_offer_once(void **state) {
     struct script s = {0};
@@ -1003,7 +966,10 @@ static void scheduler_chance(struct script *s, struct rv_prng *prng, char line[5
                  f, o, o + N(2), t, N(6), N(2));
         break;
     case 7:
-        snprintf(line, 512, "scheduler S%u decline offers=M-O%llu refuse=%u", f, o, N(2) * 5000);
+        snprintf(line, 512, "scheduler S%u %s offers=M-O%llu refuse=%u", f,
+                 (const char *[]){"decline", "decline", "accept_inverse_offers",
+                                  "decline_inverse_offers"}[N(4)],
+                 o, N(2) * 5000);
         break;
     case 8:
     case 9:
@@ -1069,6 +1035,36 @@ static void agent_chance(struct script *s, struct rv_prng *prng, char line[512])
     }
 }
 
+static void operator_chance(struct rv_prng *prng, char line[512]) {
+    unsigned a = N(3);
+
+    switch (N(8)) {
+    case 0:
+        snprintf(line, 512, "operator O1 gone agent=M-S%u", N(6));
+        break;
+    case 1:
+        snprintf(line, 512, "operator O1 drain agent=M-S%u%s", N(6), N(4) ? "" : " mark_gone=1");
+        break;
+    case 2:
+        snprintf(line, 512, "operator O1 deactivate agent=M-S%u", N(6));
+        break;
+    case 3:
+    case 4:
+        snprintf(line, 512, "operator O1 reactivate agent=M-S%u", N(6));
+        break;
+    case 5:
+        if (N(3))
+            snprintf(line, 512, "operator O1 schedule windows=A%u/10.0.0.1+A%u/10.0.0.1@%u", a,
+                     (a + 1) % 3, N(3));
+        else
+            snprintf(line, 512, "operator O1 schedule");
+        break;
+    default:
+        snprintf(line, 512, "operator O1 %s machines=A%u/10.0.0.1", N(2) ? "up" : "down", a);
+        break;
+    }
+}
+
 /* One line of chance. Names are few, so that they meet; offers are those of late. A seed is another
  * walk with another compiler: arguments are drawn in its order. */
 static const char *chance(struct script *s, struct rv_prng *prng, char line[512]) {
@@ -1088,6 +1084,8 @@ static const char *chance(struct script *s, struct rv_prng *prng, char line[512]
     else if (what < 92 && N(10) == 0)
         snprintf(line, 512, "restart id=M%u agent_reregister=30000 max_completed_tasks=3",
                  (unsigned)s->next_number);
+    else if (what < 93 && N(2))
+        operator_chance(prng, line);
     else if (what < 93)
         snprintf(line, 512, "operator O%u weight role=r weight=%u", N(3), 1 + N(3));
     else
