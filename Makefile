@@ -22,6 +22,7 @@ check: ## the quick part of `make test`: units and static checks
 	@scripts/test-all --quick
 
 bench: all ## the benchmark BENCH=name, or all of them
+	@scripts/install-deps bench
 	@$(NINJA) build benchmarks
 	@scripts/bench $(BENCH)
 
@@ -47,7 +48,7 @@ install: all ## below PREFIX (when build/ is set up) and DESTDIR
 	@meson install -C build --no-rebuild
 
 clean: ## removes all build folders
-	@rm -rf build build-asan build-tsan build-fuzz
+	@rm -rf build build-asan build-tsan build-fuzz build-vm
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12

@@ -189,7 +189,7 @@ static void test_memory_hog_is_killed_alone(void **state) {
     struct world *w = *state;
 
     launch_with(w, "neighbour", "sleep 1000", &(struct options){.mem_mib = 32});
-    launch_with(w, "hog", "head -c 200m /dev/zero | tail -c 100m | wc -c; sleep 1000",
+    launch_with(w, "hog", "head -c 100m /dev/zero | tail -c 100m | wc -c; sleep 1000",
                 &(struct options){.mem_mib = 48});
     run_until(w, &w->n_exited, 1);
     assert_true(seen(w, "hog")->exited);
@@ -206,10 +206,10 @@ static void test_fork_bomb_stops_at_its_limit(void **state) {
 
     launch(w, "bomb", "sh -c 'while :; do sleep 1000 & done' 2>/dev/null & exec sleep 1000");
     run_until(w, &w->n_launched, 1);
-    for (int i = 0; i < 300 && u.processes < 250 && !seen(w, "bomb")->exited; i++) {
+    for (int ms = 0; ms < WAIT_MS && u.processes < 250; ms += 20) {
         run_for(w, 20);
-        if (!seen(w, "bomb")->exited)
-            assert_int_equal(ops->usage(w->c, "bomb", &u, NULL), 0);
+        assert_false(seen(w, "bomb")->exited);
+        assert_int_equal(ops->usage(w->c, "bomb", &u, NULL), 0);
     }
     assert_in_range(u.processes, 250, 256);
     ops->destroy(w->c, "bomb");
@@ -224,7 +224,7 @@ static void test_a_nested_memory_hog_is_killed_alone(void **state) {
     launch_with(w, "a", "mkdir -p containers; echo up; sleep 1000",
                 &(struct options){.mem_mib = 128});
     wait_text(w, "a", "stdout", "up");
-    launch_with(w, "a.hog", "head -c 200m /dev/zero | tail -c 100m | wc -c; sleep 1000",
+    launch_with(w, "a.hog", "head -c 100m /dev/zero | tail -c 100m | wc -c; sleep 1000",
                 &(struct options){.mem_mib = 40});
     run_until(w, &w->n_exited, 1);
     assert_true(seen(w, "a.hog")->exited);
@@ -347,11 +347,8 @@ static void test_nested(void **state) {
     struct rv_container_isolation debug = {.debug = true, .share_cgroup = true};
     _cleanup_free_ char *own = NULL, *with_pids = NULL, *debugging = NULL;
 
-    launch(w, "a", "echo here >/tmp/mark; mkdir -p containers; exec sleep 1000");
-    run_until(w, &w->n_launched, 1);
-    for (int i = 0; i < 100; i++) {
-        run_for(w, 10);
-    }
+    launch(w, "a", "echo here >/tmp/mark; mkdir -p containers; echo up; exec sleep 1000");
+    wait_text(w, "a", "stdout", "up");
     own = output_of(w, "a.own", "cat /tmp/mark; hostname; set -- /proc/[0-9]*; echo $#", 0,
                     &(struct options){0});
     assert_non_null(strstr(own, "here\na\n2\n"));
