@@ -387,6 +387,8 @@ static const char *not_gone(struct sim_cluster *c) {
             return text;
         }
     for (size_t i = 0; i < c->n_agents; i++) {
+        if (!c->agents[i].core) /* told to end for good */
+            continue;
         if (rv_map_count(&c->agents[i].core->frameworks)) {
             size_t it = 0;
             struct rv_str id;

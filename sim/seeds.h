@@ -17,6 +17,7 @@ static const uint64_t sim_seeds[] = {
     10975, /* who had had many offers got none for minutes */
     10144, /* the auditor forgot filters that still count for the bound of the allocator */
     10156, /* the same */
+    752,   /* an agent that an operator ended for good has nothing to look at */
     20507, /* an offer that was held until its timeout, on the only agent */
 };
 
