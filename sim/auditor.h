@@ -109,6 +109,8 @@ struct sim_auditor {
     struct rv_map deactivated;   /* agent id -> rv_deactivation, as the registry has it */
     struct rv_map machines;      /* rv_machine_key -> rv_machine, likewise */
     struct rv_map inverse;       /* id -> sim_audit_inverse: those that wait for an answer */
+    size_t n_recovered;          /* agents that this master found in the registry */
+    int64_t marked_ms;           /* when it last marked one unreachable; 0: not yet */
     struct rv_map registrations; /* stream -> the agent's call, as books: sim_audit_agent */
     struct sim_audit_call call;
     uint64_t checks;
@@ -130,6 +132,7 @@ void sim_audit_to_agent(struct sim_auditor *a, uint64_t stream, const struct rv_
 /* A write is asked for; it has happened, or failed. */
 void sim_audit_registry_asked(struct sim_auditor *a, const struct rv_registry_op *op);
 void sim_audit_registry(struct sim_auditor *a, const struct rv_registry_op *op, bool ok);
+void sim_audit_master_stops(struct sim_auditor *a); /* because too many agents are missing */
 void sim_audit_master_stepped(struct sim_auditor *a);
 void sim_audit_master_started(struct sim_auditor *a, const struct sim_registry *r);
 void sim_audit_master_crashed(struct sim_auditor *a);

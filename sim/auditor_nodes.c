@@ -1,6 +1,7 @@
 /*
  * The auditor's part at agents and machines that operators take out of service: who is offered
- * then, what frameworks are told of it, and when an agent is drained (INV-15, INV-22, INV-25).
+ * then, what frameworks are told of it, and when an agent is drained (INV-15, INV-22, INV-25);
+ * and at those that stay away (INV-9, INV-10).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,17 +107,54 @@ void sim_audit_nodes_registry(struct sim_auditor *a, const struct rv_registry_op
     }
 }
 
+static size_t missing(const struct sim_auditor *a) {
+    size_t n = 0;
+    void *g;
+
+    for (size_t it = 0; rv_map_next(&a->agents, &it, NULL, &g);)
+        n += ((struct sim_audit_agent *)g)->place == SIM_RECOVERED;
+    return n;
+}
+
+static bool too_many_missing(const struct sim_auditor *a) {
+    double limit = 100 - a->master->core->config.recovery_agents_percent;
+
+    return (double)missing(a) * 100 > limit * (double)a->n_recovered;
+}
+
+void sim_audit_master_stops(struct sim_auditor *a) {
+    if (!too_many_missing(a))
+        sim_fail(a->world, "INV-9: the master stops, but only %zu of %zu agents are missing",
+                 missing(a), a->n_recovered);
+}
+
+static void marks(struct sim_auditor *a, const struct sim_audit_agent *g) {
+    int64_t interval_ms = a->master->core->config.agent_removal_interval_ms;
+
+    if (g && g->place == SIM_RECOVERED && too_many_missing(a))
+        sim_fail(a->world, "INV-9: agent %s is marked, and %zu of %zu are missing", g->id,
+                 missing(a), a->n_recovered);
+    if (a->marked_ms && a->world->now_ms - a->marked_ms < interval_ms)
+        sim_fail(a->world, "INV-10: agent %s is marked %lld ms after another", g ? g->id : "?",
+                 (long long)(a->world->now_ms - a->marked_ms));
+    a->marked_ms = a->world->now_ms;
+}
+
 /* The write was made because all was over: nothing has begun since, as nothing was offered. */
 void sim_audit_nodes_asked(struct sim_auditor *a, const struct rv_registry_op *op) {
     struct sim_audit_agent *g = rv_map_gets(&a->agents, op->agent_id.v);
 
     if (op->kind == RV_REGISTRY_DEACTIVATE_AGENT && op->deactivation->drain == RV_DRAIN_DRAINED)
         drained(a, g);
+    if (op->kind == RV_REGISTRY_MARK_UNREACHABLE)
+        marks(a, g);
     if (g && is_end(op->kind))
         g->leaving++;
 }
 
 void sim_audit_nodes_started(struct sim_auditor *a, const struct rv_registry_snapshot *s) {
+    a->n_recovered = missing(a);
+    a->marked_ms = 0;
     for (size_t i = 0; i < s->n_deactivated; i++)
         free(rv_map_put(&a->deactivated, rv_str(s->deactivated[i].id.v),
                         rv_memdup(&s->deactivated[i].what, sizeof s->deactivated[i].what)));

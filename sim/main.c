@@ -59,6 +59,7 @@ static void choose_faults(struct sim_world *w) {
     f->operate_agent = maybe(w, 300);
     f->operate_machine = maybe(w, 300);
     f->gone = maybe(w, 100);
+    f->outage = maybe(w, 60);
 }
 
 static void start_master(void *ctx, uint64_t arg, void *data) {
@@ -151,6 +152,19 @@ static void faults_of_time(struct sim_cluster *c) {
     }
 }
 
+/* A rack without power: the master, and many agents that come back late. */
+static void outage(struct sim_cluster *c) {
+    struct sim_world *w = &c->world;
+
+    sim_master_crash(&c->master, true);
+    sim_at(w, NULL, sim_between(w, 10, 5000), start_master, c, 0, NULL);
+    for (size_t i = 0; i < c->n_agents; i++)
+        if (sim_chance(w, 600)) {
+            sim_agent_crash(&c->agents[i], sim_chance(w, 500));
+            sim_at(w, NULL, sim_between(w, 10, 200000), start_agent, &c->agents[i], 0, NULL);
+        }
+}
+
 static void faults_of_processes(struct sim_cluster *c) {
     struct sim_world *w = &c->world;
     const struct sim_faults *f = &w->faults;
@@ -159,6 +173,8 @@ static void faults_of_processes(struct sim_cluster *c) {
         sim_master_crash(&c->master, sim_chance(w, 200));
         sim_at(w, NULL, sim_between(w, 10, 20000), start_master, c, 0, NULL);
     }
+    if (sim_fault(w, f->outage))
+        outage(c);
     if (sim_fault(w, f->crash_agent)) {
         struct sim_agent *a = any_agent(c);
         sim_agent_crash(a, sim_fault(w, f->reboot));
@@ -276,6 +292,7 @@ static void heal(struct sim_cluster *c) {
     w->healing = true;
     sim_network_heal(&c->network);
     c->master.registry.stalled_until_ms = 0;
+    c->master.config.recovery_agents_percent = 0; /* some are gone for good: the limit is raised */
     sim_at(w, NULL, 1000, put_back, c, 0, NULL);
     sim_at(w, NULL, 100, start_master, c, 0, NULL);
     for (size_t i = 0; i < c->n_agents; i++) {
@@ -361,6 +378,8 @@ static const char *not_free(struct sim_cluster *c) {
     struct rv_agent_task *t;
     void *v;
 
+    if (!c->master.core)
+        return "the master is down";
     for (size_t it = 0; rv_map_next(&c->master.core->agents, &it, NULL, &v);) {
         g = v;
         if (still_used(g))
@@ -380,6 +399,8 @@ static const char *not_free(struct sim_cluster *c) {
 static const char *not_gone(struct sim_cluster *c) {
     static char text[256];
 
+    if (!c->master.core)
+        return "the master is down";
     /* One of which no scheduler ever heard the id stays for its failover timeout. */
     for (size_t i = 0; i < c->n_schedulers; i++)
         if (rv_map_gets(&c->master.core->frameworks, c->schedulers[i].framework_id)) {
@@ -387,8 +408,8 @@ static const char *not_gone(struct sim_cluster *c) {
             return text;
         }
     for (size_t i = 0; i < c->n_agents; i++) {
-        if (!c->agents[i].core) /* told to end for good */
-            continue;
+        if (!c->agents[i].core)
+            return "an agent is down";
         if (rv_map_count(&c->agents[i].core->frameworks)) {
             size_t it = 0;
             struct rv_str id;

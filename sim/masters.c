@@ -48,6 +48,28 @@ static void send_encoded(struct sim_master *m, struct sim_conn *c) {
     rv_arena_reset(&m->scratch);
 }
 
+/* --- effects --- */
+
+static void on_restart(void *ctx, uint64_t arg, void *data) {
+    struct sim_master *m = ctx;
+    (void)arg;
+    (void)data;
+
+    if (!m->core)
+        sim_master_start(m);
+}
+
+/* The process ends when the step is over, and is started again. */
+static void on_stop(void *ctx, uint64_t arg, void *data) {
+    struct sim_master *m = ctx;
+    struct sim_world *w = &m->cluster->world;
+    (void)arg;
+    (void)data;
+
+    sim_master_crash(m, false);
+    sim_at(w, NULL, sim_between(w, 10, 20000), on_restart, m, 0, NULL);
+}
+
 static void execute(struct sim_master *m, const struct rv_master_effect *e) {
     struct sim_auditor *auditor = &m->cluster->auditor;
     struct sim_conn *c = e->stream ? rv_map_get(&m->streams, key_of(&e->stream)) : NULL;
@@ -88,6 +110,11 @@ static void execute(struct sim_master *m, const struct rv_master_effect *e) {
         return;
     case RV_MASTER_LOG:
         sim_trace(&m->cluster->world, &m->server.party, "log: %s", e->message);
+        return;
+    case RV_MASTER_STOP:
+        sim_trace(&m->cluster->world, &m->server.party, "stops: %s", e->message);
+        sim_audit_master_stops(auditor);
+        sim_at(&m->cluster->world, &m->server.party, 0, on_stop, m, 0, NULL);
         return;
     case RV_MASTER_EFFECT_MAX:
         break;
@@ -298,6 +325,11 @@ static void configure(struct sim_master *m) {
         .max_unreachable_tasks = sim_chance(w, 300) ? (size_t)sim_between(w, 1, 5) : 0,
         .max_statuses = sim_chance(w, 300) ? (size_t)sim_between(w, 1, 3) : 0,
         .max_offers_per_event = sim_chance(w, 300) ? 1 : 0,
+        .agent_removal_interval_ms = sim_chance(w, 300) ? sim_between(w, 1000, 60000) : 0,
+        .recovery_agents_percent = sim_chance(w, 200) ? (double)sim_between(w, 10, 100) : 0,
+        .max_absent_agents = sim_chance(w, 300) ? (size_t)sim_between(w, 1, 3) : 0,
+        .absent_age_ms = sim_chance(w, 300) ? sim_between(w, 1000, 100000) : 0,
+        .gc_interval_ms = sim_chance(w, 700) ? sim_between(w, 1000, 100000) : 0,
     };
 }
 

@@ -155,4 +155,6 @@ void sim_operators_put_back(struct sim_cluster *c) {
         return;
     reactivate_all(c);
     bring_up(c);
+    for (size_t i = 0; i < c->n_agents; i++)
+        sim_agent_start(&c->agents[i]); /* one that was told to end, because its machine was down */
 }

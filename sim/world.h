@@ -69,6 +69,7 @@ struct sim_faults {
     unsigned invalid_call;
     unsigned operate_agent, operate_machine; /* an operator does something about one */
     unsigned gone;                           /* ... for good */
+    unsigned outage;                         /* many at once */
 };
 
 struct sim_world {

@@ -65,6 +65,16 @@ struct rv_flag {
     X(DURATION, agent_ping_timeout, "15secs", "Between pings of an agent.")                        \
     X(INT, max_agent_ping_timeouts, "5", "Missed pings that make an agent unreachable.")           \
     X(DURATION, agent_reregister_timeout, "10mins", "For agents to come back after a failover.")   \
+    X(STRING, agent_removal_rate_limit, NULL,                                                      \
+      "Most agents that become unreachable, as number/duration: 1/10mins; by default any number.") \
+    X(STRING, recovery_agent_removal_limit, "100%",                                                \
+      "If more of the agents do not come back after a failover, the master stops instead of "      \
+      "marking them unreachable.")                                                                 \
+    X(INT, registry_max_agent_count, "102400",                                                     \
+      "Most agents that are remembered as unreachable, and as gone; the oldest are forgotten.")    \
+    X(DURATION, registry_max_agent_age, "2weeks",                                                  \
+      "After which agents that are unreachable or gone are forgotten.")                            \
+    X(DURATION, registry_gc_interval, "15mins", "How often such agents are looked for.")           \
     X(STRING, allocator, "drf", "Allocation policy.")                                              \
     X(STRING, min_allocatable_resources, "cpus:0.01|mem:32",                                       \
       "Alternatives, separated by |, of "                                                          \

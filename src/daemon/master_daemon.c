@@ -155,6 +155,13 @@ static void write_registry(struct rv_master_daemon *d, const struct rv_master_ef
     rv_arena_reset(&d->scratch);
 }
 
+static void stop(struct rv_master_daemon *d, const char *why) {
+    struct rv_error err;
+
+    rv_error_set(&err, RV_ERR_CONFLICT, "%s", why);
+    rv_master_daemon_fail(d, &err);
+}
+
 static void execute(struct rv_master_daemon *d, const struct rv_master_effect *e) {
     switch (e->kind) {
     case RV_MASTER_REPLY:
@@ -182,6 +189,9 @@ static void execute(struct rv_master_daemon *d, const struct rv_master_effect *e
         return;
     case RV_MASTER_LOG:
         rv_log((enum rv_log_level)e->level, MODULE, "%s", e->message);
+        return;
+    case RV_MASTER_STOP:
+        stop(d, e->message);
         return;
     case RV_MASTER_EFFECT_MAX:
         break;

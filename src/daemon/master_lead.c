@@ -48,6 +48,38 @@ static int parse_quantities(const char *text, struct rv_quantities **out, size_t
     return 0;
 }
 
+/* "1/10mins": one each ten minutes. */
+static int parse_rate(const char *text, int64_t *interval_ms, struct rv_error *err) {
+    const char *slash = text ? strchr(text, '/') : NULL;
+    _cleanup_free_ char *number = slash ? rv_strndup(text, (size_t)(slash - text)) : NULL;
+    int64_t ns;
+    uint64_t n;
+
+    *interval_ms = 0;
+    if (!text)
+        return 0;
+    if (!slash || rv_parse_u64(number, 1000000, &n) || n == 0 ||
+        rv_parse_duration_ns(slash + 1, &ns) || ns <= 0)
+        return rv_error_set(
+            err, RV_ERR_INVALID,
+            "--agent_removal_rate_limit: \"%s\" is not number/duration, as 1/10mins", text);
+    *interval_ms = RV_MAX(to_ms(ns / (int64_t)n), INT64_C(1));
+    return 0;
+}
+
+/* "10%": of the rest the master does without. */
+static int parse_limit(const char *text, double *rest, struct rv_error *err) {
+    size_t n = strlen(text);
+    _cleanup_free_ char *number = n && text[n - 1] == '%' ? rv_strndup(text, n - 1) : NULL;
+    double percent;
+
+    if (!number || rv_parse_double(number, &percent) || !(percent >= 0 && percent <= 100))
+        return rv_error_set(err, RV_ERR_INVALID,
+                            "--recovery_agent_removal_limit: \"%s\" is not 0%% to 100%%", text);
+    *rest = 100 - percent;
+    return 0;
+}
+
 static char **split(const char *text, size_t *n) {
     char **v = NULL;
     _cleanup_free_ char *copy = rv_strdup(text ? text : "");
@@ -109,8 +141,14 @@ static int start_core(struct rv_master_daemon *d, const struct rv_registry_snaps
     const struct rv_master_flags *f = d->flags;
     struct rv_quantities *least = NULL;
     size_t n_least = 0, n_excluded, n_roles;
-    int r = parse_quantities(f->min_allocatable_resources, &least, &n_least, err);
+    int64_t removal_interval_ms;
+    double agents_percent = 0;
+    int r = parse_rate(f->agent_removal_rate_limit, &removal_interval_ms, err);
 
+    if (!r)
+        r = parse_limit(f->recovery_agent_removal_limit, &agents_percent, err);
+    if (!r)
+        r = parse_quantities(f->min_allocatable_resources, &least, &n_least, err);
     if (r)
         return r;
     char **excluded = split(f->fair_sharing_excluded_resource_names, &n_excluded);
@@ -134,6 +172,11 @@ static int start_core(struct rv_master_daemon *d, const struct rv_registry_snaps
         .agent_ping_ms = to_ms(f->agent_ping_timeout),
         .max_agent_ping_timeouts = (unsigned)f->max_agent_ping_timeouts,
         .agent_reregister_ms = to_ms(f->agent_reregister_timeout),
+        .agent_removal_interval_ms = removal_interval_ms,
+        .recovery_agents_percent = agents_percent,
+        .max_absent_agents = (size_t)f->registry_max_agent_count,
+        .absent_age_ms = to_ms(f->registry_max_agent_age),
+        .gc_interval_ms = to_ms(f->registry_gc_interval),
         .max_completed_frameworks = (size_t)f->max_completed_frameworks,
         .max_completed_tasks = (size_t)f->max_completed_tasks_per_framework,
         .max_unreachable_tasks = (size_t)f->max_unreachable_tasks_per_framework,

@@ -13,6 +13,16 @@
     X("slave_registrations", agent_registrations, "Agents that registered")                        \
     X("slave_reregistrations", agent_reregistrations, "Agents that came back")                     \
     X("slave_removals", agent_removals, "Agents that were removed")                                \
+    X("slave_removals/reason_unhealthy", removals_unhealthy,                                       \
+      "Agents that were removed because they did not answer pings")                                \
+    X("slave_removals/reason_unregistered", removals_unregistered,                                 \
+      "Agents that were removed because they unregistered")                                        \
+    X("slave_removals/reason_registered", removals_registered,                                     \
+      "Agents that were removed because another registered at their address")                      \
+    X("slave_unreachable_scheduled", unreachable_scheduled,                                        \
+      "Agents that were to become unreachable")                                                    \
+    X("slave_unreachable_canceled", unreachable_canceled,                                          \
+      "Agents that were to become unreachable and came back before")                               \
     X("slave_unreachable_completed", agent_unreachable, "Agents that became unreachable")          \
     X("tasks_finished", tasks_finished, "Tasks that finished")                                     \
     X("tasks_failed", tasks_failed, "Tasks that failed")                                           \

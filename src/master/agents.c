@@ -26,29 +26,14 @@ void rv_master_agent_free(void *record) {
     free(a);
 }
 
-struct rv_master_absent *rv_master_absent_new(const char *id, int64_t wall_ns) {
-    struct rv_master_absent *absent = rv_calloc(1, sizeof *absent);
-
-    absent->id = rv_strdup(id);
-    absent->wall_ns = wall_ns;
-    return absent;
-}
-
-void rv_master_absent_free(struct rv_master_absent *absent) {
-    if (!absent)
-        return;
-    free(absent->id);
-    free(absent);
-}
-
 /* --- pings --- */
 
 void rv_master_ping_due(struct rv_master *m, struct rv_master_agent *a) {
     a->missed_pings = a->ponged ? 0 : a->missed_pings + 1;
     a->ponged = false;
     if (a->missed_pings >= m->config.max_agent_ping_timeouts) {
-        rv_master_agent_remove(m, a, RV_REGISTRY_MARK_UNREACHABLE, "it did not answer pings", 0);
-        return;
+        rv_master_agent_missed(m, a->id.v);
+        rv_master_removal_due(m);
     }
     /* What could not be written before. */
     rv_master_shut_down(m, a);
@@ -57,19 +42,6 @@ void rv_master_ping_due(struct rv_master *m, struct rv_master_agent *a) {
         return;
     rv_master_tell_agent(m, a, RV_AGENT_EVENT_PING);
     rv_timer_set(&m->timers, &a->ping, m->now_ms + m->config.agent_ping_ms);
-}
-
-/* Those that a new leader knows from the registry and that did not come back: INV-8. */
-void rv_master_reregister_due(struct rv_master *m) {
-    struct rv_str key;
-    void *v;
-
-    for (size_t it = 0; rv_map_next(&m->recovered, &it, &key, &v);) {
-        const struct rv_agent_info *info = v;
-
-        if (!rv_map_get(&m->marking, key))
-            rv_master_absent_mark(m, info->id.v, RV_REGISTRY_MARK_UNREACHABLE, 0);
-    }
 }
 
 /* --- a broken stream --- */
@@ -124,6 +96,7 @@ static void dispatch(struct rv_master *m, struct rv_master_agent *a,
     case RV_AGENT_CALL_PONG:
         a->ponged = true;
         a->missed_pings = 0;
+        rv_master_agent_seen(m, a->id.v);
         break;
     case RV_AGENT_CALL_STATUS_UPDATE:
         m->counters.messages_status_update++;
@@ -145,7 +118,7 @@ static void dispatch(struct rv_master *m, struct rv_master_agent *a,
         break;
     case RV_AGENT_CALL_UNREGISTER:
         m->counters.messages_unregister_agent++;
-        rv_master_agent_remove(m, a, RV_REGISTRY_REMOVE_AGENT, "it unregistered", 0);
+        rv_master_agent_remove(m, a, RV_REMOVAL_UNREGISTERED, 0);
         break;
     case RV_AGENT_CALL_REGISTER:
     case RV_AGENT_CALL_REREGISTER:

@@ -68,7 +68,7 @@ void rv_master_drain_check(struct rv_master *m, struct rv_master_agent *a) {
         !rv_list_empty(&a->tasks) || rv_map_gets(&m->changing, a->id.v))
         return;
     if (d->mark_gone) {
-        rv_master_agent_remove(m, a, RV_REGISTRY_MARK_GONE, "it is drained", 0);
+        rv_master_agent_remove(m, a, RV_REMOVAL_DRAINED, 0);
         return;
     }
     drained = *d;

@@ -60,6 +60,10 @@ void rv_master_log_text(struct rv_master *m, enum rv_log_level level, const char
     effect->message = text;
 }
 
+void rv_master_stop(struct rv_master *m, const char *text) {
+    push(m, RV_MASTER_STOP)->message = text;
+}
+
 void rv_master_open_stream(struct rv_master *m, uint64_t request, uint64_t stream,
                            const char *stream_id) {
     struct rv_master_effect *effect = push(m, RV_MASTER_OPEN_STREAM);

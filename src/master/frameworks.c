@@ -62,8 +62,10 @@ void rv_master_framework_free(void *record) {
     for (size_t it = 0; rv_map_next(&f->tasks, &it, NULL, &v);)
         rv_master_task_free(v);
     rv_map_free(&f->tasks);
-    for (size_t it = 0; rv_map_next(&f->unreachable, &it, NULL, &v);)
+    for (size_t it = 0; rv_map_next(&f->unreachable, &it, NULL, &v);) {
+        rv_list_remove(&((struct rv_master_task *)v)->on_agent);
         rv_master_task_free(v);
+    }
     rv_map_free(&f->unreachable);
     for (size_t i = 0; i < f->completed.n; i++)
         rv_master_task_free(f->completed.v[i]);

@@ -24,6 +24,8 @@
 enum rv_master_timer {
     RV_TIMER_ALLOCATION,
     RV_TIMER_REREGISTER,
+    RV_TIMER_REMOVAL,
+    RV_TIMER_GC,
     RV_TIMER_SETTLED,
     RV_TIMER_HEARTBEAT,
     RV_TIMER_FAILOVER,
@@ -75,7 +77,7 @@ struct rv_master_pending {
     struct rv_offer_constraints *constraints;
     struct rv_master_registration *registration; /* ADMIT_AGENT, MARK_REACHABLE */
     bool known; /* ADMIT_AGENT: the agent came with its id, by REREGISTER */
-    const char *why;
+    int why;    /* an agent's removal: as enum rv_master_removal */
     int64_t wall_ns;
     struct rv_weight *weights;
     size_t n_weights;
@@ -95,6 +97,7 @@ void rv_master_log_text(struct rv_master *m, enum rv_log_level level, const char
     rv_master_log_text((m), (level), RV_MASTER_TEXT((m), __VA_ARGS__))
 #define RV_MASTER_WARN(m, ...) RV_MASTER_LOG_AT(m, RV_LOG_WARNING, __VA_ARGS__)
 #define RV_MASTER_INFO(m, ...) RV_MASTER_LOG_AT(m, RV_LOG_INFO, __VA_ARGS__)
+void rv_master_stop(struct rv_master *m, const char *text);
 void rv_master_open_stream(struct rv_master *m, uint64_t request, uint64_t stream,
                            const char *stream_id);
 void rv_master_close_stream(struct rv_master *m, uint64_t stream);
@@ -172,14 +175,24 @@ void rv_master_scheduler_call(struct rv_master *m, const struct rv_master_event 
 void rv_master_agent_call(struct rv_master *m, const struct rv_master_event *e);
 struct rv_master_agent *rv_master_agent_find(const struct rv_master *m, struct rv_agent_id id);
 void rv_master_agent_free(void *a);
-void rv_master_absent_free(struct rv_master_absent *absent);
-struct rv_master_absent *rv_master_absent_new(const char *id, int64_t wall_ns);
 /* Whether it is offered, from all that bears on that; if not, its offers go. */
 void rv_master_agent_refresh(struct rv_master *m, struct rv_master_agent *a);
 void rv_master_agent_closed(struct rv_master *m, struct rv_master_agent *a);
 void rv_master_ping_due(struct rv_master *m, struct rv_master_agent *a);
-void rv_master_reregister_due(struct rv_master *m);
 void rv_master_agent_written(struct rv_master *m, struct rv_master_pending *p, bool ok);
+
+/* --- absence.c --- */
+/* It failed its health checks, or did not come back: marked unreachable when the rate allows it. */
+void rv_master_agent_missed(struct rv_master *m, const char *id);
+/* ... it is there after all, or goes in another way. */
+void rv_master_agent_seen(struct rv_master *m, const char *id);
+void rv_master_removal_due(struct rv_master *m);
+void rv_master_reregister_due(struct rv_master *m);
+void rv_master_absent_put(struct rv_master *m, struct rv_map *map, const char *id, int64_t wall_ns);
+struct rv_master_absent *rv_master_absent_new(const char *id, int64_t wall_ns);
+/* ... and, in silence, the tasks that were to come back with it. */
+void rv_master_absent_free(struct rv_master *m, struct rv_master_absent *absent);
+void rv_master_gc_due(struct rv_master *m);
 
 /* --- registration.c --- */
 void rv_master_register(struct rv_master *m, const struct rv_master_event *e);
@@ -190,13 +203,24 @@ void rv_master_agent_update_total(struct rv_master *m, struct rv_master_agent *a
                                   const struct rv_resources *total);
 
 /* --- removal.c --- */
-/* Begins: writes to the registry that the agent is unreachable, gone, or went. request: answered
- * when that is done; 0: none. */
+enum rv_master_removal {
+    RV_REMOVAL_UNHEALTHY, /* it is unreachable, and may come back */
+    RV_REMOVAL_UNREGISTERED,
+    RV_REMOVAL_REPLACED, /* another agent has registered at its address */
+    RV_REMOVAL_DOWN,     /* its machine is */
+    RV_REMOVAL_GONE,
+    RV_REMOVAL_DRAINED, /* ... and gone */
+};
+/* Begins: writes to the registry that the agent goes. request: answered when that is done; 0: none.
+ */
 void rv_master_agent_remove(struct rv_master *m, struct rv_master_agent *a,
-                            enum rv_registry_kind kind, const char *why, uint64_t request);
+                            enum rv_master_removal why, uint64_t request);
 /* The same of an agent that is known by its id only. */
 void rv_master_absent_mark(struct rv_master *m, const char *id, enum rv_registry_kind kind,
                            uint64_t request);
+/* The tasks that were to come back with it do not: they are in this state now. */
+void rv_master_absent_end(struct rv_master *m, struct rv_master_absent *absent,
+                          enum rv_task_state state, const char *message);
 void rv_master_agent_removed(struct rv_master *m, struct rv_master_pending *p, bool ok);
 void rv_master_mark_agent_gone(struct rv_master *m, const struct rv_master_event *e);
 
@@ -290,6 +314,8 @@ void rv_master_task_lose(struct rv_master *m, struct rv_master_task *t, enum rv_
                          enum rv_reason reason, const char *message, int64_t unreachable_ns);
 /* Off its agent and out of its framework's active tasks, to the completed (or unreachable) ones. */
 void rv_master_task_complete(struct rv_master *m, struct rv_master_task *t);
+void rv_master_task_unpark(struct rv_master_task *t);
+void rv_master_task_forget_parked(struct rv_master *m, struct rv_master_task *t);
 void rv_master_task_park(struct rv_master *m, struct rv_master_task *t);
 /* To the completed ones: it is in no list of its framework any more. */
 void rv_master_task_retire(struct rv_master *m, struct rv_master_task *t);

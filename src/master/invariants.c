@@ -167,6 +167,9 @@ static bool check_away(struct rv_master *m, const struct rv_master_framework *f)
 
         if (t->agent || !t->released)
             return BREACH(m, "INV-27: unreachable task %s still holds resources", t->id.v);
+        if (!rv_map_gets(&m->unreachable, t->agent_id.v) || !rv_list_linked(&t->on_agent))
+            return BREACH(m, "INV-14: task %s waits for agent %s, which is not unreachable",
+                          t->id.v, t->agent_id.v);
     }
     for (size_t i = 0; i < f->completed.n; i++) {
         const struct rv_master_task *t = f->completed.v[i];
@@ -228,6 +231,24 @@ static bool check_streams(struct rv_master *m) {
     return true;
 }
 
+static bool check_absence(struct rv_master *m) {
+    struct rv_str key;
+
+    for (size_t it = 0; rv_map_next(&m->leaving, &it, &key, NULL);) {
+        const struct rv_master_agent *a = rv_map_get(&m->agents, key);
+
+        if (a ? a->removing || a->missed_pings < m->config.max_agent_ping_timeouts
+              : !rv_map_get(&m->recovered, key) || rv_map_get(&m->marking, key))
+            return BREACH(m, "INV-10: agent %.*s is to be marked unreachable for no reason",
+                          (int)key.n, key.s);
+    }
+    if (rv_timer_is_set(&m->removal) != (rv_map_count(&m->leaving) > 0))
+        return BREACH(m, "INV-10: agents wait for a removal that is not due, or none does");
+    if (!rv_timer_is_set(&m->gc))
+        return BREACH(m, "INV-49: nobody looks for agents to be forgotten");
+    return true;
+}
+
 static bool check_all(struct rv_master *m) {
     size_t offers = 0;
     const char *problem;
@@ -254,7 +275,7 @@ static bool check_all(struct rv_master *m) {
     problem = rv_allocator_check(m->allocator);
     if (problem)
         return BREACH(m, "allocator: %s", problem);
-    return check_streams(m);
+    return check_absence(m) && check_streams(m);
 }
 
 const char *rv_master_check(struct rv_master *m) {

@@ -84,7 +84,7 @@ void rv_master_shut_down(struct rv_master *m, struct rv_master_agent *a) {
     event = rv_master_tell_agent(m, a, RV_AGENT_EVENT_SHUTDOWN);
     if (event)
         event->why = DOWN_MESSAGE;
-    rv_master_agent_remove(m, a, RV_REGISTRY_REMOVE_AGENT, DOWN_MESSAGE, 0);
+    rv_master_agent_remove(m, a, RV_REMOVAL_DOWN, 0);
 }
 
 /* What frameworks were told of the agent's future is not true any more. */

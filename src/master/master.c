@@ -7,6 +7,9 @@
 #include "master/internal.h"
 
 #define DEFAULT_SLICE_AGENTS 4096
+/* With quotas, a new leader offers nothing before so many of the agents are back, or so long. */
+#define HOLD_PERCENT 80
+#define HOLD_MS 600000
 
 /* --- what waits for the registry --- */
 
@@ -161,6 +164,12 @@ static void tick(struct rv_master *m) {
         case RV_TIMER_REREGISTER:
             rv_master_reregister_due(m);
             break;
+        case RV_TIMER_REMOVAL:
+            rv_master_removal_due(m);
+            break;
+        case RV_TIMER_GC:
+            rv_master_gc_due(m);
+            break;
         case RV_TIMER_SETTLED:
             rv_master_settled_due(m);
             break;
@@ -283,6 +292,30 @@ static void configure(struct rv_master *m, const struct rv_master_config *config
     default_size(&c->max_frameworks, 100000);
     default_size(&c->max_agents, 100000);
     default_size(&c->max_offers_per_event, 100);
+    default_size(&c->max_absent_agents, 102400);
+    default_i64(&c->absent_age_ms, INT64_C(14) * 24 * 3600 * 1000);
+    default_i64(&c->gc_interval_ms, 900000);
+}
+
+static int by_time(const void *a, const void *b) {
+    int64_t x = ((const struct rv_registry_absence *)a)->wall_ns,
+            y = ((const struct rv_registry_absence *)b)->wall_ns;
+
+    return (x > y) - (x < y);
+}
+
+/* In the order in which they went. */
+static void recover_absent(struct rv_map *map, const struct rv_registry_absence *v, size_t n) {
+    struct rv_registry_absence *sorted;
+
+    if (n == 0)
+        return;
+    sorted = rv_memdup(v, n * sizeof *v);
+    qsort(sorted, n, sizeof *sorted, by_time);
+    for (size_t i = 0; i < n; i++)
+        rv_map_put(map, rv_str(sorted[i].id),
+                   rv_master_absent_new(sorted[i].id, sorted[i].wall_ns));
+    free(sorted);
 }
 
 static void recover_agents(struct rv_master *m, const struct rv_registry_snapshot *s) {
@@ -294,22 +327,24 @@ static void recover_agents(struct rv_master *m, const struct rv_registry_snapsho
         RV_ASSERT(!old);
     }
     for (size_t i = 0; i < s->n_unreachable; i++) { /* those need not come back in time */
-        const char *id = s->unreachable[i].id;
-        struct rv_agent_info *info = rv_map_remove(&m->recovered, rv_str(id));
+        struct rv_agent_info *info = rv_map_remove(&m->recovered, rv_str(s->unreachable[i].id));
 
         if (info)
             rv_agent_info_free(info);
         free(info);
-        rv_map_put(&m->unreachable, rv_str(id),
-                   rv_master_absent_new(id, s->unreachable[i].wall_ns));
     }
-    for (size_t i = 0; i < s->n_gone; i++)
-        rv_map_put(&m->gone, rv_str(s->gone[i].id),
-                   rv_master_absent_new(s->gone[i].id, s->gone[i].wall_ns));
+    recover_absent(&m->unreachable, s->unreachable, s->n_unreachable);
+    recover_absent(&m->gone, s->gone, s->n_gone);
     for (size_t i = 0; i < s->n_deactivated; i++)
         rv_master_deactivation_put(m, s->deactivated[i].id.v, &s->deactivated[i].what);
-    if (rv_map_count(&m->recovered))
-        rv_timer_set(&m->timers, &m->reregister, m->now_ms + m->config.agent_reregister_ms);
+    m->n_recovered = rv_map_count(&m->recovered);
+    if (m->n_recovered == 0)
+        return;
+    rv_timer_set(&m->timers, &m->reregister, m->now_ms + m->config.agent_reregister_ms);
+    if (s->has_quota) {
+        m->hold_agents = (m->n_recovered * HOLD_PERCENT + 99) / 100;
+        m->hold_until_ms = m->now_ms + HOLD_MS;
+    }
 }
 
 static void recover(struct rv_master *m, const struct rv_registry_snapshot *s) {
@@ -340,6 +375,9 @@ struct rv_master *rv_master_new(const struct rv_master_config *config,
     m->allocation.kind = RV_TIMER_ALLOCATION;
     m->reregister.kind = RV_TIMER_REREGISTER;
     m->settled.kind = RV_TIMER_SETTLED;
+    m->removal.kind = RV_TIMER_REMOVAL;
+    m->gc.kind = RV_TIMER_GC;
+    rv_timer_set(&m->timers, &m->gc, now_ms + m->config.gc_interval_ms);
     m->next_batch_ms = now_ms + m->config.allocation_interval_ms;
     m->last_pass_ms = now_ms;
     rv_timer_set(&m->timers, &m->allocation, m->next_batch_ms);
@@ -369,16 +407,17 @@ static void free_agents(struct rv_master *m) {
     }
     rv_map_free(&m->recovered);
     rv_map_free(&m->marking);
+    rv_map_free(&m->leaving);
     rv_map_free(&m->changing);
     free_values(&m->deactivated);
     for (size_t it = 0; rv_map_next(&m->machines, &it, NULL, &v);)
         rv_master_machine_free(v);
     rv_map_free(&m->machines);
     for (size_t it = 0; rv_map_next(&m->unreachable, &it, NULL, &v);)
-        rv_master_absent_free(v);
+        rv_master_absent_free(m, v);
     rv_map_free(&m->unreachable);
     for (size_t it = 0; rv_map_next(&m->gone, &it, NULL, &v);)
-        rv_master_absent_free(v);
+        rv_master_absent_free(m, v);
     rv_map_free(&m->gone);
 }
 

@@ -40,6 +40,11 @@ struct rv_master_config {
     size_t max_unreachable_tasks;      /* of one framework, 1,000 */
     size_t max_statuses;               /* kept of one task, 8 (the latest; the peer keeps all) */
     size_t max_frameworks, max_agents; /* 100,000 each: a limit on every collection */
+    int64_t agent_removal_interval_ms; /* between two that are marked unreachable; 0: none */
+    double recovery_agents_percent;    /* if fewer come back after a failover, the master stops */
+    size_t max_absent_agents;          /* remembered as unreachable, as gone: 102,400 each */
+    int64_t absent_age_ms;             /* ... and for so long: 2 weeks */
+    int64_t gc_interval_ms;            /* 15 min: how often older ones are looked for */
     size_t max_offers_per_event;       /* 100: an OFFERS event stays one HTTP chunk */
     const char *const *role_whitelist; /* NULL: any role (deprecated flag `roles` of the peer) */
     size_t n_role_whitelist;
@@ -164,6 +169,7 @@ enum rv_master_effect_kind {
     RV_MASTER_CLOSE_STREAM,   /* stream: end it after what was sent */
     RV_MASTER_REGISTRY,       /* a write; REGISTRY_DONE follows sooner or later, in order */
     RV_MASTER_LOG,            /* level, message: for the operator's log */
+    RV_MASTER_STOP,           /* message: the master must not go on; nothing comes after it */
     RV_MASTER_EFFECT_MAX
 };
 
@@ -198,7 +204,7 @@ struct rv_master_effect {
     enum rv_master_effect_kind kind;
     uint64_t request, stream;
     int status;            /* HTTP */
-    const char *message;   /* REPLY, LOG */
+    const char *message;   /* REPLY, LOG, STOP */
     const char *stream_id; /* OPEN_STREAM */
     int level;             /* LOG: as enum rv_log_level */
     union {
@@ -253,6 +259,7 @@ struct rv_registry_snapshot {
     size_t n_weights;
     const struct rv_machine *machines;
     size_t n_machines;
+    bool has_quota; /* a role has one: offers wait until most agents are back (INV-11) */
 };
 
 struct rv_master *rv_master_new(const struct rv_master_config *config,

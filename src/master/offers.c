@@ -107,10 +107,27 @@ static void send_fresh(struct rv_master *m, struct rv_master_framework *f) {
     f->fresh.n = 0;
 }
 
+/* After a failover quotas could not be kept with the first few agents that come back: INV-11. */
+static bool is_held(struct rv_master *m) {
+    size_t n = rv_map_count(&m->agents);
+
+    if (!m->hold_until_ms)
+        return false;
+    if (n < m->hold_agents && m->now_ms < m->hold_until_ms)
+        return true;
+    RV_MASTER_INFO(m, "offers go on: %zu agents are there, %zu were known", n, m->n_recovered);
+    m->hold_until_ms = 0;
+    return false;
+}
+
 void rv_master_allocation_due(struct rv_master *m) {
     struct pass pass = {.m = m};
     bool more, batch = m->now_ms >= m->next_batch_ms;
 
+    if (is_held(m)) {
+        rv_timer_set(&m->timers, &m->allocation, m->now_ms + m->config.allocation_interval_ms);
+        return;
+    }
     if (batch) {
         rv_allocator_mark_all(m->allocator);
         m->next_batch_ms = m->now_ms + m->config.allocation_interval_ms;

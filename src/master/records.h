@@ -36,8 +36,8 @@ struct rv_master_task {
     bool released; /* its resources were given back: INV-27 */
     int64_t unreachable_ns;
     RV_VEC(struct rv_task_status) statuses; /* oldest first, at most max_statuses */
-    struct rv_list on_agent;
-    bool kill_asked; /* a KILL came: sent again when the agent is back */
+    struct rv_list on_agent;                /* of its agent's tasks, or of the absent agent's */
+    bool kill_asked;                        /* a KILL came: sent again when the agent is back */
     int64_t kill_grace_ms;
 };
 
@@ -146,7 +146,8 @@ struct rv_master_counters {
     X(messages_reconcile_operations) X(messages_acknowledge_operation) X(valid_status_updates) \
     X(invalid_status_updates) X(valid_acknowledgements) X(invalid_acknowledgements) \
     X(valid_framework_messages) X(invalid_framework_messages) X(agent_registrations) \
-    X(agent_reregistrations) X(agent_removals) X(agent_unreachable) X(offers_made) \
+    X(agent_reregistrations) X(agent_removals) X(agent_unreachable) X(removals_unhealthy) X(removals_unregistered) \
+    X(removals_registered) X(unreachable_scheduled) X(unreachable_canceled) X(offers_made) \
     X(offers_accepted) X(offers_declined) X(offers_rescinded) X(dropped_messages) \
     X(allocation_runs) X(tasks_finished) X(tasks_failed) X(tasks_killed) X(tasks_lost) \
     X(tasks_error) X(tasks_dropped) X(tasks_gone) X(tasks_gone_by_operator)
@@ -181,6 +182,9 @@ struct rv_master {
     struct rv_map weights;        /* role -> rv_master_weight */
     struct rv_map streams;        /* 8-byte stream number -> who has it; private to src/master */
     struct rv_map marking; /* id of an agent without record -> itself: its state is being written */
+    struct rv_map leaving; /* id of an agent -> itself: to be marked unreachable, in that order */
+    size_t n_recovered;    /* agents that the registry had admitted when leadership began */
+    int64_t next_removal_ms;    /* none is marked before */
     struct rv_map changing;     /* id of an agent -> itself: its deactivation is being written */
     bool changing_machines;     /* the schedule is being written */
     struct rv_map addresses;    /* "ip:port" -> rv_master_agent */
@@ -188,7 +192,11 @@ struct rv_master {
     struct rv_timer allocation; /* the next pass: at the batch interval, or sooner */
     int64_t next_batch_ms;      /* when a pass looks at every agent again */
     int64_t last_pass_ms;
+    int64_t hold_until_ms; /* until then, or until so many agents are there, nothing is offered */
+    size_t hold_agents;
     struct rv_timer reregister; /* until recovered agents must be back */
+    struct rv_timer removal;    /* of the next of `leaving` */
+    struct rv_timer gc;         /* of unreachable and gone agents */
     struct rv_timer settled;    /* until recovered frameworks should be back */
     uint64_t next_framework, next_agent, next_offer, next_registry;
     struct rv_map pending; /* 8-byte registry seq -> what waits for it; private */
@@ -203,6 +211,7 @@ struct rv_master {
 struct rv_master_absent {
     char *id;
     int64_t wall_ns;
+    struct rv_list tasks; /* those that may come back with it: rv_master_task.on_agent */
 };
 
 /* What has been said about an agent's machine, and who is asked: rv_master_answer in order. The

@@ -524,13 +524,17 @@ static void take_unknown(struct rv_master *m, struct rv_master_agent *a,
     if (!uses(v->state) && !v->has_update_uuid)
         return; /* it ended and that was acknowledged: nothing to be known of it any more */
     allocated(f, &v->info->resources, &r);
+    parked = rv_map_gets(&f->unreachable, v->info->id.v);
+    if (parked)
+        rv_master_task_unpark(parked);
     if (rv_map_gets(&f->tasks, v->info->id.v) || (uses(v->state) && !fits(a, &a->total, &r))) {
-        kill_on(m, a, f, v->info->id.v);
+        kill_on(m, a, f, v->info->id.v); /* of which it tells as of any task unknown to us */
+        if (parked)
+            rv_master_bury(m, rv_master_task_free, parked);
         rv_resources_free(&r);
         return;
     }
     rv_master_task_forget_completed(m, f, v->info->id.v);
-    parked = rv_map_remove(&f->unreachable, rv_str(v->info->id.v));
     t = rv_master_task_new(m, f, a, v->info, &r, v->command ? NULL : v->executor_id.v, v->state);
     if (uses(v->state)) {
         rv_allocator_use(m->allocator, a, f, &r);
@@ -625,9 +629,10 @@ static void settle(struct rv_master *m, const struct rv_master_registration *r, 
                    uint64_t stream, bool reregistered) {
     struct rv_master_agent *a = rv_map_gets(&m->agents, r->info.id.v);
     struct rv_agent_info *recovered = rv_map_remove(&m->recovered, rv_str(r->info.id.v));
+    struct rv_master_absent *absent = rv_map_remove(&m->unreachable, rv_str(r->info.id.v));
     bool is_new = !a;
 
-    rv_master_absent_free(rv_map_remove(&m->unreachable, rv_str(r->info.id.v)));
+    rv_master_agent_seen(m, r->info.id.v);
     if (recovered)
         rv_agent_info_free(recovered);
     free(recovered);
@@ -646,6 +651,9 @@ static void settle(struct rv_master *m, const struct rv_master_registration *r, 
     if (stream)
         connect(m, a, request, stream);
     take_tasks(m, a, r);
+    if (absent)
+        rv_master_absent_end(m, absent, RV_TASK_DROPPED, "Task is unknown to the agent");
+    rv_master_absent_free(m, absent);
     if (reregistered)
         shut_down_completed(m, a, r);
     if (is_new)
@@ -746,8 +754,7 @@ void rv_master_register(struct rv_master *m, const struct rv_master_event *e) {
     }
     /* One process listens there, and it has no id: what was there before is no more. */
     if (old)
-        rv_master_agent_remove(m, old, RV_REGISTRY_REMOVE_AGENT,
-                               "a new agent registered at its address", 0);
+        rv_master_agent_remove(m, old, RV_REMOVAL_REPLACED, 0);
     pend(m, e, RV_REGISTRY_ADMIT_AGENT,
          RV_MASTER_TEXT(m, "%s-S%llu", m->config.id, (unsigned long long)m->next_agent++), false);
 }

@@ -8,7 +8,21 @@
 
 #include "master/internal.h"
 
-static void write(struct rv_master *m, const char *id, enum rv_registry_kind kind, const char *why,
+static const struct {
+    enum rv_registry_kind kind;
+    const char *doing, *why;
+} removals[] = {
+    [RV_REMOVAL_UNHEALTHY] = {RV_REGISTRY_MARK_UNREACHABLE, "marking unreachable",
+                              "it did not answer pings"},
+    [RV_REMOVAL_UNREGISTERED] = {RV_REGISTRY_REMOVE_AGENT, "removing", "it unregistered"},
+    [RV_REMOVAL_REPLACED] = {RV_REGISTRY_REMOVE_AGENT, "removing",
+                             "a new agent registered at its address"},
+    [RV_REMOVAL_DOWN] = {RV_REGISTRY_REMOVE_AGENT, "removing", "Operator initiated 'Machine DOWN'"},
+    [RV_REMOVAL_GONE] = {RV_REGISTRY_MARK_GONE, "marking gone", "the operator says so"},
+    [RV_REMOVAL_DRAINED] = {RV_REGISTRY_MARK_GONE, "marking gone", "it is drained"},
+};
+
+static void write(struct rv_master *m, const char *id, enum rv_registry_kind kind, int why,
                   uint64_t request) {
     struct rv_master_pending *p = rv_master_pending_new(kind, id);
     struct rv_registry_op *op = rv_master_write(m, kind, p);
@@ -21,24 +35,23 @@ static void write(struct rv_master *m, const char *id, enum rv_registry_kind kin
 }
 
 void rv_master_agent_remove(struct rv_master *m, struct rv_master_agent *a,
-                            enum rv_registry_kind kind, const char *why, uint64_t request) {
+                            enum rv_master_removal why, uint64_t request) {
     if (a->removing)
         return;
-    RV_MASTER_WARN(m, "%s agent %s (%s): %s",
-                   kind == RV_REGISTRY_MARK_UNREACHABLE ? "marking unreachable"
-                   : kind == RV_REGISTRY_MARK_GONE      ? "marking gone"
-                                                        : "removing",
-                   a->id.v, a->info.hostname, why);
+    RV_MASTER_WARN(m, "%s agent %s (%s): %s", removals[why].doing, a->id.v, a->info.hostname,
+                   removals[why].why);
     a->removing = true;
+    rv_master_agent_seen(m, a->id.v);
     rv_timer_cancel(&m->timers, &a->ping);
     rv_master_agent_refresh(m, a);
-    write(m, a->id.v, kind, why, request);
+    write(m, a->id.v, removals[why].kind, (int)why, request);
 }
 
 void rv_master_absent_mark(struct rv_master *m, const char *id, enum rv_registry_kind kind,
                            uint64_t request) {
     rv_map_put(&m->marking, rv_str(id), m);
-    write(m, id, kind, NULL, request);
+    rv_master_agent_seen(m, id);
+    write(m, id, kind, 0, request);
 }
 
 void rv_master_mark_agent_gone(struct rv_master *m, const struct rv_master_event *e) {
@@ -50,7 +63,7 @@ void rv_master_mark_agent_gone(struct rv_master *m, const struct rv_master_event
     else if ((a && a->removing) || rv_map_gets(&m->marking, id))
         RV_MASTER_REPLY(m, e->request, 503, "agent '%s' is being removed or marked already", id);
     else if (a)
-        rv_master_agent_remove(m, a, RV_REGISTRY_MARK_GONE, "the operator says so", e->request);
+        rv_master_agent_remove(m, a, RV_REMOVAL_GONE, e->request);
     else if (rv_map_gets(&m->recovered, id) || rv_map_gets(&m->unreachable, id))
         rv_master_absent_mark(m, id, RV_REGISTRY_MARK_GONE, e->request);
     else
@@ -68,33 +81,28 @@ static void tell_lost(struct rv_master *m, const char *agent_id) {
     }
 }
 
-static void put_absent(struct rv_master *m, struct rv_map *map, const char *id, int64_t wall_ns) {
-    struct rv_master_absent *absent = rv_master_absent_new(id, wall_ns);
-    void *v;
-
-    rv_master_absent_free(rv_map_put(map, rv_str(absent->id), absent));
-    if (rv_map_count(map) > m->config.max_agents) {
-        size_t it = 0;
-
-        if (rv_map_next(map, &it, NULL, &v)) {
-            rv_map_remove(map, rv_str(((struct rv_master_absent *)v)->id));
-            rv_master_absent_free(v);
-        }
-    }
-}
-
-/* Why tasks of an agent end that went for this reason. Of one that was told to end, or did, nothing
- * runs any more; of one whose machine is down nobody knows. */
-static enum rv_task_state state_after(const struct rv_master_agent *a, enum rv_registry_kind kind) {
-    if (kind == RV_REGISTRY_MARK_UNREACHABLE)
+/* Nothing runs any more on an agent that was told to end, or did; of one whose machine is down
+ * nobody knows. */
+static enum rv_task_state state_after(enum rv_master_removal why) {
+    switch (why) {
+    case RV_REMOVAL_UNHEALTHY:
         return RV_TASK_UNREACHABLE;
-    if (kind == RV_REGISTRY_MARK_GONE)
+    case RV_REMOVAL_DOWN:
+        return RV_TASK_LOST;
+    case RV_REMOVAL_GONE:
+    case RV_REMOVAL_DRAINED:
         return RV_TASK_GONE_BY_OPERATOR;
-    return a->machine && a->machine->is.mode == RV_MACHINE_DOWN ? RV_TASK_LOST : RV_TASK_GONE;
+    case RV_REMOVAL_UNREGISTERED:
+    case RV_REMOVAL_REPLACED:
+        break;
+    }
+    return RV_TASK_GONE;
 }
 
 /* Only partition-aware frameworks know that it was an operator. */
 static enum rv_reason reason_of(const struct rv_master_framework *f, enum rv_task_state state) {
+    if (state == RV_TASK_DROPPED)
+        return RV_REASON_RECONCILIATION;
     return state == RV_TASK_GONE_BY_OPERATOR &&
                    rv_framework_can(&f->info, RV_FRAMEWORK_PARTITION_AWARE)
                ? RV_REASON_AGENT_REMOVED_BY_OPERATOR
@@ -149,6 +157,14 @@ static void disconnect(struct rv_master *m, struct rv_master_agent *a, bool gone
         rv_map_remove(&m->addresses, rv_buf_str(&m->scratch));
 }
 
+static void count(struct rv_master_counters *c, enum rv_master_removal why) {
+    c->agent_removals++;
+    c->agent_unreachable += why == RV_REMOVAL_UNHEALTHY;
+    c->removals_unhealthy += why == RV_REMOVAL_UNHEALTHY;
+    c->removals_unregistered += why == RV_REMOVAL_UNREGISTERED;
+    c->removals_registered += why == RV_REMOVAL_REPLACED;
+}
+
 static void lose(struct rv_master *m, struct rv_master_agent *a,
                  const struct rv_master_pending *p) {
     bool gone = p->kind == RV_REGISTRY_MARK_GONE,
@@ -157,18 +173,16 @@ static void lose(struct rv_master *m, struct rv_master_agent *a,
     const char *message =
         gone ? RV_MASTER_GONE
              : RV_MASTER_TEXT(m, "Agent %s (%s) %s: %s", a->id.v, a->info.hostname,
-                              unreachable ? "is unreachable" : "was removed", p->why);
+                              unreachable ? "is unreachable" : "was removed", removals[p->why].why);
 
-    lose_tasks(m, a, state_after(a, p->kind), message, p->wall_ns);
+    count(&m->counters, (enum rv_master_removal)p->why);
+    if (unreachable || gone) /* first: it has the tasks that may come back */
+        rv_master_absent_put(m, gone ? &m->gone : &m->unreachable, a->id.v, p->wall_ns);
+    lose_tasks(m, a, state_after((enum rv_master_removal)p->why), message, p->wall_ns);
     tell_lost(m, a->id.v);
     disconnect(m, a, gone);
     if (!unreachable)
         rv_master_deactivation_put(m, a->id.v, NULL);
-    if (unreachable)
-        m->counters.agent_unreachable++;
-    if (unreachable || gone)
-        put_absent(m, gone ? &m->gone : &m->unreachable, a->id.v, p->wall_ns);
-    m->counters.agent_removals++;
     rv_master_bury(m, rv_master_agent_free, a);
     event = rv_master_tell_operators(m, 0, RV_OPERATOR_EVENT_AGENT_REMOVED);
     if (event)
@@ -177,48 +191,56 @@ static void lose(struct rv_master *m, struct rv_master_agent *a,
 
 /* --- agents that are known by their ids only --- */
 
-/* Tasks that were to come back with the agent do so no more. */
-static void lose_parked(struct rv_master *m, struct rv_master_framework *f, const char *agent_id) {
-    void *v;
+void rv_master_absent_end(struct rv_master *m, struct rv_master_absent *absent,
+                          enum rv_task_state state, const char *message) {
+    RV_LIST_EACH (&absent->tasks, node, tmp) {
+        struct rv_master_task *t = RV_LIST_ENTRY(node, struct rv_master_task, on_agent);
 
-    for (size_t it = 0; rv_map_next(&f->unreachable, &it, NULL, &v);) {
-        struct rv_master_task *t = v;
-
-        if (!rv_streq(t->agent_id.v, agent_id))
+        if (rv_map_gets(&t->framework->tasks, t->id.v)) { /* it is another task's id now */
+            rv_master_task_forget_parked(m, t);
             continue;
-        rv_master_task_lose(m, t, RV_TASK_GONE_BY_OPERATOR, reason_of(f, RV_TASK_GONE_BY_OPERATOR),
-                            RV_MASTER_GONE, 0);
-        rv_map_remove(&f->unreachable, rv_str(t->id.v));
+        }
+        rv_master_task_lose(m, t, state, reason_of(t->framework, state), message, 0);
+        rv_master_task_unpark(t);
         rv_master_task_retire(m, t);
     }
 }
 
+static void forget_recovered(struct rv_master *m, const char *id) {
+    struct rv_agent_info *info = rv_map_remove(&m->recovered, rv_str(id));
+
+    if (!info)
+        return; /* of those that were unreachable all know it */
+    rv_agent_info_free(info);
+    free(info);
+    tell_lost(m, rv_master_keep(m, id));
+}
+
 static void absent_marked(struct rv_master *m, struct rv_master_pending *p, bool ok) {
-    bool gone = p->kind == RV_REGISTRY_MARK_GONE;
-    struct rv_agent_info *info;
-    void *v;
+    struct rv_master_absent *absent;
 
     rv_map_remove(&m->marking, rv_str(p->id));
     if (!ok) {
         RV_MASTER_REPLY(m, p->request, 503, "the registry could not be written");
-        if (!gone)
+        if (p->kind == RV_REGISTRY_MARK_UNREACHABLE)
             rv_timer_set(&m->timers, &m->reregister, m->now_ms + m->config.agent_ping_ms);
         return;
     }
-    info = rv_map_remove(&m->recovered, rv_str(p->id));
-    if (info) {
-        rv_agent_info_free(info);
-        free(info);
-        m->counters.agent_unreachable += !gone;
-        tell_lost(m, rv_master_keep(m, p->id)); /* of those that were unreachable all know it */
-    }
-    if (gone) {
-        rv_master_absent_free(rv_map_remove(&m->unreachable, rv_str(p->id)));
+    forget_recovered(m, p->id);
+    absent = rv_map_remove(&m->unreachable, rv_str(p->id));
+    if (p->kind == RV_REGISTRY_MARK_UNREACHABLE) {
+        m->counters.agent_unreachable++;
+        rv_master_absent_put(m, &m->unreachable, p->id, p->wall_ns);
+    } else {
         rv_master_deactivation_put(m, p->id, NULL);
-        for (size_t it = 0; rv_map_next(&m->frameworks, &it, NULL, &v);)
-            lose_parked(m, v, p->id);
     }
-    put_absent(m, gone ? &m->gone : &m->unreachable, p->id, p->wall_ns);
+    if (p->kind == RV_REGISTRY_MARK_GONE)
+        rv_master_absent_put(m, &m->gone, p->id, p->wall_ns);
+    if (p->kind == RV_REGISTRY_REMOVE_AGENT)
+        rv_master_absent_free(m, rv_map_remove(&m->gone, rv_str(p->id)));
+    if (absent && p->kind == RV_REGISTRY_MARK_GONE)
+        rv_master_absent_end(m, absent, RV_TASK_GONE_BY_OPERATOR, RV_MASTER_GONE);
+    rv_master_absent_free(m, absent);
     rv_master_reply_text(m, p->request, 200, NULL);
 }
 

@@ -274,24 +274,31 @@ void rv_master_task_complete(struct rv_master *m, struct rv_master_task *t) {
         rv_master_drain_check(m, a);
 }
 
+void rv_master_task_unpark(struct rv_master_task *t) {
+    rv_map_remove(&t->framework->unreachable, rv_str(t->id.v));
+    rv_list_remove(&t->on_agent);
+}
+
+void rv_master_task_forget_parked(struct rv_master *m, struct rv_master_task *t) {
+    rv_master_task_unpark(t);
+    rv_master_bury(m, rv_master_task_free, t);
+}
+
 void rv_master_task_park(struct rv_master *m, struct rv_master_task *t) {
+    struct rv_master_absent *absent = rv_map_gets(&m->unreachable, t->agent_id.v);
     struct rv_master_framework *f = t->framework;
-    struct rv_master_task *old;
+    void *old = rv_map_gets(&f->unreachable, t->id.v);
+    size_t it = 0;
 
+    RV_ASSERT(absent);
     leave(m, t);
-    old = rv_map_put(&f->unreachable, rv_str(t->id.v), t);
     if (old)
-        rv_master_bury(m, rv_master_task_free, old);
-    if (rv_map_count(&f->unreachable) > m->config.max_unreachable_tasks) {
-        struct rv_str key;
-        void *v;
-        size_t it = 0;
-
-        if (rv_map_next(&f->unreachable, &it, &key, &v)) {
-            rv_map_remove(&f->unreachable, rv_str(((struct rv_master_task *)v)->id.v));
-            rv_master_bury(m, rv_master_task_free, v);
-        }
-    }
+        rv_master_task_forget_parked(m, old);
+    rv_map_put(&f->unreachable, rv_str(t->id.v), t);
+    rv_list_append(&absent->tasks, &t->on_agent);
+    if (rv_map_count(&f->unreachable) > m->config.max_unreachable_tasks &&
+        rv_map_next(&f->unreachable, &it, NULL, &old))
+        rv_master_task_forget_parked(m, old);
 }
 
 void rv_master_task_forget_completed(struct rv_master *m, struct rv_master_framework *f,
