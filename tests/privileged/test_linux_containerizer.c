@@ -348,6 +348,7 @@ static void test_nested(void **state) {
     _cleanup_free_ char *own = NULL, *with_pids = NULL, *debugging = NULL;
 
     launch(w, "a", "echo here >/tmp/mark; mkdir -p containers; echo up; exec sleep 1000");
+    run_until(w, &w->n_launched, 1);
     wait_text(w, "a", "stdout", "up");
     own = output_of(w, "a.own", "cat /tmp/mark; hostname; set -- /proc/[0-9]*; echo $#", 0,
                     &(struct options){0});
