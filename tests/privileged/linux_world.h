@@ -41,7 +41,7 @@ struct seen {
 };
 
 struct world {
-    char root[64], state_dir[128];
+    char root[256], state_dir[300];
     uv_loop_t loop;
     struct rv_containerizer *c;
     struct rv_map seen; /* id -> struct seen */
@@ -115,7 +115,8 @@ static inline int remove_entry(const char *path, const struct stat *st, int type
 static inline int setup(void **state) {
     struct world *w = rv_calloc(1, sizeof *w);
 
-    strcpy(w->root, "/tmp/linux-XXXXXX");
+    snprintf(w->root, sizeof w->root, "%s/linux-XXXXXX",
+             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
     assert_non_null(mkdtemp(w->root));
     assert_int_equal(chmod(w->root, 0755), 0);
     snprintf(w->state_dir, sizeof w->state_dir, "%s/meta/containers", w->root);
