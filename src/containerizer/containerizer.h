@@ -53,7 +53,8 @@ struct rv_container_isolation {
 
 struct rv_container_config {
     const char *id;             /* "uuid" or "parent.child" */
-    const char *const *argv;    /* NULL-terminated; argv[0] is a path or searched in env's PATH */
+    const char *const *argv;    /* NULL-terminated */
+    const char *program;        /* a path, or searched in env's PATH; NULL: argv[0] is that */
     const char *const *env;     /* NULL-terminated "NAME=value"; nothing else is inherited */
     const char *directory;      /* the sandbox; made by the containerizer (0700, owned by user) */
     const char *work_directory; /* where it starts; NULL: in the sandbox */
@@ -62,9 +63,12 @@ struct rv_container_config {
     uint64_t log_max_bytes; /* stdout and stderr rotate at this size, 10 MiB */
     unsigned log_keep;      /* rotated files kept, 1 */
     bool survive;           /* goes on when the agent ends (checkpointing) */
+    bool keep_status;       /* and how it ended is known to the next agent, also if it was its */
+                            /* parent no more: costs `process` one process more */
     const int *stdio; /* NULL: stdout and stderr are files in the sandbox, stdin is empty; else
                          three descriptors that are duplicated, the caller's to close */
-    bool tty;         /* stdio[0] is a terminal: it becomes the controlling one */
+    bool tty;         /* instead: it has a terminal, found by its name in there; see `terminal` */
+    unsigned short rows, columns;                   /* of the terminal */
     const struct rv_container_isolation *isolation; /* NULL: all defaults */
 };
 
@@ -86,6 +90,14 @@ struct rv_container_end {
     const struct rv_resources *limitation;
 };
 
+/* A container of an earlier agent. */
+struct rv_container_found {
+    const char *id, *directory;
+    bool started; /* it was about to run at least */
+    bool there;   /* it runs, or has told how it ended: on_exited will follow */
+};
+typedef bool (*rv_container_wanted)(void *ctx, const struct rv_container_found *found);
+
 struct rv_containerizer_callbacks {
     /* After launch(): the process runs (ok), or why not. */
     void (*on_launched)(void *ctx, const char *id, bool ok, const char *message);
@@ -101,11 +113,10 @@ struct rv_containerizer_ops {
                   struct rv_containerizer **out, struct rv_error *err);
     /* Kills what does not survive, forgets the rest; no callback after. */
     void (*destroy_all)(struct rv_containerizer *c);
-    /* Finds the containers of an earlier agent; on_exited follows for each that ends. ids: those
-     * that are alive, malloc'ed strings in a malloc'ed array. Those not in `expected` are killed.
-     */
-    int (*recover)(struct rv_containerizer *c, const char *const *expected, size_t n_expected,
-                   char ***ids, size_t *n, struct rv_error *err);
+    /* Finds the containers of an earlier agent and asks about those that were to survive it. All
+     * that are not wanted are killed, and nobody hears of them any more. */
+    int (*recover)(struct rv_containerizer *c, rv_container_wanted wanted, void *ctx,
+                   struct rv_error *err);
     void (*launch)(struct rv_containerizer *c, const struct rv_container_config *config);
     /* Kills all processes of the container; on_exited follows. Unknown ids: nothing happens. */
     void (*destroy)(struct rv_containerizer *c, const char *id);
@@ -125,6 +136,9 @@ struct rv_containerizer_ops {
     char *(*group)(struct rv_containerizer *c, const char *id);
     /* The pid of the container's first process, 0 if unknown. */
     pid_t (*pid)(struct rv_containerizer *c, const char *id);
+    /* The other end of the terminal of a container that was launched with one: the caller's from
+     * then on, so it is given once. -1: there is none. */
+    int (*terminal)(struct rv_containerizer *c, const char *id);
     /* What isolates its containers, and what is missing and why: for the agent's first log line. */
     const char *(*describe)(struct rv_containerizer *c);
 };

@@ -24,6 +24,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "reeve/v1/init.pb-c.h"
+
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U
 #endif
@@ -241,4 +243,12 @@ int rv_launcher_seal(const char *name, const void *bytes, size_t n, int *fd, str
     }
     *fd = f;
     return 0;
+}
+
+int rv_launcher_seal_orders(const Reeve__V1__Init__Orders *orders, int *fd, struct rv_error *err) {
+    size_t n = reeve__v1__init__orders__get_packed_size(orders);
+    _cleanup_free_ uint8_t *bytes = rv_malloc(n + 1);
+
+    reeve__v1__init__orders__pack(orders, bytes);
+    return rv_launcher_seal("reeve-orders", bytes, n, fd, err);
 }

@@ -39,6 +39,11 @@ struct rv_launcher_start {
 RV_MUST_USE int rv_launcher_seal(const char *name, const void *bytes, size_t n, int *fd,
                                  struct rv_error *err);
 
+struct Reeve__V1__Init__Orders;
+/* The same with orders for init. */
+RV_MUST_USE int rv_launcher_seal_orders(const struct Reeve__V1__Init__Orders *orders, int *fd,
+                                        struct rv_error *err);
+
 /* *pidfd is the caller's to close, and the process to wait for, with __WALL: it may be no ordinary
  * child. What goes wrong after init has executed comes by RV_LAUNCHER_REPORT_FD. */
 RV_MUST_USE int rv_launcher_start(const struct rv_launcher_start *start, pid_t *pid, int *pidfd,

@@ -10,7 +10,6 @@
  * Costs: an end takes some 200 us of the loop; at rest a container costs four descriptors and no
  * wake-ups.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -37,7 +36,6 @@ enum {
     GIVE_UP_MS = 30000,
     OOM_LOOKS = 10, /* for the kill after the kernel said that memory is short, OOM_PAUSE_MS each */
     OOM_PAUSE_MS = 10,
-    MAX_REPORT = 512,
     STOP_ROUNDS = 1000, /* destroy_all: 2 ms each */
     DEFAULT_LOG_MAX = 10 * 1024 * 1024,
     DEFAULT_TMP = 64 * 1024 * 1024,
@@ -99,7 +97,7 @@ static void release(struct rv_linux_container *k) {
         return;
     if (k->pidfd >= 0)
         close(k->pidfd);
-    rv_buf_free(&k->text);
+    rv_report_free(&k->report, k->watches[RV_LINUX_REPORT].k != NULL);
     rv_verdict_free(&k->verdict);
     free(k->state.directory);
     free(k->group);
@@ -169,7 +167,7 @@ static struct rv_linux_container *new_container(struct rv_linux *c, const char *
     k->c = c;
     k->id = rv_strdup(id);
     k->group = own_group ? rv_linux_group_of(id) : NULL;
-    k->pidfd = k->report = -1;
+    k->pidfd = k->report.fd = k->report.terminal = -1;
     rv_verdict_init(&k->verdict);
     uv_timer_init(c->loop, &k->timer);
     k->timer.data = k;
@@ -213,7 +211,7 @@ static void kill_all_of(struct rv_linux_container *k) {
     struct rv_proctree t = {0};
 
     reap(k);
-    if (!k->reaped && !k->group && !k->own_pids) {
+    if (!k->reaped && !k->group && !k->state.own_pids) {
         /* Neither a group nor a namespace says what belongs to it: it is what came of init. */
         rv_proctree_kill(&t, mark_first, k);
         rv_proctree_free(&t);
@@ -258,9 +256,10 @@ static int32_t status_of(const struct rv_linux_container *k, bool *known) {
     free(s.directory);
     if (told)
         return s.wait_status;
-    /* Init was killed before it could tell. */
-    *known = k->is_child && k->reaped;
-    return k->init_status;
+    /* Init was killed before it could tell. If it was not our child, it was by us or nobody knows.
+     */
+    *known = k->reaped && (k->is_child || k->destroyed);
+    return k->is_child ? k->init_status : SIGKILL;
 }
 
 static void tell_launched(struct rv_linux_container *k, bool ok) {
@@ -268,7 +267,7 @@ static void tell_launched(struct rv_linux_container *k, bool ok) {
         return;
     k->launched = true;
     if (!k->c->closing)
-        k->c->cb.on_launched(k->c->ctx, k->id, ok, ok ? NULL : k->text.data);
+        k->c->cb.on_launched(k->c->ctx, k->id, ok, ok ? NULL : k->report.text.data);
 }
 
 static void finish(struct rv_linux_container *k) {
@@ -278,9 +277,10 @@ static void finish(struct rv_linux_container *k) {
     end.wait_status = status_of(k, &end.has_status);
     rv_verdict_tell(&k->verdict, &end);
     rv_map_remove(&c->containers, rv_str(k->id));
-    rv_container_state_remove(c->state_dir, k->id);
     if (!k->silent && !c->closing)
         c->cb.on_exited(c->ctx, k->id, &end);
+    /* Only now: until the caller has written down what it must, the next agent finds it here. */
+    rv_container_state_remove(c->state_dir, k->id);
     free_container(k);
 }
 
@@ -321,6 +321,7 @@ static void end_nested(struct rv_linux_container *k) {
 
     for (size_t it = 0; rv_map_next(&k->c->containers, &it, NULL, (void **)&other);) {
         if (strncmp(other->id, k->id, n) == 0 && other->id[n] == '.' && !other->dying) {
+            other->destroyed = !other->reaped;
             kill_all_of(other);
             begin_to_end(other);
         }
@@ -330,6 +331,7 @@ static void end_nested(struct rv_linux_container *k) {
 static void destroy(struct rv_linux_container *k) {
     if (k->dying)
         return;
+    k->destroyed = !k->reaped;
     end_nested(k);
     kill_all_of(k);
     begin_to_end(k);
@@ -374,27 +376,16 @@ static void on_timer(uv_timer_t *timer) {
 
 /* ---- what init does ---- */
 
-/* True if it has told all: the command runs, or text says why not. */
-static bool read_report(struct rv_linux_container *k) {
-    char text[MAX_REPORT];
-    ssize_t n;
-
-    while ((n = read(k->report, text, sizeof text)) > 0)
-        if (k->text.n < MAX_REPORT)
-            rv_buf_append(&k->text, text, (size_t)n);
-    return n == 0 || (errno != EAGAIN && errno != EINTR);
-}
-
 static void on_report(uv_poll_t *poll, int status, int events) {
     struct rv_linux_poll *w = poll->data;
     struct rv_linux_container *k = w->k;
 
     (void)status;
     (void)events;
-    if (!w->open || !read_report(k))
+    if (!w->open || !rv_report_read(&k->report))
         return;
     unwatch(w);
-    if (k->text.n) {
+    if (k->report.text.n) {
         tell_launched(k, false);
         k->silent = true;
         destroy(k);
@@ -436,8 +427,8 @@ static int watch_all(struct rv_linux_container *k, struct rv_error *err) {
     int rc = watch(k, RV_LINUX_EXIT, k->pidfd, UV_READABLE, on_init_exit, err);
     int fd;
 
-    if (!rc && k->report >= 0)
-        rc = watch(k, RV_LINUX_REPORT, k->report, UV_READABLE, on_report, err);
+    if (!rc && k->report.fd >= 0)
+        rc = watch(k, RV_LINUX_REPORT, k->report.fd, UV_READABLE, on_report, err);
     if (rc || !k->group)
         return rc;
     fd = rv_cgroup_oom_fd(k->c->groups, k->group);
@@ -489,6 +480,7 @@ static void linux_launch(struct rv_containerizer *base, const struct rv_containe
     shares = config->isolation && config->isolation->share_cgroup && strchr(config->id, '.');
     k = new_container(c, config->id, !shares);
     k->state.directory = rv_strdup(config->directory);
+    k->state.own_group = !shares;
     k->state.survive = config->survive;
     k->state.log_max_bytes = config->log_max_bytes ? config->log_max_bytes : DEFAULT_LOG_MAX;
     k->state.log_keep = config->log_keep;
@@ -580,6 +572,12 @@ static pid_t linux_pid(struct rv_containerizer *base, const char *id) {
     return k && !k->reaped && !k->dying ? k->state.pid : 0;
 }
 
+static int linux_terminal(struct rv_containerizer *base, const char *id) {
+    struct rv_linux_container *k = find(self(base), id);
+
+    return k ? rv_report_take_terminal(&k->report) : -1;
+}
+
 static int linux_usage(struct rv_containerizer *base, const char *id,
                        struct rv_container_usage *out, struct rv_error *err) {
     struct rv_linux *c = self(base);
@@ -633,13 +631,6 @@ static void on_logs(uv_timer_t *timer) {
 
 /* ---- recovery ---- */
 
-static bool is_expected(const char *id, const char *const *expected, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(expected[i], id) == 0)
-            return true;
-    return false;
-}
-
 /* Opens init if it is still the one of the record. */
 static bool open_init(struct rv_linux_container *k) {
     struct rv_proc p;
@@ -657,32 +648,35 @@ static bool open_init(struct rv_linux_container *k) {
     return false;
 }
 
-/* Whether the caller is told of it: its end, known already or to come, will be reported. */
-static bool recover_one(struct rv_linux *c, const char *id, bool expected) {
+static void recover_one(struct rv_linux *c, const char *id, rv_container_wanted wanted, void *ctx) {
+    struct rv_container_found found = {.id = id};
     struct rv_container_state state = {0};
     struct rv_linux_container *k;
-    bool alive;
+    bool alive, is_wanted;
 
     if (rv_container_state_read(c->state_dir, c->boot_id, id, &state, NULL)) {
         rv_container_state_remove(c->state_dir, id);
-        return false;
+        return;
     }
-    k = new_container(c, id, true);
+    k = new_container(c, id, state.own_group);
     k->state = state;
     alive = open_init(k);
     k->launched = true;
     k->reaped = !alive;
     k->out_of_memory = true; /* who knows: nobody was there to be told */
-    if (expected && alive && !watch_all(k, NULL)) {
+    found.directory = state.directory;
+    found.started = state.pid > 0;
+    found.there = alive || state.has_status;
+    is_wanted = state.survive && wanted(ctx, &found);
+    if (is_wanted && alive && !watch_all(k, NULL)) {
         uv_timer_start(&k->timer, on_timer, 0, 0); /* has it been killed in the meantime? */
         k->tries = OOM_LOOKS;
-        return true;
+        return;
     }
     /* It ended while there was no agent, and said how; or nobody wants it. */
-    k->silent = !(expected && state.has_status);
+    k->silent = !(is_wanted && found.there);
     rv_linux_look_for_oom(k);
     destroy(k);
-    return !k->silent;
 }
 
 /* Groups without a record: the agent died at the end of a destroy. */
@@ -703,37 +697,20 @@ static int recover_groups(struct rv_linux *c, struct rv_error *err) {
     return rc;
 }
 
-static int linux_recover(struct rv_containerizer *base, const char *const *expected,
-                         size_t n_expected, char ***ids, size_t *n, struct rv_error *err) {
+static int linux_recover(struct rv_containerizer *base, rv_container_wanted wanted, void *ctx,
+                         struct rv_error *err) {
     struct rv_linux *c = self(base);
-    DIR *dir = opendir(c->state_dir);
-    RV_VEC(char *) names = {0};
-    RV_VEC(char *) alive = {0};
-    int rc;
+    char **ids = NULL;
+    size_t n = 0;
+    int rc = rv_container_state_list(c->state_dir, &ids, &n, err);
 
-    if (!dir)
-        return rv_error_set(err, RV_ERR_IO, "opendir %s: %s", c->state_dir, strerror(errno));
-    for (struct dirent *e; (e = readdir(dir));)
-        if (e->d_name[0] != '.' && !rv_map_gets(&c->containers, e->d_name))
-            rv_vec_push(&names, rv_strdup(e->d_name));
-    closedir(dir);
-    for (size_t i = 0; i < names.n; i++) {
-        if (recover_one(c, names.v[i], is_expected(names.v[i], expected, n_expected)))
-            rv_vec_push(&alive, names.v[i]);
-        else
-            free(names.v[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (!rv_map_gets(&c->containers, ids[i]))
+            recover_one(c, ids[i], wanted, ctx);
+        free(ids[i]);
     }
-    rv_vec_free(&names);
-    rc = recover_groups(c, err);
-    if (rc) {
-        for (size_t i = 0; i < alive.n; i++)
-            free(alive.v[i]);
-        rv_vec_free(&alive);
-        return rc;
-    }
-    *ids = alive.v;
-    *n = alive.n;
-    return 0;
+    free(ids);
+    return rc ? rc : recover_groups(c, err);
 }
 
 /* ---- life ---- */
@@ -855,5 +832,6 @@ const struct rv_containerizer_ops rv_linux_containerizer = {
     .usage = linux_usage,
     .group = linux_group,
     .pid = linux_pid,
+    .terminal = linux_terminal,
     .describe = linux_describe,
 };

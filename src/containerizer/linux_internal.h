@@ -10,6 +10,7 @@
 #include "base/vec.h"
 #include "containerizer/cgroup.h"
 #include "containerizer/containerizer.h"
+#include "containerizer/report.h"
 #include "containerizer/state.h"
 #include "containerizer/verdict.h"
 
@@ -49,8 +50,8 @@ struct rv_linux_container {
     char *id;
     char *group; /* NULL: in its parent's */
     struct rv_container_state state;
-    bool own_pids; /* init's end is everybody's */
-    int pidfd, report;
+    int pidfd;
+    struct rv_report report; /* its descriptor is the watch's, once there is one */
     struct rv_linux_poll {
         uv_poll_t poll;
         struct rv_linux_container *k;
@@ -59,11 +60,11 @@ struct rv_linux_container {
     } watches[RV_LINUX_WATCHES];
     uv_timer_t timer; /* of its end, or of a second look for a kill for want of memory */
     bool has_timer;
-    unsigned open;      /* handles */
-    struct rv_buf text; /* what init reports */
-    bool launched;      /* on_launched has been called */
-    bool silent;        /* nobody wants to hear of its end */
+    unsigned open; /* handles */
+    bool launched; /* on_launched has been called */
+    bool silent;   /* nobody wants to hear of its end */
     bool is_child, reaped, dying;
+    bool destroyed;  /* it lived when it was to be killed */
     int init_status; /* as waited for */
     unsigned tries;
     uint64_t dying_since_ms;

@@ -237,8 +237,6 @@ static int write_orders(const struct rv_linux_container *k,
                         const struct rv_launcher_start *start, int *fd, struct rv_error *err) {
     struct draft d;
     Reeve__V1__Init__Orders *o = &d.orders;
-    uint8_t *bytes;
-    size_t n;
     int rc;
 
     rv_arena_init(&d.arena);
@@ -264,15 +262,14 @@ static int write_orders(const struct rv_linux_container *k,
         show_folders(&d, k->c, config);
     }
     privileges(&d, k->c, i, user);
-    o->has_tty = true;
-    o->tty = config->tty && config->stdio;
+    o->program = (char *)(uintptr_t)config->program;
+    o->has_tty = o->has_rows = o->has_columns = true;
+    o->tty = config->tty;
+    o->rows = config->rows;
+    o->columns = config->columns;
     o->report_fd = RV_LAUNCHER_REPORT_FD;
     o->status_fd = RV_LAUNCHER_STATUS_FD;
-    n = reeve__v1__init__orders__get_packed_size(o);
-    bytes = rv_malloc(n + 1);
-    reeve__v1__init__orders__pack(o, bytes);
-    rc = rv_launcher_seal("reeve-orders", bytes, n, fd, err);
-    free(bytes);
+    rc = rv_launcher_seal_orders(o, fd, err);
     rv_arena_free(&d.arena);
     return rc;
 }
@@ -365,14 +362,6 @@ static int make_groups(struct rv_linux_container *k, const struct rv_container_c
     return 0;
 }
 
-static int open_report(int fds[2], struct rv_error *err) {
-    if (pipe2(fds, O_CLOEXEC) != 0)
-        return rv_error_set(err, RV_ERR_IO, "pipe2: %s", strerror(errno));
-    if (fcntl(fds[0], F_SETFL, O_NONBLOCK) != 0)
-        return rv_error_set(err, RV_ERR_IO, "O_NONBLOCK: %s", strerror(errno));
-    return 0;
-}
-
 static void close_all(int *fds, size_t n) {
     for (size_t i = 0; i < n; i++)
         if (fds[i] >= 0)
@@ -383,12 +372,12 @@ static void close_all(int *fds, size_t n) {
 static int start_process(struct rv_linux_container *k, const struct rv_container_config *config,
                          const struct rv_container_isolation *i, const struct rv_sandbox_user *user,
                          struct rv_launcher_start *start, struct rv_error *err) {
-    int stdio[3] = {-1, -1, -1}, report[2] = {-1, -1}, orders = -1, status = -1, rc = 0;
+    int stdio[3] = {-1, -1, -1}, report = -1, orders = -1, status = -1, rc = 0;
 
     if (!config->stdio)
         rc = rv_sandbox_open_files(config->directory, user, stdio, err);
     if (!rc)
-        rc = open_report(report, err);
+        rc = rv_report_open(&k->report, &report, err);
     if (!rc) {
         status = rv_container_state_open(k->c->state_dir, k->id, err);
         rc = status < 0 ? status : 0;
@@ -400,16 +389,12 @@ static int start_process(struct rv_linux_container *k, const struct rv_container
         for (int n = 0; n < 3; n++)
             start->fds[n] = config->stdio ? config->stdio[n] : stdio[n];
         start->fds[RV_LAUNCHER_ORDERS_FD] = orders;
-        start->fds[RV_LAUNCHER_REPORT_FD] = report[1];
+        start->fds[RV_LAUNCHER_REPORT_FD] = report;
         start->fds[RV_LAUNCHER_STATUS_FD] = status;
         rc = rv_launcher_start(start, &k->state.pid, &k->pidfd, err);
     }
     close_all(stdio, 3);
-    close_all((int[]){orders, status, report[1]}, 3);
-    if (rc)
-        close_all(report, 1);
-    else
-        k->report = report[0];
+    close_all((int[]){orders, status, report}, 3);
     return rc;
 }
 
@@ -440,7 +425,7 @@ int rv_linux_start(struct rv_linux_container *k, const struct rv_container_confi
     if (rc)
         return rc;
     choose_namespaces(i, parent, &start);
-    k->own_pids = (start.namespaces & CLONE_NEWPID) != 0;
+    k->state.own_pids = (start.namespaces & CLONE_NEWPID) != 0;
     rc = make_sandbox(k, config, &user, err);
     if (!rc)
         rc = make_groups(k, config, groups, &start, err);
@@ -454,5 +439,6 @@ int rv_linux_start(struct rv_linux_container *k, const struct rv_container_confi
     k->is_child = true;
     if (rv_proc_read(k->state.pid, &first))
         k->state.start_ticks = first.start_ticks;
-    return rv_container_state_write(k->c->state_dir, k->c->boot_id, k->id, &k->state, err);
+    rc = rv_container_state_write(k->c->state_dir, k->c->boot_id, k->id, &k->state, err);
+    return rc ? rc : rv_report_go(&k->report, err);
 }

@@ -14,7 +14,6 @@
  * subreaper, so orphans stay below it while it lives); and orphans outside of it that carry the
  * sandbox's path in their environment or work in there.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -31,12 +30,15 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "containerizer/containerizer.h"
+#include "containerizer/keeper.h"
+#include "containerizer/launcher.h"
 #include "containerizer/proctree.h"
 #include "containerizer/rotation.h"
 #include "containerizer/sandbox.h"
 #include "containerizer/spawn.h"
 #include "containerizer/state.h"
 #include "containerizer/verdict.h"
+#include "executor/embed.h"
 
 enum {
     SWEEP_MS = 20,     /* least time between two looks at all processes for ended containers */
@@ -55,9 +57,12 @@ struct container {
     struct rv_container_state state; /* as on disk; with the directory */
     int pidfd;                       /* -1: none; the first process is known to be dead */
     uv_poll_t poll;
-    bool silent; /* nobody wants to hear of its end */
-    bool dying;  /* all of it is to be killed */
+    bool silent;  /* nobody wants to hear of its end */
+    bool dying;   /* all of it is to be killed */
+    bool by_init; /* whose record tells how it ended */
+    int terminal; /* its other end, until it is taken; or -1 */
     bool is_child, gone, has_status;
+    bool destroyed; /* it lived when it was to be killed */
     int wait_status;
     struct rv_verdict verdict;
     int owner; /* in the latest snapshot for usage */
@@ -75,6 +80,7 @@ struct processes {
     void *ctx;
     char *state_dir;
     char boot_id[64];
+    int image;                /* init's program, once it was needed, or -1 */
     struct rv_map containers; /* by id */
     struct rv_map doomed;     /* of an earlier agent, silently killed; by id */
     RV_VEC(struct notice) notices;
@@ -103,6 +109,8 @@ static void free_if_closed(struct processes *c) {
     rv_map_free(&c->containers);
     rv_map_free(&c->doomed);
     rv_proctree_free(&c->tree);
+    if (c->image >= 0)
+        close(c->image);
     free(c->state_dir);
     free(c);
 }
@@ -115,6 +123,8 @@ static void on_timer_closed(uv_handle_t *handle) {
 }
 
 static void release(struct container *k) {
+    if (k->terminal >= 0)
+        close(k->terminal);
     rv_verdict_free(&k->verdict);
     free(k->state.directory);
     free(k->id);
@@ -288,6 +298,26 @@ static void wait_for(struct container *k) {
     k->has_status = got == k->state.pid;
 }
 
+/* Nothing is left of it. */
+static void learn_status(struct container *k) {
+    struct rv_container_state kept = {0};
+
+    if (k->is_child)
+        wait_for(k); /* in any case, so that no zombie stays */
+    if (k->by_init &&
+        rv_container_state_read(k->c->state_dir, k->c->boot_id, k->id, &kept, NULL) == 0 &&
+        kept.has_status) {
+        k->has_status = true;
+        k->wait_status = kept.wait_status;
+    }
+    free(kept.directory);
+    /* That of another's child is known only if it was us who killed it. */
+    if (!k->has_status && k->destroyed) {
+        k->has_status = true;
+        k->wait_status = SIGKILL;
+    }
+}
+
 static void collect(const struct rv_map *from, bool dying, struct marking *m,
                     struct container_list *targets, pid_t **sessions) {
     struct container *k;
@@ -360,15 +390,16 @@ static void on_sweep(uv_timer_t *timer) {
     tell_launched(c);
     for (size_t i = 0; i < ended.n; i++) {
         struct container *k = ended.v[i];
-        if (!k->has_status && k->is_child)
-            wait_for(k);
-        rv_container_state_remove(c->state_dir, k->id);
+        learn_status(k);
         if (!k->silent && !c->closing) {
             struct rv_container_end end = {.has_status = k->has_status,
                                            .wait_status = k->wait_status};
             rv_verdict_tell(&k->verdict, &end);
             c->cb.on_exited(c->ctx, k->id, &end);
         }
+        /* Only now: until the caller has written down what it must, the next agent finds it here.
+         */
+        rv_container_state_remove(c->state_dir, k->id);
         free_container(k);
     }
     rv_vec_free(&ended);
@@ -418,12 +449,73 @@ static int take_stdio(const int stdio[3], const struct rv_sandbox_user *user, in
     return 0;
 }
 
+/* Once there is a process. */
+static int record(void *ctx, pid_t pid, struct rv_error *err) {
+    struct container *k = ctx;
+    struct rv_proc first;
+
+    k->is_child = true;
+    k->state.pid = pid;
+    /* It is there, if only as a zombie: nobody has waited for it. */
+    if (rv_proc_read(pid, &first))
+        k->state.start_ticks = first.start_ticks;
+    return rv_container_state_write(k->c->state_dir, k->c->boot_id, k->id, &k->state, err);
+}
+
+static int start_directly(struct container *k, const struct rv_container_config *config,
+                          const struct rv_sandbox_user *user, const int fds[3],
+                          struct rv_error *err) {
+    const char *directory = config->work_directory ? config->work_directory : config->directory;
+    struct rv_spawn spawn = {.argv = config->argv,
+                             .program = config->program,
+                             .env = config->env,
+                             .directory = rv_folder_open(directory, err),
+                             .fds = {fds[0], fds[1], fds[2]},
+                             .switch_user = user->differs,
+                             .uid = user->uid,
+                             .gid = user->gid,
+                             .groups = user->groups,
+                             .n_groups = (size_t)user->n_groups};
+    pid_t pid;
+    int rc;
+
+    if (spawn.directory < 0)
+        return spawn.directory;
+    rc = rv_spawn(&spawn, &pid, &k->pidfd, err);
+    close(spawn.directory);
+    return rc ? rc : record(k, pid, err);
+}
+
+static int start_below_init(struct container *k, const struct rv_container_config *config,
+                            const struct rv_sandbox_user *user, const int fds[3],
+                            struct rv_error *err) {
+    struct processes *c = k->c;
+    struct rv_keeper keeper = {.config = config,
+                               .user = user,
+                               .fds = {fds[0], fds[1], fds[2]},
+                               .record = record,
+                               .ctx = k};
+    pid_t pid;
+    int rc = 0;
+
+    if (c->image < 0)
+        rc = rv_launcher_seal("reeve-init", rv_executor_elf, rv_executor_elf_size, &c->image, err);
+    if (rc)
+        return rc;
+    keeper.image = c->image;
+    keeper.status = rv_container_state_open(c->state_dir, k->id, err);
+    if (keeper.status < 0)
+        return keeper.status;
+    k->by_init = true;
+    rc = rv_keeper_start(&keeper, &pid, &k->pidfd, &k->terminal, err);
+    close(keeper.status);
+    return rc;
+}
+
 static int start(struct container *k, const struct rv_container_config *config,
                  struct rv_error *err) {
-    const char *directory = config->work_directory ? config->work_directory : config->directory;
-    int fds[4] = {-1, -1, -1, -1}, rc;
+    int fds[3] = {-1, -1, -1}, rc;
     struct rv_sandbox_user user;
-    struct rv_proc first;
 
     rc = rv_sandbox_find_user(config->user, &user, err);
     if (!rc)
@@ -435,35 +527,17 @@ static int start(struct container *k, const struct rv_container_config *config,
         rc = take_stdio(config->stdio, &user, fds, err);
     else if (!rc)
         rc = rv_sandbox_open_files(config->directory, &user, fds, err);
-    if (!rc) {
-        fds[3] = rv_folder_open(directory, err);
-        rc = fds[3] < 0 ? fds[3] : 0;
-    }
-    if (!rc) {
-        struct rv_spawn spawn = {.argv = config->argv,
-                                 .env = config->env,
-                                 .directory = fds[3],
-                                 .fds = {fds[0], fds[1], fds[2]},
-                                 .tty = config->stdio && config->tty,
-                                 .switch_user = user.differs,
-                                 .uid = user.uid,
-                                 .gid = user.gid,
-                                 .groups = user.groups,
-                                 .n_groups = (size_t)user.n_groups};
-        rc = rv_spawn(&spawn, &k->state.pid, &k->pidfd, err);
-    }
-    for (int i = 0; i < 4; i++)
+    if (!rc && (config->keep_status || config->tty))
+        rc = start_below_init(k, config, &user, fds, err);
+    else if (!rc)
+        rc = start_directly(k, config, &user, fds, err);
+    for (int i = 0; i < 3; i++)
         if (fds[i] >= 0)
             close(fds[i]);
-    if (rc) {
+    if (rc && !k->is_child) {
         rv_container_state_remove(k->c->state_dir, k->id);
         return rc;
     }
-    k->is_child = true;
-    /* It is there, if only as a zombie: nobody has waited for it. */
-    if (rv_proc_read(k->state.pid, &first))
-        k->state.start_ticks = first.start_ticks;
-    rc = rv_container_state_write(k->c->state_dir, k->c->boot_id, k->id, &k->state, err);
     if (!rc)
         rc = watch(k, err);
     if (rc) {
@@ -503,7 +577,7 @@ static void process_launch(struct rv_containerizer *base,
     k = rv_calloc(1, sizeof *k);
     k->c = c;
     k->id = rv_strdup(config->id);
-    k->pidfd = -1;
+    k->pidfd = k->terminal = -1;
     k->owner = -1;
     rv_verdict_init(&k->verdict);
     k->state.directory = rv_strdup(config->directory);
@@ -524,8 +598,10 @@ static void process_launch(struct rv_containerizer *base,
 static void process_destroy(struct rv_containerizer *base, const char *id) {
     struct container *k = find(self(base), id);
 
-    if (k && !k->dying)
+    if (k && !k->dying) {
+        k->destroyed = !k->gone;
         kill_all_of(k);
+    }
 }
 
 static void process_limit(struct rv_containerizer *base, const char *id,
@@ -534,7 +610,7 @@ static void process_limit(struct rv_containerizer *base, const char *id,
 
     if (k && !k->dying) {
         rv_verdict_set(&k->verdict, why);
-        kill_all_of(k);
+        process_destroy(base, id);
     }
 }
 
@@ -566,6 +642,15 @@ static pid_t process_pid(struct rv_containerizer *base, const char *id) {
     const struct container *k = find(self(base), id);
 
     return k && !k->gone ? k->state.pid : 0;
+}
+
+static int process_terminal(struct rv_containerizer *base, const char *id) {
+    struct container *k = find(self(base), id);
+    int fd = k ? k->terminal : -1;
+
+    if (k)
+        k->terminal = -1;
+    return fd;
 }
 
 static const char *process_describe(struct rv_containerizer *base) {
@@ -651,13 +736,6 @@ static void on_logs(uv_timer_t *timer) {
 
 /* ---- recovery ---- */
 
-static bool is_expected(const char *id, const char *const *expected, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(expected[i], id) == 0)
-            return true;
-    return false;
-}
-
 /* Opens the first process if it is still the one of the record. */
 static bool open_first(struct container *k) {
     struct rv_proc p;
@@ -677,50 +755,46 @@ static bool open_first(struct container *k) {
     return false;
 }
 
-static bool recover_one(struct processes *c, const char *id, bool expected) {
+static void recover_one(struct processes *c, const char *id, rv_container_wanted wanted,
+                        void *ctx) {
+    struct rv_container_found found = {.id = id};
     struct container *k = rv_calloc(1, sizeof *k);
-    bool alive;
 
     k->c = c;
-    k->pidfd = -1;
+    k->pidfd = k->terminal = -1;
     k->owner = -1;
     rv_verdict_init(&k->verdict);
     if (rv_container_state_read(c->state_dir, c->boot_id, id, &k->state, NULL)) {
         rv_container_state_remove(c->state_dir, id);
         free(k);
-        return false;
+        return;
     }
     k->id = rv_strdup(id);
-    alive = open_first(k);
-    k->gone = !alive;
-    if (alive && expected) {
-        rv_map_put(&c->containers, rv_str(id), k);
-        return true;
-    }
-    k->silent = true;
-    rv_map_put(&c->doomed, rv_str(id), k);
-    kill_all_of(k);
-    return false;
+    k->by_init = true; /* who knows: if not, its record will tell nothing */
+    k->gone = !open_first(k);
+    found.directory = k->state.directory;
+    found.started = k->state.pid > 0;
+    found.there = !k->gone || k->state.has_status;
+    k->silent = !(k->state.survive && wanted(ctx, &found) && found.there);
+    rv_map_put(k->silent ? &c->doomed : &c->containers, rv_str(id), k);
+    if (k->silent || k->gone)
+        kill_all_of(k);
 }
 
-static int process_recover(struct rv_containerizer *base, const char *const *expected,
-                           size_t n_expected, char ***ids, size_t *n, struct rv_error *err) {
+static int process_recover(struct rv_containerizer *base, rv_container_wanted wanted, void *ctx,
+                           struct rv_error *err) {
     struct processes *c = self(base);
-    DIR *dir = opendir(c->state_dir);
-    RV_VEC(char *) alive = {0};
+    char **ids = NULL;
+    size_t n = 0;
+    int rc = rv_container_state_list(c->state_dir, &ids, &n, err);
 
-    if (!dir)
-        return rv_error_set(err, RV_ERR_IO, "opendir %s: %s", c->state_dir, strerror(errno));
-    for (struct dirent *e; (e = readdir(dir));) {
-        if (e->d_name[0] == '.' || find(c, e->d_name))
-            continue;
-        if (recover_one(c, e->d_name, is_expected(e->d_name, expected, n_expected)))
-            rv_vec_push(&alive, rv_strdup(e->d_name));
+    for (size_t i = 0; i < n; i++) {
+        if (!find(c, ids[i]) && !rv_map_gets(&c->doomed, ids[i]))
+            recover_one(c, ids[i], wanted, ctx);
+        free(ids[i]);
     }
-    closedir(dir);
-    *ids = alive.v;
-    *n = alive.n;
-    return 0;
+    free(ids);
+    return rc;
 }
 
 /* ---- life ---- */
@@ -770,6 +844,7 @@ static int process_create(uv_loop_t *loop, const char *state_dir,
     c->loop = loop;
     c->cb = *cb;
     c->ctx = ctx;
+    c->image = -1;
     c->state_dir = rv_strdup(state_dir);
     rv_container_boot_id(c->boot_id);
     uv_timer_init(loop, &c->notify);
@@ -795,5 +870,6 @@ const struct rv_containerizer_ops rv_process_containerizer = {
     .usage = process_usage,
     .group = process_group,
     .pid = process_pid,
+    .terminal = process_terminal,
     .describe = process_describe,
 };

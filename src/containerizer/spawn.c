@@ -11,7 +11,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -27,7 +26,7 @@ enum { STACK_SIZE = 64 * 1024 };
 
 struct shared {
     const struct rv_spawn *spawn;
-    char **candidates; /* what argv[0] may mean, in order; NULL-terminated */
+    char **candidates; /* what the program may be, in order; NULL-terminated */
     int error;         /* of the child, 0 if it executed */
     const char *what;
 };
@@ -61,8 +60,6 @@ __attribute__((no_sanitize("address", "undefined"))) static int child(void *arg)
     for (int i = 0; i < 3; i++)
         if (dup2(spawn->fds[i], i) < 0)
             return give_up(s, "dup2");
-    if (spawn->tty && ioctl(0, TIOCSCTTY, 0) != 0)
-        return give_up(s, "TIOCSCTTY");
     if (fchdir(spawn->directory) != 0)
         return give_up(s, "fchdir");
     if (syscall(SYS_close_range, 3u, ~0u, 0u) != 0)
@@ -80,12 +77,16 @@ __attribute__((no_sanitize("address", "undefined"))) static int child(void *arg)
     return give_up(s, "execve");
 }
 
+static const char *program_of(const struct rv_spawn *spawn) {
+    return spawn->program ? spawn->program : spawn->argv[0];
+}
+
 static char **find_candidates(const struct rv_spawn *spawn) {
-    const char *path = "/usr/local/bin:/usr/bin:/bin";
+    const char *path = "/usr/local/bin:/usr/bin:/bin", *program = program_of(spawn);
     RV_VEC(char *) found = {0};
 
-    if (strchr(spawn->argv[0], '/')) {
-        rv_vec_push(&found, rv_strdup(spawn->argv[0]));
+    if (strchr(program, '/')) {
+        rv_vec_push(&found, rv_strdup(program));
         rv_vec_push(&found, NULL);
         return found.v;
     }
@@ -95,7 +96,7 @@ static char **find_candidates(const struct rv_spawn *spawn) {
     while (*path) {
         size_t n = strcspn(path, ":");
         if (n)
-            rv_vec_push(&found, rv_asprintf("%.*s/%s", (int)n, path, spawn->argv[0]));
+            rv_vec_push(&found, rv_asprintf("%.*s/%s", (int)n, path, program));
         path += n + (path[n] == ':');
     }
     rv_vec_push(&found, NULL);
@@ -134,9 +135,9 @@ int rv_spawn(const struct rv_spawn *spawn, pid_t *pid, int *pidfd, struct rv_err
             continue;
         close(fd);
         if (strcmp(s.what, "execve") == 0)
-            return rv_error_set(err, RV_ERR_IO, "Cannot execute '%s': %s", spawn->argv[0],
+            return rv_error_set(err, RV_ERR_IO, "Cannot execute '%s': %s", program_of(spawn),
                                 strerror(s.error));
-        return rv_error_set(err, RV_ERR_IO, "Cannot start '%s': %s: %s", spawn->argv[0], s.what,
+        return rv_error_set(err, RV_ERR_IO, "Cannot start '%s': %s: %s", program_of(spawn), s.what,
                             strerror(s.error));
     }
     *pid = p;

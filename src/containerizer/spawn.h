@@ -13,7 +13,8 @@
 #include "base/error.h"
 
 struct rv_spawn {
-    const char *const *argv; /* argv[0] with a slash, or searched in env's PATH */
+    const char *const *argv;
+    const char *program; /* with a slash, or searched in env's PATH; NULL: argv[0] */
     const char *const *env;
     int directory; /* the open folder it starts in */
     int fds[3];    /* standard input, output, error; each 3 or above */

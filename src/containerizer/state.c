@@ -6,6 +6,7 @@
  */
 #include "containerizer/state.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -16,6 +17,7 @@
 
 #include "base/memory.h"
 #include "base/str.h"
+#include "base/vec.h"
 
 #define HEADER "reeve container 1\n"
 
@@ -54,10 +56,11 @@ int rv_container_state_write(const char *state_dir, const char *boot_id, const c
     /* Numbers that change have a fixed width, so that the second record covers the first. */
     rv_buf_printf(&text,
                   HEADER "boot %s\npid %10d\nstart %20" PRIu64 "\nsurvive %d\nlog_max %" PRIu64
-                         "\nlog_keep %u\nlimits %20" PRId64 " %20" PRId64 "\ndirectory %s\n",
+                         "\nlog_keep %u\nlimits %20" PRId64 " %20" PRId64
+                         "\nown %d %d\ndirectory %s\n",
                   boot_id, (int)state->pid, state->start_ticks, state->survive,
                   state->log_max_bytes, state->log_keep, state->cpu_limit_milli,
-                  state->mem_limit_bytes, state->directory);
+                  state->mem_limit_bytes, state->own_group, state->own_pids, state->directory);
     fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return rv_error_set(err, RV_ERR_IO, "open %s: %s", path, strerror(errno));
@@ -75,8 +78,8 @@ int rv_container_state_read(const char *state_dir, const char *boot_id, const ch
     _cleanup_free_ char *path = rv_asprintf("%s/%s", state_dir, id);
     _cleanup_free_ char *text = rv_malloc(MAX_FILE);
     struct rv_container_state s = {0};
-    char found[64] = "", *directory, *limits;
-    int pid, survive;
+    char found[64] = "", *directory, *limits, *own;
+    int pid, survive, own_group = 1, own_pids = 1;
     ssize_t n = read_file(path, text, MAX_FILE);
 
     if (n < 0)
@@ -100,6 +103,12 @@ int rv_container_state_read(const char *state_dir, const char *boot_id, const ch
         // NOLINTNEXTLINE(cert-err34-c)
         (void)sscanf(limits, "\nlimits %" SCNd64 " %" SCNd64, &s.cpu_limit_milli,
                      &s.mem_limit_bytes);
+    own = strstr(text, "\nown ");
+    if (own && own < directory)
+        // NOLINTNEXTLINE(cert-err34-c)
+        (void)sscanf(own, "\nown %d %d", &own_group, &own_pids);
+    s.own_group = own_group != 0;
+    s.own_pids = own_pids != 0;
     directory += strlen("\ndirectory ");
     text[n - 1] = '\0';
     s.pid = pid;
@@ -120,4 +129,19 @@ void rv_container_state_remove(const char *state_dir, const char *id) {
     _cleanup_free_ char *path = rv_asprintf("%s/%s", state_dir, id);
 
     unlink(path);
+}
+
+int rv_container_state_list(const char *state_dir, char ***ids, size_t *n, struct rv_error *err) {
+    DIR *dir = opendir(state_dir);
+    RV_VEC(char *) found = {0};
+
+    if (!dir)
+        return rv_error_set(err, RV_ERR_IO, "opendir %s: %s", state_dir, strerror(errno));
+    for (struct dirent *e; (e = readdir(dir));)
+        if (e->d_name[0] != '.')
+            rv_vec_push(&found, rv_strdup(e->d_name));
+    closedir(dir);
+    *ids = found.v;
+    *n = found.n;
+    return 0;
 }

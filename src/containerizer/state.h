@@ -7,6 +7,7 @@
 #define RV_CONTAINERIZER_STATE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -16,6 +17,7 @@ struct rv_container_state {
     pid_t pid; /* 0: was about to be launched */
     uint64_t start_ticks;
     bool survive;
+    bool own_group, own_pids; /* of control groups, of processes; `linux` only */
     uint64_t log_max_bytes;
     unsigned log_keep;
     int64_t cpu_limit_milli, mem_limit_bytes; /* as in rv_container_limits */
@@ -40,5 +42,9 @@ RV_MUST_USE int rv_container_state_read(const char *state_dir, const char *boot_
 RV_MUST_USE int rv_container_state_open(const char *state_dir, const char *id,
                                         struct rv_error *err);
 void rv_container_state_remove(const char *state_dir, const char *id);
+
+/* The ids that have records, malloc'ed strings in a malloc'ed array. */
+RV_MUST_USE int rv_container_state_list(const char *state_dir, char ***ids, size_t *n,
+                                        struct rv_error *err);
 
 #endif

@@ -3,9 +3,11 @@
  * another, and standalone ones. A table by id, beside the core, which knows nothing of them; the
  * containerizer runs them like all others, and what it tells is asked here first.
  *
- * A nested container ends with its parent, a session's with the connection that made it, all with
- * the agent. The sandbox of a nested one is CONTAINERS/ID in that of its parent and goes with it;
- * that of a standalone one is work_dir/containers/ID and stays until it is removed.
+ * A nested container ends with its parent, a session's with the connection that made it. Standalone
+ * ones survive the agent, and those below the executor of a framework that checkpoints; but not
+ * sessions and terminals, which the agent serves. The sandbox of a nested one is CONTAINERS/ID in
+ * that of its parent and goes with it; that of a standalone one is work_dir/containers/ID and stays
+ * until it is removed.
  */
 #ifndef RV_DAEMON_AGENT_CONTAINERS_H
 #define RV_DAEMON_AGENT_CONTAINERS_H
@@ -53,6 +55,10 @@ bool rv_api_containers_launched(struct rv_api_containers *t, const char *id, boo
 /* Also ends what lies below a container that is not one of these. */
 bool rv_api_containers_exited(struct rv_api_containers *t, const char *id,
                               const struct rv_container_end *end);
+/* One of an earlier agent that may be one of these: whether it is wanted. */
+bool rv_api_containers_found(struct rv_api_containers *t, const struct rv_container_found *found);
+/* The core is there: what has no parent any more is ended or forgotten. */
+void rv_api_containers_recovered(struct rv_api_containers *t);
 /* A task of a group may have ended: ends what was below it. */
 void rv_api_containers_check(struct rv_api_containers *t);
 
@@ -67,22 +73,27 @@ RV_MUST_USE int rv_api_containers_io(struct rv_api_containers *t, const char *id
 void rv_api_containers_view(const struct rv_api_containers *t, bool nested, bool standalone,
                             struct rv_arena *arena, Reeve__V1__Agent__Response__GetContainers *out);
 
-/* launch.c: starts a container below an executor's (NULL: a standalone one) with its environment
- * and user. The containerizer answers as for any launch. */
+/* launch.c: starts a container that the API asks for, below an executor's (NULL: it is in none)
+ * with its environment. What its URIs name is fetched first. The containerizer answers as for any
+ * launch, or rv_api_containers_launched is called. */
 struct rv_api_launch {
     const char *id, *directory;
     const char *work_directory; /* where it starts; NULL: in directory */
     const struct rv_agent_executor *executor;
-    const struct rv_agent_task *task; /* whose environment it gets, too; NULL: none */
-    const Reeve__V1__CommandInfo *command;
+    const struct rv_agent_task *task;          /* whose environment it gets, too; NULL: none */
+    const char *const *inherited;              /* instead: all that it gets; NULL */
+    const Reeve__V1__CommandInfo *command;     /* its own environment comes last */
     const Reeve__V1__ContainerInfo *container; /* NULL: nothing in particular */
     const struct rv_resources *resources;
     struct rv_limits limits;
-    const int *stdio;
-    bool tty, session;
+    const char *user; /* NULL: the agent's */
+    const int *stdio; /* NULL: files, or a terminal */
+    bool tty, session, survives;
+    unsigned short rows, columns; /* of the terminal */
 };
-/* An error: it asks for what it cannot have, and nothing happened. */
+/* *env: the environment that it has, one block, the caller's. An error: it asks for what it cannot
+ * have, and nothing happened. */
 RV_MUST_USE int rv_agent_launch_api(struct rv_agent_daemon *d, const struct rv_api_launch *launch,
-                                    struct rv_error *err);
+                                    char ***env, struct rv_error *err);
 
 #endif

@@ -430,30 +430,45 @@ static int write_programs(struct rv_agent_daemon *d, struct rv_error *err) {
     return r;
 }
 
-static int recover_containers(struct rv_agent_daemon *d, const struct rv_agent_recovery *rec,
-                              char ***alive, size_t *n_alive, struct rv_error *err) {
-    const char **expected = rv_calloc(rec->records.n + 1, sizeof *expected);
-    size_t n = 0;
+struct recovery {
+    struct rv_agent_daemon *daemon;
+    struct rv_map executors; /* ids of containers that the journal names */
+    RV_VEC(struct rv_container_id) alive;
+    struct rv_arena arena;
+};
+
+static bool is_wanted(void *ctx, const struct rv_container_found *found) {
+    struct recovery *r = ctx;
+    struct rv_container_id id = {rv_arena_strdup(&r->arena, found->id)};
+
+    if (!rv_map_gets(&r->executors, found->id))
+        return rv_api_containers_found(r->daemon->api, found);
+    if (found->there)
+        rv_vec_push(&r->alive, id);
+    return true;
+}
+
+static int recover_containers(struct recovery *r, const struct rv_agent_recovery *rec,
+                              struct rv_error *err) {
+    struct rv_containerizer *c = r->daemon->containerizer;
 
     for (size_t i = 0; i < rec->records.n; i++)
         if (rec->records.v[i].kind == RV_CHECKPOINT_EXECUTOR)
-            expected[n++] = rec->records.v[i].launch->container_id.v;
-    int r = d->containerizer->ops->recover(d->containerizer, expected, n, alive, n_alive, err);
-    free(expected);
-    return r;
+            rv_map_put(&r->executors, rv_str(rec->records.v[i].launch->container_id.v), r);
+    return c->ops->recover(c, is_wanted, r, err);
 }
 
 static int start_core(struct rv_agent_daemon *d, struct rv_error *err) {
     const struct rv_agent_flags *f = d->flags;
     struct rv_agent_sandboxes sandboxes = {0};
+    struct recovery containers = {.daemon = d};
     struct rv_agent_recovery rec;
-    char **alive = NULL;
-    size_t n_alive = 0;
     uint64_t seed;
 
+    rv_arena_init(&containers.arena);
     int r = rv_agent_checkpoints_open(d, &rec, err);
     if (!r)
-        r = recover_containers(d, &rec, &alive, &n_alive, err);
+        r = recover_containers(&containers, &rec, err);
     if (!r) {
         if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
             seed = (uint64_t)rv_wall_ns();
@@ -473,14 +488,11 @@ static int start_core(struct rv_agent_daemon *d, struct rv_error *err) {
             .gc_disk_headroom_ppm = (int64_t)(f->gc_disk_headroom * 1e6),
             .max_completed_executors = (size_t)f->max_completed_executors_per_framework,
         };
-        struct rv_container_id *ids = rv_calloc(n_alive + 1, sizeof *ids);
-        for (size_t i = 0; i < n_alive; i++)
-            ids[i].v = alive[i];
         rv_agent_find_sandboxes(d->work_dir, &rec.arena, &sandboxes);
         struct rv_agent_recovered recovered = {.records = rec.records.v,
                                                .n = rec.records.n,
-                                               .alive = ids,
-                                               .n_alive = n_alive,
+                                               .alive = containers.alive.v,
+                                               .n_alive = containers.alive.n,
                                                .sandboxes = sandboxes.v.v,
                                                .n_sandboxes = sandboxes.v.n};
         d->stepping = true;
@@ -488,13 +500,13 @@ static int start_core(struct rv_agent_daemon *d, struct rv_error *err) {
         rv_agent_checkpoints_compact(d);
         run_effects(d);
         run_deferred(d);
+        rv_api_containers_recovered(d->api);
         d->stepping = false;
-        free(ids);
         rv_vec_free(&sandboxes.v);
     }
-    for (size_t i = 0; i < n_alive; i++)
-        free(alive[i]);
-    free(alive);
+    rv_vec_free(&containers.alive);
+    rv_map_free(&containers.executors);
+    rv_arena_free(&containers.arena);
     rv_agent_recovery_free(&rec);
     return r;
 }

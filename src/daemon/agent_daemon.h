@@ -66,8 +66,11 @@ void rv_agent_daemon_step(struct rv_agent_daemon *d, struct rv_agent_input *inpu
 
 /* launch.c: command line and environment of a container; what its URIs name is fetched first. */
 void rv_agent_launch(struct rv_agent_daemon *d, const struct rv_launch *launch);
+/* The message in the arena; NULL if there is none. */
+void *rv_agent_unpack(const struct rv_blob *packed, const ProtobufCMessageDescriptor *type,
+                      struct rv_arena *arena);
 /* For a container whose URIs are being fetched; false: there is none. A cancelled one was not
- * launched, and the core is told so. */
+ * launched, and whoever wanted it is told so. */
 bool rv_agent_launch_cancel(struct rv_agent_daemon *d, const char *container_id);
 bool rv_agent_launch_update(struct rv_agent_daemon *d, const struct rv_launch *launch);
 void rv_agent_launches_free(struct rv_agent_daemon *d);

@@ -378,19 +378,27 @@ bool rv_container_io_is_full(const struct rv_container_io *io) {
     return io->queue.n >= QUEUE_MAX;
 }
 
+int rv_container_io_size(const Reeve__V1__TTYInfo *info, unsigned short *rows,
+                         unsigned short *columns, struct rv_error *err) {
+    const Reeve__V1__TTYInfo__WindowSize *size = info ? info->window_size : NULL;
+
+    if (size && (size->rows > MAX_CELLS || size->columns > MAX_CELLS))
+        return rv_error_set(err, RV_ERR_INVALID, "tty_info.window_size: over %d", MAX_CELLS);
+    *rows = size ? (unsigned short)size->rows : 24;
+    *columns = size ? (unsigned short)size->columns : 80;
+    return 0;
+}
+
 static int resize(struct rv_container_io *io, const Reeve__V1__TTYInfo *info,
                   struct rv_error *err) {
-    const Reeve__V1__TTYInfo__WindowSize *size = info ? info->window_size : NULL;
-    struct winsize w = {.ws_row = 24, .ws_col = 80};
+    struct winsize w = {0};
+    int rc;
 
     if (!io->config.tty)
         return rv_error_set(err, RV_ERR_INVALID, "tty_info: this container has no terminal");
-    if (size && (size->rows > MAX_CELLS || size->columns > MAX_CELLS))
-        return rv_error_set(err, RV_ERR_INVALID, "tty_info.window_size: over %d", MAX_CELLS);
-    if (size) {
-        w.ws_row = (unsigned short)size->rows;
-        w.ws_col = (unsigned short)size->columns;
-    }
+    rc = rv_container_io_size(info, &w.ws_row, &w.ws_col, err);
+    if (rc)
+        return rc;
     if (io->channels[CHANNEL_OUT].fd >= 0 &&
         ioctl(io->channels[CHANNEL_OUT].fd, TIOCSWINSZ, &w) != 0)
         return rv_error_set(err, RV_ERR_IO, "TIOCSWINSZ: %s", strerror(errno));
@@ -461,36 +469,19 @@ static int open_pipe(struct channel *c, bool input, struct rv_error *err) {
     return 0;
 }
 
-static int open_terminal(struct rv_container_io *io, struct rv_error *err) {
-    struct channel *c = &io->channels[CHANNEL_OUT];
-    char name[64];
-
-    c->fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-    if (c->fd < 0 || grantpt(c->fd) != 0 || unlockpt(c->fd) != 0 ||
-        ptsname_r(c->fd, name, sizeof name) != 0)
-        return rv_error_set(err, RV_ERR_IO, "cannot make a terminal: %s", strerror(errno));
-    c->theirs = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (c->theirs < 0)
-        return rv_error_set(err, RV_ERR_IO, "open %s: %s", name, strerror(errno));
-    return resize(io, io->config.tty_info, err);
-}
-
 int rv_container_io_new(const struct rv_container_io_config *config, int stdio[3],
                         struct rv_container_io **out, struct rv_error *err) {
     struct rv_container_io *io = make(config);
     int rc = 0;
 
-    if (config->tty)
-        rc = open_terminal(io, err);
     for (int i = 0; !config->tty && !rc && i < CHANNEL_MAX; i++)
         rc = open_pipe(&io->channels[i], i == CHANNEL_IN, err);
     if (rc) {
         rv_container_io_free(io);
         return rc;
     }
-    io->config.tty_info = NULL; /* was borrowed */
     for (int i = 0; i < 3; i++)
-        stdio[i] = io->channels[config->tty ? CHANNEL_OUT : i].theirs;
+        stdio[i] = io->channels[i].theirs;
     *out = io;
     return 0;
 }
@@ -512,9 +503,13 @@ static int open_in(const char *directory, const char *name, int flags) {
     return fd;
 }
 
-void rv_container_io_start(struct rv_container_io *io, const char *directory) {
+void rv_container_io_start(struct rv_container_io *io, const char *directory, int terminal) {
     static const char *const files[CHANNEL_MAX] = {NULL, "stdout", "stderr"};
 
+    if (terminal >= 0) {
+        set_nonblocking(terminal);
+        io->channels[CHANNEL_OUT].fd = terminal;
+    }
     for (int i = 0; i < CHANNEL_MAX; i++) {
         struct channel *c = &io->channels[i];
         close_fd(&c->theirs);

@@ -18,7 +18,6 @@ struct rv_container_io_config {
     uv_loop_t *loop;
     uint64_t heartbeat_ms; /* between two heartbeats on each stream; 0: none */
     bool tty;
-    const Reeve__V1__TTYInfo *tty_info; /* of a terminal; NULL: 80 columns, 24 rows */
     /* The first stream, whose client the container lives for, was closed by the client. */
     void (*on_owner_gone)(void *ctx);
     /* The last stream of a follower is closed: it may be freed. */
@@ -26,15 +25,20 @@ struct rv_container_io_config {
     void *ctx;
 };
 
-/* Opens pipes or a terminal. stdio: the container's ends, for its launch; they stay ours. */
+/* Opens pipes, if it is to have no terminal. stdio: the container's ends, for its launch; they stay
+ * ours. */
 RV_MUST_USE int rv_container_io_new(const struct rv_container_io_config *config, int stdio[3],
                                     struct rv_container_io **out, struct rv_error *err);
 /* Follows stdout and stderr of a sandbox from their ends on; takes no input. */
 struct rv_container_io *rv_container_io_follow(const struct rv_container_io_config *config,
                                                const char *directory);
 /* The container runs: its ends are closed here, what it writes is read, and kept in the sandbox,
- * in the files that the containerizer rotates. */
-void rv_container_io_start(struct rv_container_io *io, const char *directory);
+ * in the files that the containerizer rotates. terminal: our end of it, which is taken over, or -1.
+ */
+void rv_container_io_start(struct rv_container_io *io, const char *directory, int terminal);
+/* The size that somebody asks for; 80 by 24 if nobody does. */
+RV_MUST_USE int rv_container_io_size(const Reeve__V1__TTYInfo *info, unsigned short *rows,
+                                     unsigned short *columns, struct rv_error *err);
 /* Nothing of the container is left: what it wrote goes out, then streams end and input is
  * refused. */
 void rv_container_io_finish(struct rv_container_io *io);

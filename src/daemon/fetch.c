@@ -96,9 +96,13 @@ int rv_fetch_start(uv_loop_t *loop, const struct rv_fetch_config *config,
     return r;
 }
 
+void rv_fetch_kill(struct rv_fetch *f) {
+    uv_process_kill(&f->process, SIGKILL); /* its worker dies with it */
+}
+
 void rv_fetch_cancel(struct rv_fetch *f) {
     if (!f)
         return;
     f->done = NULL;
-    uv_process_kill(&f->process, SIGKILL); /* its worker dies with it */
+    rv_fetch_kill(f);
 }

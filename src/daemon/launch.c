@@ -103,24 +103,24 @@ static void environment(struct rv_agent_daemon *d, const struct rv_launch *l, st
     }
 }
 
-/* Copied: the command may be gone before it is launched. */
-static void custom_command(struct list *argv, const Reeve__V1__CommandInfo *command) {
-    const char *value = command->value ? command->value : "";
+/* Copied: the command may be gone before it is launched. Returns the program. */
+static const char *custom_command(struct list *argv, const Reeve__V1__CommandInfo *command) {
+    const char *value = rv_arena_strdup(argv->arena, command->value ? command->value : "");
 
     if (!command->has_shell || command->shell) {
-        put(argv, "/bin/sh");
+        put(argv, "sh");
         put(argv, "-c");
-        put(argv, rv_arena_strdup(argv->arena, value));
-        return;
+        put(argv, value);
+        return "/bin/sh";
     }
-    /* The program is `value`; the arguments give argv, its first element included. The
-     * containerizer runs argv[0], so a differing first argument is not shown to the program. */
-    put(argv, rv_arena_strdup(argv->arena, value));
-    for (size_t i = 1; i < command->n_arguments; i++)
+    for (size_t i = 0; i < command->n_arguments; i++)
         put(argv, rv_arena_strdup(argv->arena, command->arguments[i]));
+    if (!command->n_arguments)
+        put(argv, value);
+    return value;
 }
 
-static void *unpacked(const struct rv_blob *packed, const ProtobufCMessageDescriptor *type,
+void *rv_agent_unpack(const struct rv_blob *packed, const ProtobufCMessageDescriptor *type,
                       struct rv_arena *arena) {
     ProtobufCMessage *message = NULL;
 
@@ -132,10 +132,13 @@ static void *unpacked(const struct rv_blob *packed, const ProtobufCMessageDescri
 
 /* --- launches --- */
 
-/* A launch from its effect until the containerizer has it, in daemon->launching by container id
- * while its URIs are being fetched. Its config points into it. */
+/* A launch from its effect or call until the containerizer has it, in daemon->launching by
+ * container id while its URIs are being fetched. Its config points into it. */
 struct rv_agent_launching {
     struct rv_agent_daemon *daemon;
+    bool api;       /* not the core, but agent_containers.h is told of a failure */
+    bool cancelled; /* only of these; the fetcher is about to end */
+    int stdio[3];
     struct rv_arena arena;
     struct list argv, env;
     struct rv_resources resources;
@@ -160,27 +163,38 @@ static const char *user_of(const struct rv_agent_daemon *d, const struct rv_laun
     return command && command->user ? command->user : l->user;
 }
 
-static void failed(struct rv_agent_daemon *d, const char *id, const char *why) {
+static void failed(const struct rv_agent_launching *p, const char *why) {
     struct rv_agent_input input = {.kind = RV_AGENT_CONTAINER_LAUNCHED};
 
-    input.container.id.v = id;
+    if (p->api) {
+        rv_watch_remove(p->daemon->watch, p->config.id);
+        rv_api_containers_launched(p->daemon->api, p->config.id, false, why);
+        return;
+    }
+    input.container.id.v = p->config.id;
     input.container.message = why;
-    rv_agent_daemon_step(d, &input);
+    rv_agent_daemon_step(p->daemon, &input);
 }
+
+static void launch_now(struct rv_agent_launching *p) {
+    p->daemon->containerizer->ops->launch(p->daemon->containerizer, &p->config);
+}
+
+static const char cancelled[] = "The container was destroyed while its URIs were fetched";
 
 static void on_fetched(void *ctx, const char *why) {
     struct rv_agent_launching *p = ctx;
-    struct rv_agent_daemon *d = p->daemon;
 
-    rv_map_remove(&d->launching, rv_str(p->config.id));
-    if (why)
-        failed(d, p->config.id, why);
+    rv_map_remove(&p->daemon->launching, rv_str(p->config.id));
+    if (why || p->cancelled)
+        failed(p, p->cancelled ? cancelled : why);
     else
-        d->containerizer->ops->launch(d->containerizer, &p->config);
+        launch_now(p);
     free_launching(p);
 }
 
-static void fetch(struct rv_agent_launching *p, const Reeve__V1__CommandInfo *command) {
+static int fetch(struct rv_agent_launching *p, const Reeve__V1__CommandInfo *command,
+                 struct rv_error *err) {
     struct rv_agent_daemon *d = p->daemon;
     struct rv_fetch_config config = {
         .program = d->fetcher_path,
@@ -192,23 +206,27 @@ static void fetch(struct rv_agent_launching *p, const Reeve__V1__CommandInfo *co
         .max_size = d->flags->fetcher_max_size,
         .stall_timeout_ns = d->flags->fetcher_stall_timeout,
     };
-    struct rv_error err;
+    int r = rv_fetch_start(d->loop, &config, on_fetched, p, &p->fetch, err);
 
-    if (rv_fetch_start(d->loop, &config, on_fetched, p, &p->fetch, &err)) {
-        failed(d, p->config.id, err.message);
-        free_launching(p);
-        return;
-    }
-    rv_map_put(&d->launching, rv_str(p->config.id), p);
+    if (!r)
+        rv_map_put(&d->launching, rv_str(p->config.id), p);
+    return r;
 }
 
 bool rv_agent_launch_cancel(struct rv_agent_daemon *d, const char *container_id) {
-    struct rv_agent_launching *p = rv_map_remove(&d->launching, rv_str(container_id));
+    struct rv_agent_launching *p = rv_map_gets(&d->launching, container_id);
 
     if (!p)
         return false;
+    if (p->api) {
+        /* Its table is not told from within a call: on_fetched follows. */
+        p->cancelled = true;
+        rv_fetch_kill(p->fetch);
+        return true;
+    }
+    rv_map_remove(&d->launching, rv_str(container_id));
     rv_fetch_cancel(p->fetch);
-    failed(d, p->config.id, "The container was destroyed while its URIs were fetched");
+    failed(p, cancelled);
     free_launching(p);
     return true;
 }
@@ -244,9 +262,9 @@ struct wanted {
 
 static struct wanted wanted_by(const struct rv_launch *l, struct rv_arena *arena) {
     const Reeve__V1__ExecutorInfo *info =
-        unpacked(l->executor->packed, &reeve__v1__executor_info__descriptor, arena);
+        rv_agent_unpack(l->executor->packed, &reeve__v1__executor_info__descriptor, arena);
     const Reeve__V1__TaskInfo *task =
-        l->task ? unpacked(l->task->packed, &reeve__v1__task_info__descriptor, arena) : NULL;
+        l->task ? rv_agent_unpack(l->task->packed, &reeve__v1__task_info__descriptor, arena) : NULL;
     struct wanted w = {.executor = info ? info->command : NULL};
 
     w.command = task ? task->command : w.executor;
@@ -256,13 +274,15 @@ static struct wanted wanted_by(const struct rv_launch *l, struct rv_arena *arena
 
 static void prepare(struct rv_agent_daemon *d, const struct rv_launch *l, const struct wanted *w,
                     struct rv_agent_launching *p) {
+    const char *program = NULL;
+
     p->daemon = d;
     p->argv.arena = p->env.arena = &p->arena;
     environment(d, l, &p->env);
     if (w->executor)
         command_environment(&p->env, w->executor);
     if (l->executor->type == RV_EXECUTOR_CUSTOM && w->executor)
-        custom_command(&p->argv, w->executor);
+        program = custom_command(&p->argv, w->executor);
     else {
         put(&p->argv, d->executor_path);
         put(&p->argv, l->executor->type == RV_EXECUTOR_DEFAULT ? "group" : "command");
@@ -273,6 +293,7 @@ static void prepare(struct rv_agent_daemon *d, const struct rv_launch *l, const 
     p->config = (struct rv_container_config){
         .id = rv_arena_strdup(&p->arena, l->container_id.v),
         .argv = p->argv.items.v,
+        .program = program,
         .env = p->env.items.v,
         .directory = rv_arena_strdup(&p->arena, l->directory),
         .user = rv_arena_strdup(&p->arena, user_of(d, l, w->command)),
@@ -296,43 +317,56 @@ void rv_agent_launch(struct rv_agent_daemon *d, const struct rv_launch *l) {
     int r = rv_isolation_from(&d->isolation, &wish, &p->arena, &p->isolation, &err);
     if (!r && l->executor->type == RV_EXECUTOR_CUSTOM && !w.executor)
         r = rv_error_set(&err, RV_ERR_INVALID, "The executor has no command");
+    bool fetches = !r && w.command && w.command->n_uris;
+    if (fetches)
+        r = fetch(p, w.command, &err);
     if (r)
-        failed(d, l->container_id.v, err.message);
-    else if (w.command && w.command->n_uris) {
-        fetch(p, w.command);
+        failed(p, err.message);
+    else if (fetches)
         return;
-    } else
-        d->containerizer->ops->launch(d->containerizer, &p->config);
+    else
+        launch_now(p);
     free_launching(p);
 }
 
 /* --- containers that the API makes --- */
 
+/* As the executor has it, with what the task has. */
+static void executors_environment(struct rv_agent_daemon *d, const struct rv_api_launch *launch,
+                                  const char *directory, struct list *env) {
+    const struct rv_agent_executor *ex = launch->executor;
+    struct rv_launch l = {.container_id = {launch->id},
+                          .framework = &ex->framework->info,
+                          .executor = &ex->info,
+                          .directory = directory,
+                          .checkpoint = ex->framework->info.checkpoint,
+                          .shutdown_grace_ms = ex->info.shutdown_grace_ms};
+    const Reeve__V1__ExecutorInfo *info =
+        rv_agent_unpack(ex->info.packed, &reeve__v1__executor_info__descriptor, env->arena);
+    const Reeve__V1__TaskInfo *task =
+        launch->task ? rv_agent_unpack(launch->task->info.packed, &reeve__v1__task_info__descriptor,
+                                       env->arena)
+                     : NULL;
+
+    if (l.shutdown_grace_ms < 0)
+        l.shutdown_grace_ms = d->core->config.executor_shutdown_grace_ms;
+    environment(d, &l, env);
+    put_variable(env, "MESOS_CONTAINER_IP", d->ip);
+    if (info && info->command)
+        command_environment(env, info->command);
+    if (task && task->command)
+        command_environment(env, task->command);
+}
+
 static void api_environment(struct rv_agent_daemon *d, const struct rv_api_launch *launch,
                             struct list *env) {
-    const struct rv_agent_executor *ex = launch->executor;
     const char *directory = launch->work_directory ? launch->work_directory : launch->directory;
 
-    if (ex) {
-        struct rv_launch l = {.container_id = {launch->id},
-                              .framework = &ex->framework->info,
-                              .executor = &ex->info,
-                              .directory = directory,
-                              .checkpoint = ex->framework->info.checkpoint,
-                              .shutdown_grace_ms = ex->info.shutdown_grace_ms};
-        const Reeve__V1__ExecutorInfo *info =
-            unpacked(ex->info.packed, &reeve__v1__executor_info__descriptor, env->arena);
-        const Reeve__V1__TaskInfo *task =
-            launch->task
-                ? unpacked(launch->task->info.packed, &reeve__v1__task_info__descriptor, env->arena)
-                : NULL;
-        if (l.shutdown_grace_ms < 0)
-            l.shutdown_grace_ms = d->core->config.executor_shutdown_grace_ms;
-        environment(d, &l, env);
-        if (info && info->command)
-            command_environment(env, info->command);
-        if (task && task->command)
-            command_environment(env, task->command);
+    if (launch->inherited) {
+        for (const char *const *e = launch->inherited; *e; e++)
+            put(env, rv_arena_strdup(env->arena, *e));
+    } else if (launch->executor) {
+        executors_environment(d, launch, directory, env);
     } else {
         put(env, DEFAULT_PATH);
         put_variable(env, "MESOS_CONTAINER_ID", launch->id);
@@ -343,45 +377,81 @@ static void api_environment(struct rv_agent_daemon *d, const struct rv_api_launc
     command_environment(env, launch->command);
 }
 
-int rv_agent_launch_api(struct rv_agent_daemon *d, const struct rv_api_launch *launch,
-                        struct rv_error *err) {
-    _cleanup_(rv_arena_free) struct rv_arena arena;
-    struct list argv = {.arena = &arena}, env = {.arena = &arena};
-    const struct rv_isolation_wish wish = {.container = launch->container,
-                                           .limits = launch->limits,
-                                           .nested = launch->executor != NULL,
-                                           .debug = launch->session,
-                                           .tty = launch->tty};
-    struct rv_container_isolation isolation;
-    const char *user = launch->command->user;
+/* One block: the pointers, NULL-terminated, and what they point to. */
+static char **copy_block(const char *const *items) {
+    size_t n = 0, size = sizeof(char *);
+    char **block, *at;
 
-    if (!user && launch->executor)
-        user = launch->executor->user;
-    rv_arena_init(&arena);
-    int r = rv_isolation_from(&d->isolation, &wish, &arena, &isolation, err);
-    if (r)
-        return r;
-    api_environment(d, launch, &env);
-    custom_command(&argv, launch->command);
-    put(&argv, NULL);
-    put(&env, NULL);
-    const struct rv_container_config config = {
-        .id = launch->id,
-        .argv = argv.items.v,
-        .env = env.items.v,
-        .directory = launch->directory,
-        .work_directory = launch->work_directory,
-        .user = d->flags->switch_user ? user : NULL,
-        .resources = launch->resources,
+    for (; items[n]; n++)
+        size += sizeof(char *) + strlen(items[n]) + 1;
+    block = rv_malloc(size);
+    at = (char *)&block[n + 1];
+    for (size_t i = 0; i < n; i++) {
+        block[i] = at;
+        at = stpcpy(at, items[i]) + 1;
+    }
+    block[n] = NULL;
+    return block;
+}
+
+static void prepare_api(struct rv_agent_daemon *d, const struct rv_api_launch *launch,
+                        struct rv_agent_launching *p) {
+    const char *program;
+
+    p->argv.arena = p->env.arena = &p->arena;
+    api_environment(d, launch, &p->env);
+    program = custom_command(&p->argv, launch->command);
+    put(&p->argv, NULL);
+    put(&p->env, NULL);
+    rv_resources_copy(&p->resources, launch->resources);
+    for (int i = 0; launch->stdio && i < 3; i++)
+        p->stdio[i] = launch->stdio[i];
+    p->config = (struct rv_container_config){
+        .id = rv_arena_strdup(&p->arena, launch->id),
+        .argv = p->argv.items.v,
+        .program = program,
+        .env = p->env.items.v,
+        .directory = rv_arena_strdup(&p->arena, launch->directory),
+        .work_directory = rv_arena_strdup(&p->arena, launch->work_directory),
+        .user = d->flags->switch_user ? rv_arena_strdup(&p->arena, launch->user) : NULL,
+        .resources = &p->resources,
         .log_max_bytes = (uint64_t)d->flags->log_max_size,
         .log_keep = (unsigned)d->flags->log_keep,
-        .stdio = launch->stdio,
+        .survive = launch->survives,
+        .keep_status = launch->survives,
+        .stdio = launch->stdio ? p->stdio : NULL,
         .tty = launch->tty,
-        .isolation = &isolation,
+        .rows = launch->rows,
+        .columns = launch->columns,
+        .isolation = &p->isolation,
     };
-    rv_watch_add(d->watch, config.id, config.directory, config.resources);
-    d->containerizer->ops->launch(d->containerizer, &config);
-    rv_vec_free(&argv.items);
-    rv_vec_free(&env.items);
-    return 0;
+}
+
+int rv_agent_launch_api(struct rv_agent_daemon *d, const struct rv_api_launch *launch, char ***env,
+                        struct rv_error *err) {
+    struct rv_agent_launching *p = rv_calloc(1, sizeof *p);
+    const struct rv_isolation_wish wish = {.container = launch->container,
+                                           .limits = launch->limits,
+                                           .nested = strchr(launch->id, '.') != NULL,
+                                           .debug = launch->session,
+                                           .tty = launch->tty};
+
+    p->daemon = d;
+    p->api = true;
+    rv_arena_init(&p->arena);
+    prepare_api(d, launch, p);
+    int r = rv_isolation_from(&d->isolation, &wish, &p->arena, &p->isolation, err);
+    if (!r)
+        rv_watch_add(d->watch, p->config.id, p->config.directory, p->config.resources);
+    if (!r && launch->command->n_uris)
+        r = fetch(p, launch->command, err);
+    else if (!r)
+        launch_now(p);
+    if (r)
+        rv_watch_remove(d->watch, p->config.id);
+    else
+        *env = copy_block(p->env.items.v);
+    if (r || !launch->command->n_uris)
+        free_launching(p);
+    return r;
 }

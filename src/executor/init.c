@@ -27,6 +27,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "base/str.h"
 #include "reeve/v1/init.pb-c.h"
 
@@ -167,11 +168,58 @@ static int confine(const orders *o, struct rv_error *err) {
     struct sock_fprog program = {.len = (unsigned short)(o->seccomp.len / sizeof *program.filter),
                                  .filter = (struct sock_filter *)(void *)o->seccomp.data};
 
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+    if (!o->new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return failed(err, "PR_SET_NO_NEW_PRIVS");
     if (o->seccomp.len && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
         return failed(err, "the seccomp profile");
     return 0;
+}
+
+/* ---- the terminal ---- */
+
+/* Where there is a private one, and else the machine's, which is there by this name only. */
+static int open_master(void) {
+    int fd = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC);
+
+    return fd >= 0 ? fd : open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+}
+
+static int send_master(const orders *o, int master, struct rv_error *err) {
+    char control[CMSG_SPACE(sizeof master)] = {0}, byte = 0;
+    struct iovec part = {&byte, 1};
+    struct msghdr m = {.msg_iov = &part,
+                       .msg_iovlen = 1,
+                       .msg_control = control,
+                       .msg_controllen = sizeof control};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof master);
+    memcpy(CMSG_DATA(c), &master, sizeof master);
+    return sendmsg(o->report_fd, &m, MSG_NOSIGNAL) < 0 ? failed(err, "the terminal") : 0;
+}
+
+/* *out: the command's end. */
+static int make_terminal(const orders *o, int *out, struct rv_error *err) {
+    struct winsize size = {.ws_row = (unsigned short)o->rows, .ws_col = (unsigned short)o->columns};
+    int master = open_master(), locked = 0, slave = -1, rc = 0;
+
+    if (master < 0)
+        return failed(err, "a terminal");
+    if (ioctl(master, TIOCSPTLCK, &locked) != 0 ||
+        (slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC)) < 0 ||
+        ioctl(slave, TIOCSWINSZ, &size) != 0 ||
+        (o->switch_user && fchown(slave, o->uid, (gid_t)-1) != 0))
+        rc = failed(err, "a terminal");
+    if (!rc)
+        rc = send_master(o, master, err);
+    close(master);
+    if (rc && slave >= 0)
+        close(slave);
+    else if (!rc)
+        *out = slave;
+    return rc;
 }
 
 /* ---- the command ---- */
@@ -193,10 +241,11 @@ static int limit(const orders *o, struct rv_error *err) {
 
 static int execute(const orders *o, char **argv, char **env, struct rv_error *err) {
     const char *path = "/usr/local/bin:/usr/bin:/bin";
+    const char *program = o->program ? o->program : argv[0];
     int error = ENOENT;
 
-    if (strchr(argv[0], '/')) {
-        execve(argv[0], argv, env);
+    if (strchr(program, '/')) {
+        execve(program, argv, env);
         error = errno;
     } else {
         for (size_t i = 0; i < o->n_env; i++)
@@ -206,7 +255,7 @@ static int execute(const orders *o, char **argv, char **env, struct rv_error *er
             size_t n = strcspn(path, ":");
             char file[4096];
             if (n &&
-                snprintf(file, sizeof file, "%.*s/%s", (int)n, path, argv[0]) < (int)sizeof file) {
+                snprintf(file, sizeof file, "%.*s/%s", (int)n, path, program) < (int)sizeof file) {
                 execve(file, argv, env);
                 if (errno != ENOENT && errno != ENOTDIR)
                     error = errno;
@@ -214,7 +263,7 @@ static int execute(const orders *o, char **argv, char **env, struct rv_error *er
             path += n + (path[n] == ':');
         }
     }
-    return rv_error_set(err, RV_ERR_IO, "Cannot execute '%s': %s", argv[0], strerror(error));
+    return rv_error_set(err, RV_ERR_IO, "Cannot execute '%s': %s", program, strerror(error));
 }
 
 static char **strings(char *const *v, size_t n) {
@@ -233,17 +282,28 @@ static void by_default(void) {
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static int command(const orders *o, struct rv_error *err) {
-    int rc;
+static int take_terminal(int terminal, struct rv_error *err) {
+    for (int i = 0; i < 3; i++)
+        if (dup2(terminal, i) < 0)
+            return failed(err, "dup2");
+    return ioctl(STDIN_FILENO, TIOCSCTTY, 0) != 0 ? failed(err, "TIOCSCTTY") : 0;
+}
+
+/* The folder is opened with our rights, since what lies above it may be another user's, and
+ * entered with the command's. */
+static int command(const orders *o, int terminal, struct rv_error *err) {
+    int folder, rc;
 
     setsid();
     by_default();
-    if (o->tty && ioctl(STDIN_FILENO, TIOCSCTTY, 0) != 0)
-        return failed(err, "TIOCSCTTY");
-    rc = limit(o, err);
+    rc = terminal >= 0 ? take_terminal(terminal, err) : 0;
     if (!rc)
-        rc = give_capabilities(o, err);
-    if (!rc && chdir(o->directory) != 0)
+        rc = limit(o, err);
+    folder = rc ? rc : rv_folder_open(o->directory, err);
+    if (folder < 0)
+        return folder;
+    rc = give_capabilities(o, err);
+    if (!rc && fchdir(folder) != 0)
         rc = rv_error_set(err, RV_ERR_IO, "chdir %s: %s", o->directory, strerror(errno));
     if (!rc) {
         char **argv = strings(o->argv, o->n_argv), **env = strings(o->env, o->n_env);
@@ -258,7 +318,7 @@ static int command(const orders *o, struct rv_error *err) {
 
 static void report(const orders *o, const struct rv_error *err) {
     /* Nobody is left to tell if this fails. */
-    ssize_t n = write(o->report_fd, err->message, strlen(err->message));
+    ssize_t n = send(o->report_fd, err->message, strlen(err->message), MSG_NOSIGNAL);
 
     (void)n;
 }
@@ -325,11 +385,27 @@ static void write_status(int fd, int status) {
         return; /* the agent does without */
 }
 
+/* Nothing is started that an agent would not find again. */
+static int await_word(const orders *o, struct rv_error *err) {
+    char word;
+    ssize_t n;
+
+    do
+        n = recv(o->report_fd, &word, 1, 0);
+    while (n < 0 && errno == EINTR);
+    return n == 1 ? 0 : rv_error_set(err, RV_ERR_CLOSED, "the agent has gone");
+}
+
 static int start(const orders *o, pid_t *child, struct rv_error *err) {
     int rc = o->n_argv ? 0 : rv_error_set(err, RV_ERR_INVALID, "there is no command");
+    int terminal = -1;
 
     if (!rc)
         rc = prepare(o, err);
+    if (!rc && o->tty)
+        rc = make_terminal(o, &terminal, err);
+    if (!rc)
+        rc = await_word(o, err);
     if (rc)
         return rc;
     if (!o->own_pids)
@@ -339,10 +415,12 @@ static int start(const orders *o, pid_t *child, struct rv_error *err) {
     if (*child < 0)
         return failed(err, "fork");
     if (*child == 0) {
-        if (command(o, err))
+        if (command(o, terminal, err))
             report(o, err);
         _exit(FAILED);
     }
+    if (terminal >= 0)
+        close(terminal);
     return 0;
 }
 
@@ -360,6 +438,7 @@ int rv_init_run(void) {
         signal(i, SIG_DFL);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     prctl(PR_SET_NAME, "reeve-init", 0, 0, 0);
+    setsid();
     o = read_orders(&err);
     if (!o)
         return FAILED;

@@ -151,21 +151,6 @@ static int cover_all_but(const Reeve__V1__Init__Orders *o, struct rv_error *err)
 
 /* ---- /dev ---- */
 
-/* The terminal that is inherited has no name in the container's /dev/pts: it is its console. Taken
- * by its name outside, as a descriptor of another mount namespace cannot be mounted. */
-static struct kept take_console(const Reeve__V1__Init__Orders *o) {
-    struct kept console = {.fd = -1};
-    char path[MAX_PATH];
-    ssize_t n = o->tty ? readlink("/proc/self/fd/0", path, sizeof path - 1) : -1;
-
-    if (n <= 0)
-        return console;
-    path[n] = '\0';
-    if (take(path, false, &console, NULL))
-        console.fd = -1; /* it does without a name */
-    return console;
-}
-
 /* POSIX shared memory and message queues, which belong to the IPC namespace. */
 static int make_ipc(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
     char options[64];
@@ -179,7 +164,7 @@ static int make_ipc(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
     return rc;
 }
 
-static int make_dev(const Reeve__V1__Init__Orders *o, struct kept *console, struct rv_error *err) {
+static int make_dev(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
     struct kept shm = {.fd = -1};
     int rc = o->own_ipc || !is_folder("/dev/shm") ? 0 : take("/dev/shm", false, &shm, err);
 
@@ -203,8 +188,6 @@ static int make_dev(const Reeve__V1__Init__Orders *o, struct kept *console, stru
         rc = put_back("/dev/shm", &shm, err);
     if (!rc && o->own_ipc)
         rc = make_ipc(o, err);
-    if (!rc && console->fd >= 0)
-        rc = put_back("/dev/console", console, err);
     return rc;
 }
 
@@ -278,17 +261,14 @@ static int make_sys(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
 
 int rv_init_mounts(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
     mode_t before = umask(0);
-    struct kept console = {.fd = -1};
     int rc = 0;
 
     if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) != 0)
         rc = failed(err, "slave", "/");
     if (!rc && o->whole_root)
-        console = take_console(o);
-    if (!rc && o->whole_root)
         rc = cover_all_but(o, err);
     if (!rc && o->whole_root)
-        rc = make_dev(o, &console, err);
+        rc = make_dev(o, err);
     if (!rc && !o->whole_root && o->own_ipc)
         rc = make_ipc(o, err);
     if (!rc && (o->own_pids || o->whole_root))

@@ -5,6 +5,7 @@ and without a terminal, and what the calls below them answer. Leaves no process 
 import base64
 import fcntl
 import http.client
+import http.server
 import json
 import os
 import pty
@@ -18,7 +19,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-from cluster import REEVE, Cluster, Report  # noqa: E402
+from cluster import REEVE, Cluster, Report, containerizers  # noqa: E402
 
 report = Report()
 LONG = 60
@@ -200,8 +201,8 @@ class World:
 
     def launch(self, shell, container_id=None, want=200, **more):
         container_id = container_id or self.child()
-        status, text = self.post("LAUNCH_CONTAINER", dict(
-            more, container_id=container_id, command={"value": shell}))
+        status, text = self.post("LAUNCH_CONTAINER", {
+            "command": {"value": shell}, **more, "container_id": container_id})
         expect(status == want, "launch: %d %r" % (status, text))
         return container_id
 
@@ -349,6 +350,8 @@ def exec_terminal(w):
     t.size(33, 102)
     t.type("sleep 0.3; echo size; stty size\n")
     t.expect("size\r\n33 102", "the size")
+    t.type("test -c $(tty) && echo by-name-$((8*8)) >$(tty)\n")
+    t.expect("by-name-64", "the terminal's name")
     t.size(50, 132)
     t.type("sleep 0.3; echo now; stty size\n")
     t.expect("now\r\n50 132", "the new size")
@@ -580,15 +583,103 @@ def api_signals(w):
 
 
 def api_refused(w):
-    for part in ({"command": {"value": "true"}, "resources": [
-            {"name": "cpus", "type": "SCALAR", "scalar": {"value": 1}}]},
-                 {"command": {"value": "true", "uris": [{"value": "file:///x"}]}},
-                 {"command": {"value": "true"}, "container": {"type": "DOCKER"}},
-                 {"command": {"value": "/no/such/program", "shell": False}}, {}):
-        container_id = w.child()
-        status, text = w.post("LAUNCH_CONTAINER", dict(part, container_id=container_id))
+    resources = [{"name": "cpus", "type": "SCALAR", "scalar": {"value": 1}}]
+    reserved = [dict(resources[0], reservations=[{"type": "DYNAMIC", "role": "r"}])]
+    shared, apart = ({"type": "MESOS", "linux_info": {"share_cgroups": v}} for v in (True, False))
+    first = w.launch("sleep 1000")
+    for parent, part in ((w.parent, {"container": {"type": "DOCKER"}}),
+                         (w.parent, {"command": {"value": "/no/such/program", "shell": False}}),
+                         (w.parent, {"command": {}}), (w.parent, {"command": None}),
+                         (first, {"resources": resources}), (first, {"container": apart}),
+                         (first, {"limits": {"cpus": {"value": 1}}}),
+                         (None, {"resources": reserved}), (None, {"container": shared})):
+        container_id = w.child(parent) if parent else {"value": "refused"}
+        status, text = w.post("LAUNCH_CONTAINER", {"command": {"value": "true"}, **part,
+                                                   "container_id": container_id})
         expect(status == 400 and text, "%s: %d %r" % (part, status, text))
         expect(w.wait(container_id)[0] == 404, "it is known: %s" % part)
+    status, text = w.post("LAUNCH_NESTED_CONTAINER_SESSION", {
+        "container_id": w.child(), "command": {"value": "true"}, "container": apart})
+    expect(status == 400 and b"share_cgroups" in text, "%d %r" % (status, text))
+    for call in ("WAIT_NESTED_CONTAINER", "KILL_NESTED_CONTAINER", "REMOVE_NESTED_CONTAINER"):
+        expect(w.post(call, {"container_id": {"value": "alone"}})[0] == 400, call)
+    w.post("KILL_CONTAINER", {"container_id": first})
+
+
+class Files(http.server.BaseHTTPRequestHandler):
+    """/slow waits before it answers; all else is there at once."""
+    asked = threading.Event()
+    go = threading.Event()
+
+    def do_GET(self):
+        if self.path == "/slow":
+            Files.asked.set()
+            Files.go.wait(LONG)
+        self.send_response(404 if self.path == "/none" else 200)
+        self.send_header("Content-Length", "5")
+        self.end_headers()
+        try:
+            self.wfile.write(b"hello")
+        except OSError:
+            pass  # who asked has been killed
+
+    def log_message(self, *_):
+        pass
+
+
+def api_uris(w):
+    """What a command's URIs name is there before it runs; without it it is not launched."""
+    Files.asked.clear()
+    Files.go.clear()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Files)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    base = "http://127.0.0.1:%d" % server.server_address[1]
+
+    def launch(container_id, name):
+        return w.post("LAUNCH_CONTAINER", {"container_id": container_id, "command": {
+            "value": "test $(cat %s) = hello" % name, "uris": [{"value": base + "/" + name}]}})
+    for parent in (w.parent, None):
+        container_id = w.child(parent) if parent else {"value": "with-uris"}
+        expect(launch(container_id, "file") == (200, b""), "launch")
+        expect(w.wait(container_id) == (200, 0), "the status")
+        w.post("REMOVE_CONTAINER", {"container_id": container_id})
+    status, text = launch(w.child(), "none")
+    expect(status == 400 and b"Failed to fetch" in text and b"404" in text, "%d %r" % (status, text))
+    container_id, answers = w.child(), []
+    thread = threading.Thread(target=lambda: answers.append(launch(container_id, "slow")))
+    thread.start()
+    expect(Files.asked.wait(LONG), "not asked")
+    expect(w.launch("true", container_id, 202), "twice")
+    expect(w.post("KILL_CONTAINER", {"container_id": container_id})[0] == 200, "kill")
+    thread.join(LONG)
+    Files.go.set()
+    expect(answers and answers[0][0] == 400 and b"destroyed" in answers[0][1], repr(answers))
+    expect(w.wait(container_id)[0] == 404, "it is known")
+    server.shutdown()
+    server.server_close()
+
+
+def api_environment(w):
+    """A container has its executor's environment, one for debugging what its parent has; both
+    are its parent's user's, unless told otherwise."""
+    variables = [{"name": "GREETING", "value": "nested"}, {"name": "MORE", "value": "1"}]
+    script = "echo $GREETING $MORE $(test -n \"$MESOS_FRAMEWORK_ID\" && echo framework) $(id -un)"
+    parent = w.launch("sleep 1000", command={"value": "sleep 1000", "user": "nobody",
+                                             "environment": {"variables": variables}})
+    for container_id, want in ((None, b"hello framework root\n"),
+                               (w.child(parent), b"nested 1 framework nobody\n")):
+        s = w.session(script, container_id)
+        until(lambda: s.ended, "the end")
+        expect(s.text() == want, "%r, not %r" % (s.text(), want))
+    w.post("KILL_CONTAINER", {"container_id": parent})
+
+
+def api_arguments(w):
+    """The first argument is the name, not the program."""
+    container_id = w.launch(None, command={
+        "value": "/bin/sh", "shell": False, "arguments": ["name", "-c", "test $0 = name"]})
+    expect(w.wait(container_id) == (200, 0), "the status")
 
 
 def api_standalone(w):
@@ -659,20 +750,22 @@ CASES = [exec_output, exec_in_sandbox, exec_statuses, exec_without_input, exec_p
          exec_terminal_is_restored, exec_full_screen, exec_terminal_closed, attach_task,
          attach_to_command, api_half_close, api_input_is_one, api_input_is_checked,
          api_slow_reader, api_terminal, api_heartbeats, api_media_types, api_below_one_another,
-         api_signals, api_refused, api_standalone, api_link, api_link_swapped]
+         api_signals, api_refused, api_uris, api_environment, api_arguments, api_standalone, api_link, api_link_swapped]
 
 
 def main():
     chosen = [c for c in CASES if not sys.argv[1:] or c.__name__ in sys.argv[1:]]
-    with Cluster(1, "--heartbeat_interval=2secs") as cluster:
-        os.chdir(cluster.folder)
-        w = World(cluster)
-        for case in chosen:
-            report.case(case.__name__, lambda c=case: c(w))
-        w.end()
-        report.case("nothing_left", lambda: nothing_left(w))
-        os.chdir("/")
-        report.case("clean_end", lambda: None if cluster.close() else "the cluster's status")
+    for containerizer in containerizers():
+        flags = "--heartbeat_interval=2secs", "--containerizer=" + containerizer
+        with Cluster(1, *flags) as cluster:
+            os.chdir(cluster.folder)
+            w = World(cluster)
+            for case in chosen + [nothing_left]:
+                if case is nothing_left:
+                    w.end()
+                report.case("%s under %s" % (case.__name__, containerizer), lambda c=case: c(w))
+            os.chdir("/")
+            report.case("clean_end", lambda c=cluster: None if c.close() else "the cluster's status")
     return report.finish()
 
 

@@ -202,7 +202,7 @@ static inline void run_for(struct world *w, uint64_t ms) {
 struct options {
     const char *user;
     int64_t cpus_milli, mem_mib;
-    bool survive;
+    bool survive, tty;
     const struct rv_container_isolation *isolation;
 };
 
@@ -228,6 +228,9 @@ static inline void launch_argv(struct world *w, const char *id, const char *cons
                                          .resources = &resources,
                                          .log_keep = 1,
                                          .survive = o->survive,
+                                         .tty = o->tty,
+                                         .rows = 33,
+                                         .columns = 44,
                                          .isolation = o->isolation};
 
     if (o->cpus_milli)

@@ -1,7 +1,7 @@
 /* The linux containerizer, as root, with real containers: life, limits, and what they see. */
-#include <pty.h>
 #include <sys/resource.h>
 
+#include "../unit/wanted.h"
 #include "linux_world.h"
 
 static void test_describes_itself(void **state) {
@@ -154,33 +154,46 @@ static void test_escapes_are_refused(void **state) {
     assert_int_equal(n, 43);
 }
 
+/* All that comes from a terminal until nobody has its other end any more. */
+static char *read_terminal(struct world *w, const char *id) {
+    struct rv_buf text = {0};
+    char bytes[256];
+    ssize_t n;
+    int fd = ops->terminal(w->c, id);
+
+    assert_true(fd >= 0);
+    while ((n = read(fd, bytes, sizeof bytes)) > 0)
+        rv_buf_append(&text, bytes, (size_t)n);
+    close(fd);
+    rv_buf_append(&text, "", 0);
+    return text.data;
+}
+
+#define ASK_TERMINAL                                                                               \
+    "tty; stty size; test -c $(tty) && ls /dev/pts && echo to >$(tty); echo and </dev/tty"
+
+/* It has a name in the container's own /dev/pts, whoever it is made for. */
 static void test_terminal(void **state) {
     struct world *w = *state;
-    const char *argv[] = {"sh", "-c", "test -t 0 && read word </dev/tty && echo from $word", NULL};
-    const char *env[] = {"PATH=/usr/bin:/bin", NULL};
-    _cleanup_free_ char *directory = sandbox_of(w, "a");
-    struct rv_container_config config = {
-        .id = "a", .argv = argv, .env = env, .directory = directory, .tty = true};
-    int master, slave, stdio[3];
-    char text[256] = "";
-    ssize_t n, got = 0;
+    struct rv_container_isolation debug = {.debug = true, .share_cgroup = true}, nested = {0};
+    struct options tty = {.tty = true};
 
-    assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
-    stdio[0] = stdio[1] = stdio[2] = slave;
-    config.stdio = stdio;
-    ops->launch(w->c, &config);
-    close(slave);
-    assert_int_equal(write(master, "hi\n", 3), 3);
+    launch_with(w, "a", ASK_TERMINAL "; sleep 1000", &tty);
     run_until(w, &w->n_launched, 1);
-    if (!seen(w, "a")->ok)
-        fail_msg("%s", seen(w, "a")->message);
-    run_until(w, &w->n_exited, 1);
-    while (got < (ssize_t)sizeof text - 1 &&
-           (n = read(master, text + got, sizeof text - 1 - (size_t)got)) > 0)
-        got += n;
-    close(master);
-    assert_int_equal(seen(w, "a")->wait_status, 0);
-    assert_non_null(strstr(text, "from hi"));
+    assert_true(seen(w, "a")->ok);
+    tty.isolation = &debug;
+    launch_with(w, "a.session", ASK_TERMINAL, &tty);
+    tty.isolation = &nested;
+    launch_with(w, "a.nested", ASK_TERMINAL, &tty);
+    run_until(w, &w->n_launched, 3);
+    for (const char *const *id = (const char *const[]){"a.session", "a.nested", NULL}; *id; id++) {
+        _cleanup_free_ char *text = read_terminal(w, *id);
+        if (!strstr(text, "/dev/pts/") || !strstr(text, "33 44") || !strstr(text, "to\r\nand"))
+            fail_msg("%s: %s", *id, text);
+    }
+    run_until(w, &w->n_exited, 2);
+    ops->destroy(w->c, "a");
+    run_until(w, &w->n_exited, 3);
 }
 
 /* ---- limits ---- */
@@ -392,11 +405,11 @@ static void be_an_agent(struct world *w, int tell) {
 
 static void test_recovers_after_the_agents_death(void **state) {
     struct world *w = *state;
-    const char *const expected[] = {"stays", "ends", "stays.nested", "unknown"};
-    char **ids = NULL, byte;
+    static const char *const ids[] = {"stays", "ends", "stays.nested", "unknown", NULL};
+    struct wanted wanted = {.ids = ids};
+    char byte;
     struct rv_error err = {0};
     int pipe_fds[2], status;
-    size_t n = 0;
     pid_t agent;
 
     close_containerizer(w);
@@ -412,11 +425,9 @@ static void test_recovers_after_the_agents_death(void **state) {
     assert_int_equal(waitpid(agent, &status, 0), agent);
     usleep(1500000);
     open_containerizer(w);
-    assert_int_equal(ops->recover(w->c, expected, 4, &ids, &n, &err), 0);
-    assert_int_equal(n, 3);
-    for (size_t i = 0; i < n; i++)
-        free(ids[i]);
-    free(ids);
+    assert_int_equal(ops->recover(w->c, is_wanted, &wanted, &err), 0);
+    assert_true(is_there(&wanted, "stays") && is_there(&wanted, "ends"));
+    assert_true(is_there(&wanted, "stays.nested"));
     assert_true(ops->pid(w->c, "stays") > 0);
     run_until(w, &w->n_exited, 1);
     assert_true(seen(w, "ends")->exited);

@@ -26,6 +26,7 @@
 #include "containerizer/containerizer.h"
 #include "containerizer/logs.h"
 #include "containerizer/proctree.h"
+#include "wanted.h"
 
 enum { WAIT_MS = 20000 };
 
@@ -197,7 +198,7 @@ struct options {
     const char *user;
     uint64_t log_max_bytes;
     unsigned log_keep;
-    bool survive;
+    bool survive, keep_status, tty;
 };
 
 static void launch_argv(struct fixture *f, const char *id, const char *const *argv,
@@ -211,7 +212,11 @@ static void launch_argv(struct fixture *f, const char *id, const char *const *ar
                                          .user = o->user,
                                          .log_max_bytes = o->log_max_bytes,
                                          .log_keep = o->log_keep,
-                                         .survive = o->survive};
+                                         .survive = o->survive,
+                                         .keep_status = o->keep_status,
+                                         .tty = o->tty,
+                                         .rows = 33,
+                                         .columns = 44};
 
     snprintf(directory, sizeof directory, "%s/sandboxes/%s", f->root, id);
     snprintf(variable, sizeof variable, "MESOS_SANDBOX=%s", directory);
@@ -520,67 +525,122 @@ static void test_usage(void **state) {
     run_until(f, &f->n_exited, 1);
 }
 
-static void free_ids(char **ids, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        free(ids[i]);
-    free(ids);
-}
-
 /* As after the agent's death: a new instance with the same directory. */
 static void restart(struct fixture *f) {
     close_containerizer(f);
     open_containerizer(f);
 }
 
+static void touch(struct fixture *f, const char *id, const char *name) {
+    _cleanup_free_ char *path = sandbox_file(f, id, name);
+
+    close(open(path, O_CREAT | O_WRONLY, 0600));
+}
+
+#define UNTIL_END "echo ready; while ! test -e end; do sleep 0.05; done; exit "
+
 static void test_recovery(void **state) {
     struct fixture *f = *state;
     struct options survive = {.survive = true};
-    const char *expected[] = {"a", "gone", "never"};
-    char **ids;
-    size_t n;
+    struct options keep = {.survive = true, .keep_status = true};
+    static const char *const ids[] = {"a", "gone", "kept", "kept-gone", "never", NULL};
+    struct wanted wanted = {.ids = ids};
 
-    launch_with(f, "a", "echo ready; while ! test -e end; do sleep 0.05; done; exit 5", &survive);
+    launch_with(f, "a", UNTIL_END "5", &survive);
     launch_with(f, "unexpected", DAEMONS "sleep 1000", &survive);
-    launch_with(f, "gone", "echo ready; while ! test -e end; do sleep 0.05; done", &survive);
+    launch_with(f, "gone", UNTIL_END "6", &survive);
+    launch_with(f, "kept", UNTIL_END "7", &keep);
+    launch_with(f, "kept-gone", UNTIL_END "8", &keep);
     launch(f, "dies", DAEMONS "sleep 1000");
-    wait_text(f, "a", "stdout", "ready");
+    for (const char *const *id = ids; *id && strcmp(*id, "never") != 0; id++)
+        wait_text(f, *id, "stdout", "ready");
     wait_text(f, "unexpected", "stdout", "ready");
     wait_text(f, "dies", "stdout", "ready");
-    wait_text(f, "gone", "stdout", "ready");
     close_containerizer(f);
-    {
-        _cleanup_free_ char *end = sandbox_file(f, "gone", "end");
-        close(open(end, O_CREAT | O_WRONLY, 0600));
-        usleep(300000);
-    }
+    touch(f, "gone", "end");
+    touch(f, "kept-gone", "end");
+    usleep(300000);
     open_containerizer(f);
-    assert_int_equal(ops->recover(f->c, expected, 3, &ids, &n, NULL), 0);
-    assert_int_equal(n, 1);
-    assert_string_equal(ids[0], "a");
-    free_ids(ids, n);
-    for (int i = 0; i < 100 && leftovers(f) > 2; i++)
-        run_for(f, 20);
-    assert_true(leftovers(f) <= 2); /* a's shell and its sleep */
-    assert_int_equal(f->n_exited, 0);
-    assert_true(ops->pid(f->c, "a") > 0);
-    {
-        _cleanup_free_ char *end = sandbox_file(f, "a", "end");
-        close(open(end, O_CREAT | O_WRONLY, 0600));
-    }
+    assert_int_equal(ops->recover(f->c, is_wanted, &wanted, NULL), 0);
+    assert_int_equal(wanted.asked, 5); /* not of the one that was not to survive */
+    assert_true(is_there(&wanted, "a") && is_there(&wanted, "kept"));
+    assert_true(is_there(&wanted, "kept-gone") && !is_there(&wanted, "gone"));
     run_until(f, &f->n_exited, 1);
+    assert_true(seen(f, "kept-gone")->has_status);
+    assert_int_equal(seen(f, "kept-gone")->wait_status, 8 << 8);
+    for (int i = 0; i < 100 && leftovers(f) > 5; i++)
+        run_for(f, 20);
+    assert_true(leftovers(f) <= 5); /* two shells with their sleeps, and an init */
+    assert_true(ops->pid(f->c, "a") > 0);
+    touch(f, "a", "end");
+    touch(f, "kept", "end");
+    run_until(f, &f->n_exited, 3);
     assert_true(seen(f, "a")->exited);
+    assert_true(seen(f, "kept")->has_status);
+    assert_int_equal(seen(f, "kept")->wait_status, 7 << 8);
     /* The children of a process that has not died stay its own: here is one, so drain them. */
     while (waitpid(-1, NULL, 0) > 0)
         continue;
 }
 
+/* All that is else the containerizer's work is the same with an init in between. */
+static void test_kept_status(void **state) {
+    struct fixture *f = *state;
+    struct options keep = {.survive = true, .keep_status = true};
+    const char *missing[] = {"/no/such/program", NULL};
+
+    launch_with(f, "exits", "exit 3", &keep);
+    launch_with(f, "killed", "kill -9 $$", &keep);
+    launch_with(f, "daemons", DAEMONS "exit 4", &keep);
+    launch_argv(f, "missing", missing, &keep);
+    launch_with(f, "signal", "trap 'exit 5' TERM; echo ready; while true; do sleep 0.05; done",
+                &keep);
+    wait_text(f, "signal", "stdout", "ready");
+    kill(ops->pid(f->c, "signal"), SIGTERM);
+    run_until(f, &f->n_exited, 4);
+    assert_int_equal(seen(f, "exits")->wait_status, 3 << 8);
+    assert_int_equal(seen(f, "killed")->wait_status, SIGKILL);
+    assert_int_equal(seen(f, "daemons")->wait_status, 4 << 8);
+    assert_int_equal(seen(f, "signal")->wait_status, 5 << 8);
+    assert_false(seen(f, "missing")->ok);
+    assert_string_equal(seen(f, "missing")->message,
+                        "Cannot execute '/no/such/program': No such file or directory");
+    launch_with(f, "destroyed", DAEMONS "sleep 1000", &keep);
+    wait_text(f, "destroyed", "stdout", "ready");
+    ops->destroy(f->c, "destroyed");
+    run_until(f, &f->n_exited, 5);
+    assert_int_equal(leftovers(f), 0);
+}
+
+static void test_terminal(void **state) {
+    struct fixture *f = *state;
+    struct options tty = {.tty = true};
+    char text[256] = "";
+    size_t got = 0;
+    ssize_t n;
+    int fd;
+
+    launch_with(f, "t", "stty size; read word </dev/tty; echo from $word; tty", &tty);
+    run_until(f, &f->n_launched, 1);
+    fd = ops->terminal(f->c, "t");
+    assert_true(fd >= 0);
+    assert_int_equal(ops->terminal(f->c, "t"), -1);
+    assert_int_equal(write(fd, "hi\n", 3), 3);
+    while (got < sizeof text - 1 && (n = read(fd, text + got, sizeof text - 1 - got)) > 0)
+        got += (size_t)n;
+    close(fd);
+    run_until(f, &f->n_exited, 1);
+    assert_int_equal(seen(f, "t")->wait_status, 0);
+    assert_true(strstr(text, "33 44") && strstr(text, "from hi") && strstr(text, "/dev/pts/"));
+}
+
 static void test_recovery_distrusts_numbers(void **state) {
     struct fixture *f = *state;
-    const char *expected[] = {"reused", "damaged"};
+    static const char *const ids[] = {"reused", "damaged", NULL};
+    struct wanted wanted = {.ids = ids};
     _cleanup_free_ char *path = rv_asprintf("%s/reused", f->state_dir);
     _cleanup_free_ char *damaged = rv_asprintf("%s/damaged", f->state_dir);
-    char **ids, boot[64] = "";
-    size_t n;
+    char boot[64] = "";
     pid_t bystander = fork();
     FILE *file = fopen("/proc/sys/kernel/random/boot_id", "r");
 
@@ -601,9 +661,8 @@ static void test_recovery_distrusts_numbers(void **state) {
     fprintf(file, "reeve container 1\nboot");
     fclose(file);
     restart(f);
-    assert_int_equal(ops->recover(f->c, expected, 2, &ids, &n, NULL), 0);
-    assert_int_equal(n, 0);
-    free_ids(ids, n);
+    assert_int_equal(ops->recover(f->c, is_wanted, &wanted, NULL), 0);
+    assert_string_equal(wanted.there, "");
     run_for(f, 200);
     assert_int_equal(kill(bystander, 0), 0);
     assert_int_equal(waitpid(bystander, NULL, WNOHANG), 0); /* it lives */
@@ -638,6 +697,8 @@ int main(void) {
         TEST(rotation),
         TEST(usage),
         TEST(recovery),
+        TEST(kept_status),
+        TEST(terminal),
         TEST(recovery_distrusts_numbers),
         TEST(destroy_all),
     };

@@ -1,0 +1,342 @@
+/*
+ * What is asked of containers that the agent's API made, see agent_containers.h: to wait for them,
+ * signal, remove, follow and list them.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/folder.h"
+#include "base/log.h"
+#include "daemon/agent_containers_internal.h"
+#include "daemon/agent_limits.h"
+#include "daemon/agent_views.h"
+#include "daemon/folders.h"
+#include "wire/convert.h"
+
+static void refuse(struct rv_agent_daemon *d, struct rv_http_request *req,
+                   const struct rv_error *err) {
+    rv_common_refuse(&d->shell, req, err);
+}
+
+static void no_such(struct rv_agent_daemon *d, struct rv_http_request *req, const char *id) {
+    struct rv_error err;
+
+    rv_error_set(&err, RV_ERR_NOT_FOUND, "There is no container %s", id);
+    refuse(d, req, &err);
+}
+
+static void ok(struct rv_http_request *req) {
+    rv_http_reply(req, 200, NULL, rv_strn(NULL, 0), NULL);
+}
+
+/* As in a call: "a.b.c", NULL with the reason. One whose call says that it is nested must be. */
+static const char *named(const Reeve__V1__ContainerID *m, bool nested, struct rv_arena *arena,
+                         struct rv_error *err) {
+    if (!nested || m->parent)
+        return rv_api_id_of(m, arena, err);
+    rv_error_set(err, RV_ERR_INVALID, "container_id.parent: required");
+    return NULL;
+}
+
+/* The answer to a WAIT; the two messages have the same fields. */
+void rv_api_answer_wait(const struct rv_api_container *c, struct rv_http_request *req,
+                        enum rv_encoding encoding, bool nested) {
+    Reeve__V1__Agent__Response response = REEVE__V1__AGENT__RESPONSE__INIT;
+    Reeve__V1__Agent__Response__WaitNestedContainer n =
+        REEVE__V1__AGENT__RESPONSE__WAIT_NESTED_CONTAINER__INIT;
+    Reeve__V1__Agent__Response__WaitContainer s = REEVE__V1__AGENT__RESPONSE__WAIT_CONTAINER__INIT;
+    _cleanup_(rv_arena_free) struct rv_arena arena;
+
+    rv_arena_init(&arena);
+    response.has_type = true;
+    response.type = nested ? REEVE__V1__AGENT__RESPONSE__TYPE__WAIT_NESTED_CONTAINER
+                           : REEVE__V1__AGENT__RESPONSE__TYPE__WAIT_CONTAINER;
+    n.has_exit_status = s.has_exit_status = c->has_status;
+    n.exit_status = s.exit_status = c->status;
+    n.message = s.message = c->verdict.message;
+    if (c->verdict.reason != RV_REASON_NONE) {
+        n.has_state = s.has_state = true;
+        n.state = s.state = REEVE__V1__TASK_STATE__TASK_FAILED;
+        n.has_reason = s.has_reason = true;
+        n.reason = s.reason = (Reeve__V1__TaskStatus__Reason)c->verdict.reason;
+        n.limitation = s.limitation = rv_limitation_to(&c->verdict.limitation, &arena);
+    }
+    if (nested)
+        response.wait_nested_container = &n;
+    else
+        response.wait_container = &s;
+    rv_shell_reply_message(req, encoding, &response.base);
+}
+
+/* ---- wait, kill, remove ---- */
+
+void rv_api_wait(struct rv_agent_daemon *d, struct rv_http_request *req,
+                 const Reeve__V1__Agent__Call *call) {
+    const Reeve__V1__Agent__Call__WaitNestedContainer *n = call->wait_nested_container;
+    bool nested = call->type == REEVE__V1__AGENT__CALL__TYPE__WAIT_NESTED_CONTAINER;
+    enum rv_encoding encoding;
+    struct rv_api_container *c;
+    struct rv_error err;
+    const char *id;
+
+    if (!rv_shell_accept_encoding(&d->shell, req, &encoding))
+        return;
+    id = named(nested ? n->container_id : call->wait_container->container_id, nested, &d->arena,
+               &err);
+    if (!id) {
+        refuse(d, req, &err);
+        return;
+    }
+    c = rv_api_find(d->api, id);
+    if (!c)
+        no_such(d, req, id);
+    else if (c->state == RV_API_ENDED)
+        rv_api_answer_wait(c, req, encoding, nested);
+    else if (c->n_waiting >= RV_API_MAX_WAITING) {
+        rv_error_set(&err, RV_ERR_CONFLICT, "%d requests wait for this container already",
+                     RV_API_MAX_WAITING);
+        refuse(d, req, &err);
+    } else {
+        struct rv_api_parked *p = rv_api_park(c, req, encoding);
+        p->nested = nested;
+        rv_list_append(&c->waiting, &p->link);
+        c->n_waiting++;
+    }
+}
+
+void rv_api_kill(struct rv_agent_daemon *d, struct rv_http_request *req,
+                 const Reeve__V1__Agent__Call *call) {
+    bool nested = call->type == REEVE__V1__AGENT__CALL__TYPE__KILL_NESTED_CONTAINER;
+    const Reeve__V1__Agent__Call__KillNestedContainer *n = call->kill_nested_container;
+    const Reeve__V1__Agent__Call__KillContainer *s = call->kill_container;
+    bool has_signal = nested ? n->has_signal : s->has_signal;
+    int signal = has_signal ? (nested ? n->signal : s->signal) : SIGKILL;
+    const struct rv_containerizer_ops *ops = d->containerizer->ops;
+    struct rv_api_container *c;
+    struct rv_error err;
+    pid_t pid;
+    const char *id = named(nested ? n->container_id : s->container_id, nested, &d->arena, &err);
+
+    if (id && (signal < 1 || signal >= NSIG)) {
+        rv_error_set(&err, RV_ERR_INVALID, "signal: %d is none", signal);
+        id = NULL;
+    }
+    if (!id) {
+        refuse(d, req, &err);
+        return;
+    }
+    c = rv_api_find(d->api, id);
+    if (!c || c->state == RV_API_ENDED) {
+        no_such(d, req, id);
+        return;
+    }
+    pid = ops->pid(d->containerizer, id);
+    if (signal == SIGKILL || pid <= 0)
+        rv_api_destroy(c);
+    else if (kill(pid, signal) != 0)
+        RV_DEBUG("agent", "cannot send signal %d to container %s: %s", signal, id, strerror(errno));
+    ok(req);
+}
+
+/* Out of the way at once, so that the id can be used again; gone when the thread pool has got to
+ * it. 0, or -RV_ERR_NOT_FOUND. */
+static int remove_sandbox(struct rv_api_containers *t, const char *directory,
+                          struct rv_error *err) {
+    int n = (int)(strrchr(directory, '/') - directory);
+    _cleanup_free_ char *name =
+        rv_asprintf(".removed-%d-%llu", (int)getpid(), (unsigned long long)t->removed++);
+    _cleanup_free_ char *aside = rv_asprintf("%.*s/%s", n, directory, name);
+    int rc = rv_folder_rename(directory, name);
+
+    if (rc == -ENOENT)
+        return rv_error_set(err, RV_ERR_NOT_FOUND, "There is no sandbox %s", directory);
+    if (rc)
+        return rv_error_set(err, RV_ERR_IO, "cannot remove %s: %s", directory, strerror(-rc));
+    rv_remover_add(t->d->remover, aside);
+    return 0;
+}
+
+static bool runs_below(const struct rv_api_containers *t, const char *id) {
+    void *item;
+
+    for (size_t it = 0; rv_map_next(&t->containers, &it, NULL, &item);) {
+        const struct rv_api_container *c = item;
+        if (c->state != RV_API_ENDED && (rv_streq(c->id, id) || rv_api_is_below(c->id, id)))
+            return true;
+    }
+    return false;
+}
+
+void rv_api_remove(struct rv_agent_daemon *d, struct rv_http_request *req,
+                   const Reeve__V1__Agent__Call *call) {
+    bool nested = call->type == REEVE__V1__AGENT__CALL__TYPE__REMOVE_NESTED_CONTAINER;
+    struct rv_api_containers *t = d->api;
+    _cleanup_free_ char *directory = NULL;
+    struct rv_api_container *c;
+    struct rv_error err;
+    const char *id = named(nested ? call->remove_nested_container->container_id
+                                  : call->remove_container->container_id,
+                           nested, &d->arena, &err);
+
+    if (!id) {
+        refuse(d, req, &err);
+        return;
+    }
+    if (runs_below(t, id)) {
+        rv_error_set(&err, RV_ERR_CONFLICT, "The container %s has not ended", id);
+        refuse(d, req, &err);
+        return;
+    }
+    c = rv_api_find(t, id);
+    if (c)
+        directory = rv_strdup(c->directory);
+    else if (!strchr(id, '.')) /* perhaps of an earlier agent */
+        directory = rv_asprintf("%s/containers/%s", d->work_dir, id);
+    if (!directory) {
+        no_such(d, req, id);
+        return;
+    }
+    int rc = remove_sandbox(t, directory, &err);
+    if (rc && (!c || rc != -RV_ERR_NOT_FOUND)) {
+        refuse(d, req, &err);
+        return;
+    }
+    rv_api_end_below(t, id);
+    if (c)
+        rv_api_forget(c);
+    ok(req);
+}
+
+/* ---- streams ---- */
+
+/* Of a container that writes to files and is attached to. */
+struct follower {
+    struct rv_api_containers *table;
+    char *id;
+    struct rv_container_io *io;
+};
+
+static void free_follower(struct follower *f) {
+    rv_map_remove(&f->table->followers, rv_str(f->id));
+    rv_container_io_free(f->io);
+    free(f->id);
+    free(f);
+}
+
+void rv_api_end_followers(struct rv_api_containers *t, const char *id) {
+    struct follower *f = rv_map_gets(&t->followers, id);
+
+    if (f) {
+        rv_container_io_finish(f->io);
+        free_follower(f);
+    }
+}
+
+void rv_api_free_followers(struct rv_api_containers *t) {
+    void *item;
+
+    for (size_t it = 0; rv_map_next(&t->followers, &it, NULL, &item);)
+        free_follower(item);
+    rv_map_free(&t->followers);
+}
+
+static void on_unused(void *ctx) {
+    free_follower(ctx);
+}
+
+static struct rv_container_io *follow(struct rv_api_containers *t, const char *id,
+                                      const char *directory) {
+    struct follower *f = rv_map_gets(&t->followers, id);
+
+    if (f)
+        return f->io;
+    f = rv_calloc(1, sizeof *f);
+    f->table = t;
+    f->id = rv_strdup(id);
+    const struct rv_container_io_config config = {
+        .loop = t->d->loop,
+        .heartbeat_ms = (uint64_t)(t->d->flags->heartbeat_interval / 1000000),
+        .on_unused = on_unused,
+        .ctx = f};
+    f->io = rv_container_io_follow(&config, directory);
+    rv_map_put(&t->followers, rv_str(id), f);
+    return f->io;
+}
+
+int rv_api_containers_io(struct rv_api_containers *t, const char *id, bool follow_files,
+                         struct rv_container_io **out, struct rv_error *err) {
+    const struct rv_api_container *c = rv_api_find(t, id);
+    _cleanup_(rv_arena_free) struct rv_arena arena;
+    struct rv_api_parent place;
+    int rc = 0;
+
+    rv_arena_init(&arena);
+    if (c && c->io && c->state == RV_API_RUNNING)
+        *out = c->io;
+    else if (!rv_api_find_running(t, id, &arena, &place))
+        rc = rv_error_set(err, RV_ERR_NOT_FOUND, "There is no container %s that runs", id);
+    else if (follow_files)
+        *out = follow(t, id, place.directory);
+    else
+        rc = rv_error_set(err, RV_ERR_INVALID,
+                          "The container %s has neither a terminal nor a session: it takes no "
+                          "input",
+                          id);
+    return rc;
+}
+
+void rv_api_attach_output(struct rv_agent_daemon *d, struct rv_http_request *req,
+                          const Reeve__V1__Agent__Call *call) {
+    struct rv_container_framing framing;
+    struct rv_container_io *io;
+    struct rv_error err;
+    const char *id;
+
+    if (!rv_container_io_framing(&d->shell, req, &framing))
+        return;
+    id = rv_api_id_of(call->attach_container_output->container_id, &d->arena, &err);
+    if (!id || rv_api_containers_io(d->api, id, true, &io, &err) ||
+        rv_container_io_attach(io, req, &framing, false, &err))
+        refuse(d, req, &err);
+}
+
+void rv_api_attach_input(struct rv_agent_daemon *d, struct rv_http_request *req,
+                         const Reeve__V1__Agent__Call *call) {
+    (void)call;
+    d->shell.bad_requests++;
+    rv_http_reply_text(req, 415, "Expecting 'Content-Type' of application/recordio.\n");
+}
+
+/* ---- the view ---- */
+
+void rv_api_containers_view(const struct rv_api_containers *t, bool nested, bool standalone,
+                            struct rv_arena *arena,
+                            Reeve__V1__Agent__Response__GetContainers *out) {
+    typeof(out->containers) all = RV_ARENA_ARRAY(arena, typeof(*out->containers),
+                                                 out->n_containers + rv_map_count(&t->containers));
+    void *item;
+
+    if (out->n_containers)
+        memcpy(all, out->containers, out->n_containers * sizeof *all);
+    out->containers = all;
+    for (size_t it = 0; rv_map_next(&t->containers, &it, NULL, &item);) {
+        const struct rv_api_container *c = item;
+        const struct rv_agent_executor *ex = rv_api_executor_of(t->d, c->id);
+        bool is_nested = strchr(c->id, '.') != NULL;
+        pid_t pid = t->d->containerizer->ops->pid(t->d->containerizer, c->id);
+        if (c->state == RV_API_ENDED || (is_nested && !nested) || (!ex && !standalone))
+            continue;
+        typeof(*all) m = RV_WIRE_MAKE(arena, Agent__Response__GetContainers__Container,
+                                      agent__response__get_containers__container);
+        m->container_id = rv_wire_container_id_to((struct rv_container_id){c->id}, arena);
+        m->container_status = RV_WIRE_MAKE(arena, ContainerStatus, container_status);
+        m->container_status->container_id = m->container_id;
+        m->container_status->has_executor_pid = pid > 0;
+        m->container_status->executor_pid = pid > 0 ? (uint32_t)pid : 0;
+        m->resource_statistics = rv_agent_view_statistics(t->d, c->id, &c->resources, arena);
+        all[out->n_containers++] = m;
+    }
+}

@@ -1,0 +1,144 @@
+/*
+ * How containers of the agent's API ended that survive the agent: a file each,
+ * WORK_DIR/meta/ended/ID, for as long as the table keeps the container. So an executor that waits
+ * for one learns how it ended also if the agent has ended in between. A file is written beside and
+ * renamed, not synced: it need not survive the machine, of which no container is left.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "daemon/agent_containers_internal.h"
+#include "daemon/folders.h"
+#include "reeve/v1/checkpoint.pb-c.h"
+#include "wire/codec.h"
+#include "wire/resources_codec.h"
+
+#define MODULE "agent"
+
+enum { MAX_RECORD = 64 * 1024 };
+
+static char *path_of(const struct rv_api_containers *t, const char *id) {
+    return rv_asprintf("%s/meta/ended/%s", t->d->work_dir, id);
+}
+
+static int write_file(const char *path, struct rv_str bytes) {
+    _cleanup_free_ char *fresh = rv_asprintf("%s.new", path);
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), error = 0;
+
+    if (fd < 0)
+        return -1;
+    if (write(fd, bytes.s, bytes.n) != (ssize_t)bytes.n)
+        error = errno ? errno : ENOSPC;
+    close(fd);
+    if (!error && rename(fresh, path) == 0)
+        return 0;
+    unlink(fresh);
+    errno = error ? error : errno;
+    return -1;
+}
+
+void rv_api_record(struct rv_api_container *c) {
+    _cleanup_free_ char *path = path_of(c->table, c->id);
+    _cleanup_free_ char *folder = rv_asprintf("%s/meta/ended", c->table->d->work_dir);
+    _cleanup_(rv_arena_free) struct rv_arena arena;
+    _cleanup_(rv_buf_free) struct rv_buf bytes = {0};
+    Reeve__V1__Checkpoint__Ended m = REEVE__V1__CHECKPOINT__ENDED__INIT;
+    struct rv_error err;
+
+    rv_arena_init(&arena);
+    m.directory = c->directory;
+    m.boot_id = c->table->d->boot_id;
+    m.has_status = c->has_status;
+    m.status = c->status;
+    m.has_reason = c->verdict.reason != RV_REASON_NONE;
+    m.reason = m.has_reason ? (int32_t)c->verdict.reason : 0;
+    m.message = c->verdict.message;
+    rv_wire_resources_to(&c->verdict.limitation, RV_SHAPE_ENDPOINT, false, &arena, &m.limitation,
+                         &m.n_limitation);
+    rv_wire_encode(&m.base, RV_ENC_PROTOBUF, &bytes);
+    if (write_file(path, rv_buf_str(&bytes)) == 0 ||
+        (errno == ENOENT && rv_make_folder(folder, &err) == 0 &&
+         write_file(path, rv_buf_str(&bytes)) == 0))
+        c->recorded = true;
+    else
+        RV_WARN(MODULE, "how container %s ended is not known any more after a restart: %s: %s",
+                c->id, path, strerror(errno));
+}
+
+void rv_api_record_remove(const struct rv_api_container *c) {
+    _cleanup_free_ char *path = path_of(c->table, c->id);
+
+    if (unlink(path) != 0 && errno != ENOENT)
+        RV_WARN(MODULE, "cannot remove %s: %s", path, strerror(errno));
+}
+
+static const Reeve__V1__Checkpoint__Ended *read_file(const char *path, struct rv_arena *arena) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char *bytes = rv_arena_alloc(arena, MAX_RECORD);
+    ssize_t n = fd >= 0 ? read(fd, bytes, MAX_RECORD) : -1;
+    ProtobufCMessage *m;
+
+    if (fd >= 0)
+        close(fd);
+    if (n < 0 || rv_wire_decode(&reeve__v1__checkpoint__ended__descriptor, RV_ENC_PROTOBUF,
+                                rv_strn(bytes, (size_t)n), NULL, arena, &m, NULL))
+        return NULL;
+    return (const void *)m;
+}
+
+/* False: it is of no use any more. */
+static bool take(struct rv_api_containers *t, const char *id,
+                 const Reeve__V1__Checkpoint__Ended *m) {
+    struct rv_api_container *c = rv_api_find(t, id);
+    struct rv_container_end end = {.reason = RV_REASON_NONE};
+    struct rv_resources limitation = {0};
+
+    if (!m || !rv_streq(m->boot_id, t->d->boot_id))
+        return false;
+    /* The containerizer has it still: its end will be told again. */
+    if (c && c->state != RV_API_ENDED)
+        return true;
+    if (!c) {
+        c = rv_api_add(t, id, rv_strdup(m->directory));
+        c->state = RV_API_ENDED;
+        t->n_ended++;
+    }
+    c->survives = c->recorded = true;
+    c->has_status = m->has_status;
+    c->status = m->status;
+    if (m->has_reason)
+        end.reason = (enum rv_reason)m->reason;
+    end.message = m->message;
+    if (rv_wire_resources_from(m->limitation, m->n_limitation, "limitation", &limitation, NULL) ==
+        0)
+        end.limitation = &limitation;
+    rv_verdict_set(&c->verdict, &end);
+    rv_resources_free(&limitation);
+    return true;
+}
+
+void rv_api_records_read(struct rv_api_containers *t) {
+    _cleanup_free_ char *folder = rv_asprintf("%s/meta/ended", t->d->work_dir);
+    DIR *dir = opendir(folder);
+
+    if (!dir)
+        return; /* there never was one */
+    for (struct dirent *e; (e = readdir(dir));) {
+        _cleanup_(rv_arena_free) struct rv_arena arena;
+        char path[PATH_MAX];
+        rv_arena_init(&arena);
+        if (e->d_name[0] == '.' ||
+            snprintf(path, sizeof path, "%s/%s", folder, e->d_name) >= (int)sizeof path)
+            continue;
+        if (!take(t, e->d_name, read_file(path, &arena)))
+            unlink(path);
+    }
+    closedir(dir);
+}

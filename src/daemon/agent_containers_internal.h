@@ -1,0 +1,109 @@
+/*
+ * Between the files that keep the containers of the agent's API: agent_containers.c (the table and
+ * what comes to be in it), agent_container_calls.c (what is asked of them), and
+ * agent_container_records.c (what the next agent must know). Not for others.
+ */
+#ifndef RV_DAEMON_AGENT_CONTAINERS_INTERNAL_H
+#define RV_DAEMON_AGENT_CONTAINERS_INTERNAL_H
+
+#include "base/list.h"
+#include "containerizer/verdict.h"
+#include "daemon/agent_containers.h"
+
+enum {
+    RV_API_MAX_WAITING = 64, /* requests for one container */
+    RV_API_MAX_ID =
+        200, /* bytes with those above it: a file's name in the containerizer's folder */
+};
+
+enum rv_api_state { RV_API_STARTING, RV_API_RUNNING, RV_API_ENDED };
+
+/* A request that is answered later. */
+struct rv_api_parked {
+    struct rv_list link;
+    struct rv_http_request *req;
+    struct rv_api_container *container;
+    enum rv_encoding encoding;
+    bool nested; /* WAIT_NESTED_CONTAINER's answer has another name */
+};
+
+struct rv_api_container {
+    struct rv_api_containers *table;
+    char *id, *directory;
+    enum rv_api_state state;
+    bool killed, session;
+    bool survives; /* goes on without the agent, and its end is written down */
+    bool recorded; /* so it was */
+    bool has_status;
+    int32_t status;
+    struct rv_verdict verdict;
+    struct rv_resources resources;
+    char *user;                   /* whose it is; NULL: its executor's, or nobody knows any more */
+    char **env;                   /* its environment, one block; NULL: nobody knows any more */
+    struct rv_container_io *io;   /* NULL: its output goes to files */
+    struct rv_api_parked *launch; /* NULL: answered, or its client has gone */
+    struct rv_container_framing framing;
+    struct rv_list waiting;
+    size_t n_waiting;
+};
+
+struct rv_api_containers {
+    struct rv_agent_daemon *d;
+    struct rv_map containers; /* by id */
+    struct rv_map followers;  /* by id; agent_container_calls.c */
+    size_t n_ended;
+    uint64_t removed; /* to give each folder that goes a name of its own */
+};
+
+/* --- agent_containers.c --- */
+
+struct rv_api_container *rv_api_find(const struct rv_api_containers *t, const char *id);
+/* In the table; directory: taken over. */
+struct rv_api_container *rv_api_add(struct rv_api_containers *t, const char *id, char *directory);
+/* It is forgotten, also by the next agent. */
+void rv_api_forget(struct rv_api_container *c);
+/* Kills all of it; its end follows. */
+void rv_api_destroy(struct rv_api_container *c);
+/* Lets what lies below a container that has ended end too, and forgets what has. */
+void rv_api_end_below(struct rv_api_containers *t, const char *id);
+bool rv_api_is_below(const char *id, const char *above);
+
+/* "a.b.c" in the arena; NULL with the reason. */
+const char *rv_api_id_of(const Reeve__V1__ContainerID *m, struct rv_arena *arena,
+                         struct rv_error *err);
+
+/* What a new container is to lie in. */
+struct rv_api_parent {
+    const char *directory; /* in the arena or the table's */
+    const char *user;      /* NULL: the agent's */
+    const struct rv_agent_executor *executor;
+    const struct rv_agent_task *task;
+    const struct rv_api_container *container; /* NULL: not of the API's making */
+};
+/* A container that runs, whoever made it; false: there is none. */
+bool rv_api_find_running(const struct rv_api_containers *t, const char *id, struct rv_arena *arena,
+                         struct rv_api_parent *out);
+/* Of the container's root; NULL: it is standalone, or has ended. */
+const struct rv_agent_executor *rv_api_executor_of(const struct rv_agent_daemon *d, const char *id);
+
+struct rv_api_parked *rv_api_park(struct rv_api_container *c, struct rv_http_request *req,
+                                  enum rv_encoding encoding);
+void rv_api_drop_parked(struct rv_api_parked *p);
+
+/* --- agent_container_calls.c --- */
+
+void rv_api_answer_wait(const struct rv_api_container *c, struct rv_http_request *req,
+                        enum rv_encoding encoding, bool nested);
+/* Of a container that has ended. */
+void rv_api_end_followers(struct rv_api_containers *t, const char *id);
+void rv_api_free_followers(struct rv_api_containers *t);
+
+/* --- agent_container_records.c --- */
+
+/* How it ended, for the next agent; what cannot be written is logged. */
+void rv_api_record(struct rv_api_container *c);
+void rv_api_record_remove(const struct rv_api_container *c);
+/* Adds to the table those of an earlier agent that had ended. */
+void rv_api_records_read(struct rv_api_containers *t);
+
+#endif
