@@ -67,14 +67,15 @@ static void add_framework(struct rv_cli_cluster *c,
     rv_map_put(&c->frameworks, rv_str(id->value), f);
 }
 
-static void add_records(struct rv_cli_cluster *c) {
-    const Reeve__V1__Master__Response__GetFrameworks *f = c->state->get_frameworks;
-    const Reeve__V1__Master__Response__GetAgents *a = c->state->get_agents;
-
+static void add_frameworks(struct rv_cli_cluster *c,
+                           const Reeve__V1__Master__Response__GetFrameworks *f) {
     for (size_t i = 0; f && i < f->n_completed_frameworks; i++)
         add_framework(c, f->completed_frameworks[i]);
     for (size_t i = 0; f && i < f->n_frameworks; i++)
         add_framework(c, f->frameworks[i]);
+}
+
+static void add_agents(struct rv_cli_cluster *c, const Reeve__V1__Master__Response__GetAgents *a) {
     for (size_t i = 0; a && i < a->n_agents; i++) {
         const Reeve__V1__AgentID *id = a->agents[i]->agent_info->id;
         if (!id)
@@ -122,9 +123,21 @@ int rv_cli_cluster_get(struct rv_cli *cli, struct rv_cli_cluster *out, struct rv
         add_tasks(out, tasks->unreachable_tasks, tasks->n_unreachable_tasks, false, &cli->arena);
         add_tasks(out, tasks->completed_tasks, tasks->n_completed_tasks, false, &cli->arena);
     }
-    add_records(out);
+    add_frameworks(out, out->state->get_frameworks);
+    add_agents(out, out->state->get_agents);
     count_tasks(out, &cli->arena);
     return 0;
+}
+
+int rv_cli_agents_get(struct rv_cli *cli, struct rv_cli_cluster *out, struct rv_error *err) {
+    Reeve__V1__Master__Response *response;
+    int r = rv_cli_ask_master(cli, REEVE__V1__MASTER__CALL__TYPE__GET_AGENTS, &cli->arena,
+                              &response, err);
+
+    *out = (struct rv_cli_cluster){0};
+    if (!r)
+        add_agents(out, response->get_agents);
+    return r;
 }
 
 void rv_cli_cluster_free(struct rv_cli_cluster *c) {
@@ -165,6 +178,62 @@ int rv_cli_agent_address(const Reeve__V1__Master__Response__GetAgents__Agent *ag
     uint16_t port = (uint16_t)agent->agent_info->port;
 
     return rv_cli_address_parse(at ? at + 1 : agent->agent_info->hostname, port, out, err);
+}
+
+const char *rv_cli_agent_state(const Reeve__V1__Master__Response__GetAgents__Agent *agent) {
+    if (agent->drain_info && agent->drain_info->state == REEVE__V1__DRAIN_STATE__DRAINED)
+        return "drained";
+    if (agent->drain_info)
+        return "draining";
+    return agent->deactivated ? "deactivated" : agent->active ? "active" : "disconnected";
+}
+
+/* --- finding agents --- */
+
+struct agent_search {
+    const char *text, *found;
+    int best;
+    size_t n;
+    struct rv_buf list; /* of those found */
+};
+
+static void consider(struct agent_search *s, const Reeve__V1__AgentInfo *info) {
+    int match = rv_streq(info->hostname, s->text) ? 2 : rv_cli_id_match(info->id->value, s->text);
+
+    if (match < s->best)
+        return;
+    if (match > s->best) {
+        s->n = 0;
+        rv_buf_clear(&s->list);
+    }
+    s->best = match;
+    s->found = info->id->value;
+    if (++s->n <= MAX_CANDIDATES)
+        rv_buf_printf(&s->list, "\n  %s (%s)", info->id->value, info->hostname);
+}
+
+int rv_cli_agent_find(const struct rv_cli_cluster *c, const char *text, const char **out,
+                      struct rv_error *err) {
+    struct agent_search s = {.text = text, .best = 1};
+    int r = 0;
+    void *v;
+
+    for (size_t it = 0; rv_map_next(&c->agents, &it, NULL, &v);)
+        consider(&s, ((Reeve__V1__Master__Response__GetAgents__Agent *)v)->agent_info);
+    for (size_t i = 0; i < c->n_recovered; i++)
+        if (c->recovered[i]->id)
+            consider(&s, c->recovered[i]);
+    *out = s.n ? s.found : text;
+    if (s.n > 1)
+        r = rv_error_set(err, RV_ERR_CONFLICT, "\"%s\" could be one of %zu nodes:%s", text, s.n,
+                         s.list.data);
+    else if (s.n == 0 && !rv_cli_id_end(text))
+        r = rv_error_set(err, RV_ERR_NOT_FOUND,
+                         "no node has the name \"%s\", or an id that begins so; reeve nodes lists "
+                         "them, and one that is away must be named by its whole id",
+                         text);
+    rv_buf_free(&s.list);
+    return r;
 }
 
 /* --- finding tasks --- */

@@ -23,12 +23,17 @@ struct rv_cli_cluster {
     struct rv_cli_task *tasks;
     size_t n_tasks;
     struct rv_cli_ids task_ids, framework_ids, agent_ids;
-    struct rv_map frameworks, agents;           /* id -> record */
+    struct rv_map frameworks, agents; /* id -> record */
+    Reeve__V1__AgentInfo **recovered; /* known to a new leader, and not back yet */
+    size_t n_recovered;
     struct rv_map framework_tasks, agent_tasks; /* id -> size_t: tasks that have not ended */
 };
 
 RV_MUST_USE int rv_cli_cluster_get(struct rv_cli *cli, struct rv_cli_cluster *out,
                                    struct rv_error *err);
+/* Its agents alone, by GET_AGENTS. */
+RV_MUST_USE int rv_cli_agents_get(struct rv_cli *cli, struct rv_cli_cluster *out,
+                                  struct rv_error *err);
 void rv_cli_cluster_free(struct rv_cli_cluster *c);
 
 /* NULL if it is not there (any more). Ended frameworks are found too. */
@@ -42,6 +47,13 @@ size_t rv_cli_tasks_on_agent(const struct rv_cli_cluster *c, const char *id);
 /* Where its agent listens. */
 RV_MUST_USE int rv_cli_agent_address(const Reeve__V1__Master__Response__GetAgents__Agent *agent,
                                      struct rv_cli_address *out, struct rv_error *err);
+
+/* "active", "draining" */
+const char *rv_cli_agent_state(const Reeve__V1__Master__Response__GetAgents__Agent *agent);
+/* The id of the agent meant by an id's prefix or end, or by a host name. Those that are away are
+ * not listed by masters, but may be named by the whole id. */
+RV_MUST_USE int rv_cli_agent_find(const struct rv_cli_cluster *c, const char *text,
+                                  const char **out, struct rv_error *err);
 
 /* The task meant by "ID" or "FRAMEWORK/ID", both by prefix. live_only: others are not looked at,
  * unless there is none else, which the error then says. -RV_ERR_NOT_FOUND, or -RV_ERR_CONFLICT

@@ -316,6 +316,8 @@ static enum rv_err code_of(int status) {
     case 401:
     case 403:
         return RV_ERR_PERMISSION;
+    case 409:
+        return RV_ERR_CONFLICT;
     case 501:
         return RV_ERR_UNSUPPORTED;
     case 503:
@@ -390,6 +392,15 @@ int rv_cli_post_master(const struct rv_cli *cli, const char *path, enum rv_encod
     return rv_error_set(err, first.code,
                         "cannot reach the master at %s; name one by --master or REEVE_MASTER",
                         first.message);
+}
+
+int rv_cli_tell_master(const struct rv_cli *cli, const Reeve__V1__Master__Call *call,
+                       struct rv_error *err) {
+    _cleanup_(rv_buf_free) struct rv_buf body = {0}, answer = {0};
+
+    rv_wire_encode(&call->base, RV_ENC_PROTOBUF, &body);
+    return rv_cli_post_master(cli, "/api/v1", RV_ENC_PROTOBUF, RV_ENC_JSON, rv_buf_str(&body),
+                              &answer, NULL, err);
 }
 
 static int ask_master(const struct rv_cli *cli, Reeve__V1__Master__Call__Type type,

@@ -91,7 +91,8 @@ char *rv_cli_master_list(const struct rv_cli *cli, struct rv_error *err);
 
 /* One request and its whole answer, which the caller frees. Redirects (307) are followed, `at`
  * becomes who answered. A status that is not 2xx is an error with the answer's text: NOT_FOUND for
- * 404, UNSUPPORTED for 501, PERMISSION for 401 and 403, else INVALID. */
+ * 404, CONFLICT for 409, UNSUPPORTED for 501, CLOSED for 503, PERMISSION for 401 and 403, else
+ * INVALID. */
 RV_MUST_USE int rv_cli_post(struct rv_cli_address *at, const char *path, enum rv_encoding send,
                             enum rv_encoding accept, struct rv_str body, struct rv_buf *answer,
                             struct rv_error *err);
@@ -101,6 +102,9 @@ RV_MUST_USE int rv_cli_post_master(const struct rv_cli *cli, const char *path,
                                    struct rv_str body, struct rv_buf *answer,
                                    struct rv_cli_address *leader, struct rv_error *err);
 
+/* An operator call that changes something. */
+RV_MUST_USE int rv_cli_tell_master(const struct rv_cli *cli, const Reeve__V1__Master__Call *call,
+                                   struct rv_error *err);
 /* An operator call without parameters; the answer lives in the arena. */
 RV_MUST_USE int rv_cli_ask_master(const struct rv_cli *cli, Reeve__V1__Master__Call__Type type,
                                   struct rv_arena *arena, Reeve__V1__Master__Response **out,

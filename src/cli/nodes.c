@@ -48,7 +48,7 @@ static void put_row(struct rv_cli_table *t, const struct rv_cli_cluster *c,
     rv_cli_cell(t, id);
     rv_cli_cell(t, info->hostname);
     rv_cli_cell(t, at ? at + 1 : address);
-    rv_cli_cell(t, a->deactivated ? "deactivated" : a->active ? "active" : "disconnected");
+    rv_cli_cell(t, rv_cli_agent_state(a));
     put_amounts(t, a);
     rv_cli_cell_number(t, (double)rv_cli_tasks_on_agent(c, id));
     put_attributes(t, info);

@@ -79,11 +79,12 @@ const char *rv_cli_state_colour(const char *state) {
     static const struct {
         const char *state, *colour;
     } colours[] = {
-        {"running", "\033[32m"},  {"active", "\033[32m"},       {"finished", "\033[34m"},
-        {"failed", "\033[31m"},   {"error", "\033[31m"},        {"lost", "\033[31m"},
-        {"dropped", "\033[31m"},  {"gone", "\033[31m"},         {"unreachable", "\033[31m"},
-        {"killed", "\033[33m"},   {"killing", "\033[33m"},      {"deactivated", "\033[33m"},
-        {"inactive", "\033[33m"}, {"disconnected", "\033[33m"}, {"recovering", "\033[33m"},
+        {"running", "\033[32m"},      {"active", "\033[32m"},     {"finished", "\033[34m"},
+        {"failed", "\033[31m"},       {"error", "\033[31m"},      {"lost", "\033[31m"},
+        {"dropped", "\033[31m"},      {"gone", "\033[31m"},       {"unreachable", "\033[31m"},
+        {"killed", "\033[33m"},       {"killing", "\033[33m"},    {"deactivated", "\033[33m"},
+        {"draining", "\033[33m"},     {"drained", "\033[33m"},    {"inactive", "\033[33m"},
+        {"disconnected", "\033[33m"}, {"recovering", "\033[33m"},
     };
 
     for (size_t i = 0; i < RV_COUNT(colours); i++)

@@ -9,6 +9,7 @@ int rv_cli_logs(int argc, char **argv);
 int rv_cli_kill(int argc, char **argv);
 int rv_cli_exec(int argc, char **argv);
 int rv_cli_attach(int argc, char **argv);
+int rv_cli_node(int argc, char **argv);
 int rv_cli_nodes(int argc, char **argv);
 int rv_cli_frameworks(int argc, char **argv);
 int rv_cli_roles(int argc, char **argv);

@@ -346,7 +346,7 @@ def kill_endpoint(sh, cluster):
 # ------------------------------------------------------------------------- around the verbs
 
 def usage(sh):
-    for verb in ("run", "ps", "logs", "kill", "nodes", "frameworks", "roles", "state"):
+    for verb in ("run", "ps", "logs", "kill", "nodes", "node", "frameworks", "roles", "state"):
         done = sh.reeve(verb, "--help")
         finished(done, 0)
         expect(done.stdout.startswith("reeve " + verb) and "--master" in done.stdout, done.stdout)
@@ -356,7 +356,9 @@ def usage(sh):
             expect(done.stderr.startswith("reeve %s: " % verb), done.stderr)
     for words in (["run"], ["run", "--shell=x", "y"], ["run", "--cpus=-1", "x"], ["logs"], ["kill"],
                   ["run", "--cpus=nan", "x"], ["run", "--env=X", "x"], ["run", "--instances=0", "x"],
-                  ["run", "--timeout=soon", "x"], ["logs", "a", "b"], ["ps", "a"]):
+                  ["run", "--timeout=soon", "x"], ["logs", "a", "b"], ["ps", "a"],
+                  ["node", "drain"], ["node", "paint", "S0"],
+                  ["node", "drain", "--grace=long", "S0"]):
         finished(sh.reeve(*words), 2, "")
 
 

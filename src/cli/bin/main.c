@@ -37,6 +37,7 @@ static const struct verb verbs[] = {
     {"exec", rv_cli_exec, "run a command beside a task"},
     {"attach", rv_cli_attach, "show what a task writes from now on"},
     {"nodes", rv_cli_nodes, "list agents"},
+    {"node", rv_cli_node, "take an agent out of service, or put it back"},
     {"frameworks", rv_cli_frameworks, "list frameworks"},
     {"roles", rv_cli_roles, "list roles"},
     {"state", rv_cli_state, "show the whole state as JSON"},
