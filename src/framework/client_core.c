@@ -14,66 +14,29 @@
 
 #include "base/assert.h"
 
-enum { MAX_HOST = 255 }; /* bytes of a name */
-
 /* Events can be large where there are many agents, and come from whom we chose to trust. */
 static const struct rv_wire_limits event_limits = {
     .max_body = (size_t)1 << 30, .max_depth = 100, .max_fields = 100 * 1000 * 1000};
 
 /* ---- addresses ---- */
 
-/* "host", "host:port", "[v6]:port", all of the n bytes. */
-static int parse_target(const char *s, size_t n, uint16_t default_port,
-                        struct rv_client_target *out) {
-    _cleanup_free_ char *text = rv_strndup(s, n);
-    char *host = text, *port = NULL;
-    int64_t number = default_port;
-
-    if (*text == '[') {
-        char *end = strchr(text, ']');
-        if (!end)
-            return -RV_ERR_INVALID;
-        host = text + 1;
-        *end = 0;
-        if (end[1] == ':')
-            port = end + 2;
-        else if (end[1])
-            return -RV_ERR_INVALID;
-    } else if ((port = strchr(text, ':'))) {
-        *port++ = 0;
-    }
-    size_t length = strlen(host);
-    if (!length || length > MAX_HOST || strpbrk(host, " \t/@\r\n"))
-        return -RV_ERR_INVALID;
-    if (port && rv_parse_i64(port, 1, 65535, &number))
-        return -RV_ERR_INVALID;
-    out->host = rv_strdup(host);
-    out->port = (uint16_t)number;
-    return 0;
-}
-
 static int parse_targets(struct rv_client *c, const char *text, struct rv_error *err) {
-    for (const char *s = text; s; s = strchr(s, ',') ? strchr(s, ',') + 1 : NULL) {
-        size_t n = strcspn(s, ",");
-        struct rv_client_target target;
-        if (parse_target(s, n, c->config.protocol->default_port, &target))
-            return rv_error_set(err, RV_ERR_INVALID, "\"%.*s\" is no host:port", (int)n, s);
-        rv_vec_push(&c->targets, target);
-    }
-    if (!c->targets.n)
-        return rv_error_set(err, RV_ERR_INVALID, "there is no host:port to connect to");
-    return 0;
+    const char *problem =
+        text ? rv_addresses_parse(text, strlen(text), c->config.protocol->default_port, &c->targets)
+             : "there is no host:port to connect to";
+
+    return problem ? rv_error_set(err, RV_ERR_INVALID, "\"%s\": %s", text ? text : "", problem) : 0;
 }
 
 /* "//host:port/path", "http://host:port/path" */
-static int parse_location(const char *location, uint16_t default_port,
-                          struct rv_client_target *out) {
+static int parse_location(const char *location, uint16_t default_port, struct rv_address *out) {
     if (rv_starts_with(location, "http:"))
         location += strlen("http:");
     if (!rv_starts_with(location, "//"))
         return -RV_ERR_INVALID;
     location += 2;
-    return parse_target(location, strcspn(location, "/?#"), default_port, out);
+    return rv_address_parse(location, strcspn(location, "/?#"), default_port, out) ? -RV_ERR_INVALID
+                                                                                   : 0;
 }
 
 /* ---- life ---- */
@@ -106,9 +69,7 @@ void rv_client_free(struct rv_client *c) {
     for (size_t i = c->next_action; i < c->actions.n; i++)
         rv_client_action_free(&c->actions.v[i]);
     rv_vec_free(&c->actions);
-    for (size_t i = 0; i < c->targets.n; i++)
-        free(c->targets.v[i].host);
-    rv_vec_free(&c->targets);
+    rv_addresses_free(&c->targets);
     free(c->redirected.host);
     free(c->authorization);
     free(c->stream_id);
@@ -164,8 +125,8 @@ static void remember(struct rv_client *c, const char *why) {
 /* ---- connecting ---- */
 
 static void connect_now(struct rv_client *c, int64_t now_ms) {
-    const struct rv_client_target *target =
-        c->redirected.host ? &c->redirected : &c->targets.v[c->target];
+    const struct rv_address *target =
+        c->redirected.host ? &c->redirected : &c->targets.list.v[c->target];
     struct rv_client_action *action;
 
     c->connection++;
@@ -183,7 +144,7 @@ static void connect_now(struct rv_client *c, int64_t now_ms) {
 /* Half of the wait is random, so that many clients of one master do not come all at once. */
 static int64_t backoff(struct rv_client *c) {
     uint64_t wait = c->config.backoff_min_ms;
-    size_t rounds = c->failures / c->targets.n;
+    size_t rounds = c->failures / c->targets.list.n;
 
     for (size_t i = 0; i < rounds && wait < c->config.backoff_max_ms; i++)
         wait *= 2;
@@ -221,11 +182,11 @@ static void lose(struct rv_client *c, const char *why, int64_t now_ms) {
     if (c->redirected.host)
         free(TAKE_PTR(c->redirected.host));
     else
-        c->target = (c->target + 1) % c->targets.n;
+        c->target = (c->target + 1) % c->targets.list.n;
 }
 
 static void follow(struct rv_client *c, const char *location, int64_t now_ms) {
-    struct rv_client_target target;
+    struct rv_address target;
 
     if (!location || parse_location(location, c->config.protocol->default_port, &target)) {
         lose(c, "redirected to nowhere", now_ms);

@@ -13,6 +13,7 @@
 
 #include <protobuf-c/protobuf-c.h>
 
+#include "base/address.h"
 #include "base/prng.h"
 #include "base/vec.h"
 #include "framework/reeve.h"
@@ -87,17 +88,12 @@ enum rv_client_state {
     RV_CLIENT_ENDED,
 };
 
-struct rv_client_target {
-    char *host;
-    uint16_t port;
-};
-
 struct rv_client {
     struct rv_client_config config; /* without targets and authorization */
     char *authorization, *stream_id, *headers;
-    RV_VEC(struct rv_client_target) targets;
-    size_t target;                      /* the next one to try */
-    struct rv_client_target redirected; /* host NULL: none */
+    struct rv_addresses targets;
+    size_t target;                /* the next one to try */
+    struct rv_address redirected; /* host NULL: none */
     unsigned redirects, failures;
     enum rv_client_state state;
     int status; /* of the answer, when rejected */

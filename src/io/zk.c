@@ -515,7 +515,7 @@ static void on_resolve_timer(uv_timer_t *timer) {
     struct rv_zk *z = timer->data;
 
     if (!z->names)
-        rv_zk_names_find(z->loop, z->url.servers.v, z->url.servers.n, on_names, z, &z->names);
+        rv_zk_names_find(z->loop, &z->url.servers, on_names, z, &z->names);
 }
 
 /* --- life --- */
@@ -540,9 +540,9 @@ int rv_zk_new(uv_loop_t *loop, const struct rv_zk_url *url, int64_t timeout_ms,
     z->zoo = zoo;
     z->loop = loop;
     rv_zk_url_copy(&z->url, url);
-    for (size_t i = 0; i < url->servers.n; i++)
-        rv_buf_printf(&servers, "%s%s:%u", i ? "," : "", url->servers.v[i].host,
-                      (unsigned)url->servers.v[i].port);
+    for (size_t i = 0; i < url->servers.list.n; i++)
+        rv_buf_printf(&servers, "%s%s:%u", i ? "," : "", url->servers.list.v[i].host,
+                      (unsigned)url->servers.list.v[i].port);
     z->servers = rv_buf_take(&servers, NULL);
     z->timeout_ms = timeout_ms;
     z->on_state = on_state;

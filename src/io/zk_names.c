@@ -13,8 +13,8 @@
 struct rv_zk_names {
     uv_loop_t *loop;
     uv_getaddrinfo_t request;
-    const struct rv_zk_server *servers; /* NULL: forgotten */
-    size_t n, at;
+    const struct rv_addresses *servers; /* NULL: forgotten */
+    size_t at;
     RV_VEC(char *) addresses;
     rv_zk_names_found found;
     void *ctx;
@@ -55,7 +55,7 @@ static void add(struct rv_zk_names *names, const struct sockaddr *a) {
 
     if (!failed)
         rv_vec_push(&names->addresses,
-                    rv_asprintf("%s:%u", text, (unsigned)names->servers[names->at].port));
+                    rv_asprintf("%s:%u", text, (unsigned)names->servers->list.v[names->at].port));
 }
 
 static void on_answer(uv_getaddrinfo_t *request, int status, struct addrinfo *list) {
@@ -70,7 +70,7 @@ static void on_answer(uv_getaddrinfo_t *request, int status, struct addrinfo *li
         add(names, a->ai_addr);
     uv_freeaddrinfo(list);
     if (status)
-        RV_WARN("zookeeper", "%s: %s", names->servers[names->at].host, uv_strerror(status));
+        RV_WARN("zookeeper", "%s: %s", names->servers->list.v[names->at].host, uv_strerror(status));
     names->at++;
     find_next(names);
 }
@@ -78,8 +78,8 @@ static void on_answer(uv_getaddrinfo_t *request, int status, struct addrinfo *li
 static void find_next(struct rv_zk_names *names) {
     static const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
 
-    for (; names->at < names->n; names->at++) {
-        const char *host = names->servers[names->at].host;
+    for (; names->at < names->servers->list.n; names->at++) {
+        const char *host = names->servers->list.v[names->at].host;
         union {
             struct sockaddr any;
             struct sockaddr_in v4;
@@ -93,12 +93,11 @@ static void find_next(struct rv_zk_names *names) {
     finish(names);
 }
 
-void rv_zk_names_find(uv_loop_t *loop, const struct rv_zk_server *servers, size_t n,
-                      rv_zk_names_found found, void *ctx, struct rv_zk_names **out) {
+void rv_zk_names_find(uv_loop_t *loop, const struct rv_addresses *servers, rv_zk_names_found found,
+                      void *ctx, struct rv_zk_names **out) {
     struct rv_zk_names *names = rv_calloc(1, sizeof *names);
 
-    *names =
-        (struct rv_zk_names){.loop = loop, .servers = servers, .n = n, .found = found, .ctx = ctx};
+    *names = (struct rv_zk_names){.loop = loop, .servers = servers, .found = found, .ctx = ctx};
     names->request.data = names;
     *out = names;
     find_next(names);

@@ -4,7 +4,7 @@
 
 #include <uv.h>
 
-#include "io/zk_url.h"
+#include "base/address.h"
 
 struct rv_zk_names;
 
@@ -13,8 +13,8 @@ typedef void (*rv_zk_names_found)(void *ctx, char *addresses);
 
 /* *out is set before found is called, which may be within the call. servers must live until then.
  */
-void rv_zk_names_find(uv_loop_t *loop, const struct rv_zk_server *servers, size_t n,
-                      rv_zk_names_found found, void *ctx, struct rv_zk_names **out);
+void rv_zk_names_find(uv_loop_t *loop, const struct rv_addresses *servers, rv_zk_names_found found,
+                      void *ctx, struct rv_zk_names **out);
 /* found is not called any more. NULL is fine. */
 void rv_zk_names_forget(struct rv_zk_names *names);
 

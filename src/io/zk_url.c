@@ -30,49 +30,6 @@ static int wrong(const char *text, const char *why, struct rv_error *err) {
                         "\"%s\": %s; it is zk://[user:password@]host:port,.../path", shown, why);
 }
 
-/* host, host:port, [v6], [v6]:port */
-static const char *parse_server(const char *s, size_t n, struct rv_zk_server *out) {
-    _cleanup_free_ char *text = rv_strndup(s, n);
-    char *host = text, *port = NULL;
-    int64_t number = RV_ZK_DEFAULT_PORT;
-
-    if (*text == '[') {
-        char *end = strchr(text, ']');
-        if (!end || (end[1] && end[1] != ':'))
-            return "an address in brackets does not end";
-        host = text + 1;
-        *end = 0;
-        port = end[1] ? end + 2 : NULL;
-    } else if ((port = strchr(text, ':'))) {
-        *port++ = 0;
-    }
-    if (!*host || strlen(host) > 255 || strpbrk(host, " \t[]"))
-        return "a host is missing or is none";
-    if (port && rv_parse_i64(port, 1, 65535, &number))
-        return "a port is not between 1 and 65535";
-    out->host = rv_strdup(host);
-    out->port = (uint16_t)number;
-    return NULL;
-}
-
-static const char *parse_servers(const char *s, size_t n, struct rv_zk_url *out) {
-    for (const char *end = s + n; s <= end;) {
-        size_t one = (size_t)(end - s);
-        const char *comma = memchr(s, ',', one);
-        struct rv_zk_server server;
-        if (comma)
-            one = (size_t)(comma - s);
-        const char *problem = parse_server(s, one, &server);
-        if (problem)
-            return problem;
-        rv_vec_push(&out->servers, server);
-        if (out->servers.n > RV_ZK_MAX_SERVERS)
-            return "it has too many hosts";
-        s += one + 1;
-    }
-    return NULL;
-}
-
 static const char *path_problem(const char *path) {
     if (!path[0] || !path[1])
         return "there is no path";
@@ -107,7 +64,7 @@ int rv_zk_url_parse(const char *text, struct rv_zk_url *out, struct rv_error *er
         s = at + 1;
     }
     if (!problem)
-        problem = parse_servers(s, authority, &url);
+        problem = rv_addresses_parse(s, authority, RV_ZK_DEFAULT_PORT, &url.servers);
     if (!problem)
         problem = path_problem(url.path);
     if (problem) {
@@ -121,16 +78,15 @@ int rv_zk_url_parse(const char *text, struct rv_zk_url *out, struct rv_error *er
 void rv_zk_url_copy(struct rv_zk_url *to, const struct rv_zk_url *from) {
     *to = (struct rv_zk_url){.path = rv_strdup(from->path),
                              .credentials = rv_strdup(from->credentials)};
-    for (size_t i = 0; i < from->servers.n; i++) {
-        struct rv_zk_server server = {rv_strdup(from->servers.v[i].host), from->servers.v[i].port};
-        rv_vec_push(&to->servers, server);
+    for (size_t i = 0; i < from->servers.list.n; i++) {
+        struct rv_address server = from->servers.list.v[i];
+        server.host = rv_strdup(server.host);
+        rv_vec_push(&to->servers.list, server);
     }
 }
 
 void rv_zk_url_free(struct rv_zk_url *url) {
-    for (size_t i = 0; i < url->servers.n; i++)
-        free(url->servers.v[i].host);
-    rv_vec_free(&url->servers);
+    rv_addresses_free(&url->servers);
     free(url->path);
     free(url->credentials);
     *url = (struct rv_zk_url){.path = NULL};

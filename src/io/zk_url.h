@@ -3,21 +3,13 @@
 #define RV_IO_ZK_URL_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
-#include "base/error.h"
-#include "base/vec.h"
+#include "base/address.h"
 
 #define RV_ZK_DEFAULT_PORT 2181
-#define RV_ZK_MAX_SERVERS 64
-
-struct rv_zk_server {
-    char *host; /* name or address, without brackets */
-    uint16_t port;
-};
 
 struct rv_zk_url {
-    RV_VEC(struct rv_zk_server) servers;
+    struct rv_addresses servers;
     char *path;        /* absolute, without an end slash, never "/" alone */
     char *credentials; /* "user:password", or NULL */
 };

@@ -343,18 +343,18 @@ static void urls_that_are_right(void **state) {
 
     (void)state;
     assert_int_equal(rv_zk_url_parse("zk://a:1,b,[::1]:3/reeve/x/", &url, &err), 0);
-    assert_int_equal(url.servers.n, 3);
-    assert_string_equal(url.servers.v[0].host, "a");
-    assert_int_equal(url.servers.v[0].port, 1);
-    assert_int_equal(url.servers.v[1].port, 2181);
-    assert_string_equal(url.servers.v[2].host, "::1");
-    assert_int_equal(url.servers.v[2].port, 3);
+    assert_int_equal(url.servers.list.n, 3);
+    assert_string_equal(url.servers.list.v[0].host, "a");
+    assert_int_equal(url.servers.list.v[0].port, 1);
+    assert_int_equal(url.servers.list.v[1].port, 2181);
+    assert_string_equal(url.servers.list.v[2].host, "::1");
+    assert_int_equal(url.servers.list.v[2].port, 3);
     assert_string_equal(url.path, "/reeve/x");
     assert_null(url.credentials);
     rv_zk_url_free(&url);
     assert_int_equal(rv_zk_url_parse("zk://u:p@ss:word@a/x", &url, &err), 0);
     assert_string_equal(url.credentials, "u:p@ss:word");
-    assert_string_equal(url.servers.v[0].host, "a");
+    assert_string_equal(url.servers.list.v[0].host, "a");
     rv_zk_url_free(&url);
     assert_true(rv_zk_url_is("zk://") && !rv_zk_url_is("host:5050") && !rv_zk_url_is(NULL));
 }
