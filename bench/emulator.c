@@ -111,8 +111,9 @@ static void on_lost(void *ctx) {
     exit(1);
 }
 
-static void on_refused(void *ctx, int status) {
+static void on_refused(void *ctx, int status, const char *location) {
     struct emulated *a = ctx;
+    (void)location;
 
     fprintf(stderr, "emulated agent %s was refused: %d\n", a->id ? a->id : "(new)", status);
     exit(1);
@@ -136,7 +137,9 @@ static void start_next(struct emulator *e) {
      * free port. */
     char local_ip[32];
     snprintf(local_ip, sizeof local_ip, "127.0.1.%u", 1 + e->started % 64);
-    a->link = rv_agent_link_new(e->loop, e->config.host, e->config.port, local_ip, &handler, a);
+    a->link = rv_agent_link_new(e->loop, local_ip, &handler, a);
+    rv_agent_link_aim(a->link,
+                      &(struct rv_address){(char *)(uintptr_t)e->config.host, e->config.port});
     send_registration(a);
 }
 

@@ -138,13 +138,13 @@ static void execute(struct rv_agent_daemon *d, const struct rv_agent_effect *e) 
         rv_shell_close_stream(&d->shell, e->stream);
         return;
     case RV_AGENT_REGISTER:
-        rv_agent_link_register(d->master, e->call);
+        rv_agent_link_register(d->link, e->call);
         return;
     case RV_AGENT_SEND_MASTER:
-        rv_agent_link_send(d->master, e->call);
+        rv_agent_link_send(d->link, e->call);
         return;
     case RV_AGENT_DISCONNECT_MASTER:
-        rv_agent_link_disconnect(d->master);
+        rv_agent_link_disconnect(d->link);
         return;
     case RV_AGENT_LAUNCH_CONTAINER:
         rv_watch_add(d->watch, e->launch->container_id.v, e->launch->directory,
@@ -239,25 +239,6 @@ static void on_stream_closed(void *ctx, uint64_t stream) {
 
     rv_agent_daemon_step(ctx, &input);
 }
-
-static void on_master_event(void *ctx, const struct rv_agent_event *event) {
-    struct rv_agent_input input = {.kind = RV_AGENT_MASTER_EVENT, .master = event};
-
-    rv_agent_daemon_step(ctx, &input);
-}
-
-static void on_master_lost(void *ctx) {
-    rv_agent_daemon_step(ctx, &(struct rv_agent_input){.kind = RV_AGENT_MASTER_LOST});
-}
-
-static void on_master_refused(void *ctx, int status) {
-    struct rv_agent_input input = {.kind = RV_AGENT_MASTER_REFUSED, .status = status};
-
-    rv_agent_daemon_step(ctx, &input);
-}
-
-static const struct rv_agent_link_handler link_handler = {on_master_event, on_master_lost,
-                                                          on_master_refused};
 
 static void on_launched(void *ctx, const char *id, bool ok, const char *message) {
     struct rv_agent_input input = {.kind = RV_AGENT_CONTAINER_LAUNCHED};
@@ -511,19 +492,6 @@ static int start_core(struct rv_agent_daemon *d, struct rv_error *err) {
     return r;
 }
 
-static int parse_master(const char *text, char **host, uint16_t *port, struct rv_error *err) {
-    const char *colon = text ? strrchr(text, ':') : NULL;
-    int64_t number;
-
-    if (!colon || colon == text || rv_parse_i64(colon + 1, 1, 65535, &number))
-        return rv_error_set(err, RV_ERR_INVALID, "--master: \"%s\" is not host:port",
-                            text ? text : "");
-    bool bracketed = *text == '[' && colon[-1] == ']';
-    *host = rv_strndup(text + bracketed, (size_t)(colon - text) - 2 * bracketed);
-    *port = (uint16_t)number;
-    return 0;
-}
-
 static int check_environment_flag(const char *text, struct rv_error *err) {
     json_error_t where;
     json_t *object = text ? json_loads(text, 0, &where) : NULL;
@@ -553,8 +521,8 @@ static int start_server(struct rv_agent_daemon *d, struct rv_error *err) {
         return r;
     rv_api_take_input(d);
     d->port = rv_http_server_port(d->shell.server);
-    d->ip = rv_strdup(f->ip);
-    d->hostname = rv_strdup(f->hostname ? f->hostname : f->ip);
+    d->ip = rv_strdup(f->advertise_ip ? f->advertise_ip : f->ip);
+    d->hostname = rv_strdup(f->hostname ? f->hostname : d->ip);
     d->info.hostname = rv_strdup(d->hostname);
     d->info.ip = rv_strdup(d->ip);
     d->info.port = d->port;
@@ -595,13 +563,11 @@ static int start_containerizer(struct rv_agent_daemon *d, const char *folder,
 static int start(struct rv_agent_daemon *d, struct rv_error *err) {
     const struct rv_containerizer_ops *ops = NULL;
     const struct rv_agent_flags *f = d->flags;
-    _cleanup_free_ char *host = NULL;
-    uint16_t port = 0;
     char absolute[PATH_MAX];
-    int r = parse_master(f->master, &host, &port, err);
+    int r = check_environment_flag(f->executor_environment_variables, err);
 
     if (!r)
-        r = check_environment_flag(f->executor_environment_variables, err);
+        r = rv_agent_master_start(d, err);
     if (!r && !f->work_dir)
         r = rv_error_set(err, RV_ERR_INVALID, "--work_dir: name a folder for sandboxes");
     if (!r && !(ops = find_containerizer(f->containerizer, err)))
@@ -630,14 +596,11 @@ static int start(struct rv_agent_daemon *d, struct rv_error *err) {
     r = rv_remover_new(d->loop, removed, &d->remover, err);
     if (r)
         return r;
-    d->master = rv_agent_link_new(d->loop, host, port, NULL, &link_handler, d);
     r = rv_agent_watch_start(d, err);
     if (!r)
         r = start_core(d, err);
     if (!r)
         rv_agent_watch_recovered(d);
-    if (!r)
-        rv_agent_daemon_step(d, &(struct rv_agent_input){.kind = RV_AGENT_MASTER_FOUND});
     return r;
 }
 
@@ -690,7 +653,7 @@ struct rv_agent_daemon *rv_agent_daemon_stop(struct rv_agent_daemon *d) {
         return NULL;
     d->stepping = true; /* nothing reaches the core any more */
     d->on_exit = NULL;
-    rv_agent_link_free(d->master);
+    rv_agent_master_stop(d);
     d->disk = rv_disk_watch_free(d->disk);
     d->watch = rv_watch_free(d->watch);
     d->api = rv_api_containers_free(d->api);

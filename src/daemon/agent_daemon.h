@@ -13,6 +13,7 @@
 #include "daemon/flags.h"
 #include "daemon/isolation.h"
 #include "daemon/shell.h"
+#include "io/detector.h"
 #include "io/journal.h"
 #include "store/checkpoint_codec.h"
 
@@ -24,7 +25,9 @@ struct rv_agent_daemon {
     struct rv_agent_effects effects;
     struct rv_arena arena, scratch;
     struct rv_buf encoded;
-    struct rv_agent_link_io *master;
+    struct rv_detector *detector;
+    struct rv_agent_link_io *link; /* to the master that leads */
+    bool has_master;               /* one is known to lead */
     struct rv_containerizer *containerizer;
     struct rv_isolation_policy isolation; /* what the operator allows containers */
     struct rv_api_containers *api;        /* those that the API made: agent_containers.h */
@@ -63,6 +66,10 @@ struct rv_agent_daemon *rv_agent_daemon_stop(struct rv_agent_daemon *d);
 
 /* --- between the files of the shell --- */
 void rv_agent_daemon_step(struct rv_agent_daemon *d, struct rv_agent_input *input);
+
+/* agent_master.c: which master leads, and the link to it. */
+RV_MUST_USE int rv_agent_master_start(struct rv_agent_daemon *d, struct rv_error *err);
+void rv_agent_master_stop(struct rv_agent_daemon *d);
 
 /* launch.c: command line and environment of a container; what its URIs name is fetched first. */
 void rv_agent_launch(struct rv_agent_daemon *d, const struct rv_launch *launch);

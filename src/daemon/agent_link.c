@@ -23,6 +23,8 @@
 #define PONGS_IDLE_MS 1
 
 struct rv_agent_link_io {
+    uv_loop_t *loop;
+    char *local_ip;
     const struct rv_agent_link_handler *handler;
     void *ctx;
     struct rv_arena scratch;
@@ -31,28 +33,19 @@ struct rv_agent_link_io {
     struct rv_recordio records;
     RV_VEC(struct rv_blob *) queue; /* encoded calls that wait */
     int refused;                    /* status of the answer to a registration that was not 200 */
+    char *location;                 /* of that answer */
     bool open;
 };
 
-struct rv_agent_link_io *rv_agent_link_new(uv_loop_t *loop, const char *host, uint16_t port,
-                                           const char *local_ip,
+struct rv_agent_link_io *rv_agent_link_new(uv_loop_t *loop, const char *local_ip,
                                            const struct rv_agent_link_handler *handler, void *ctx) {
     struct rv_agent_link_io *l = rv_calloc(1, sizeof *l);
-    struct rv_http_client_config config = {.host = host,
-                                           .port = port,
-                                           .connect_timeout_ms = 5000,
-                                           .call_timeout_ms = 30000,
-                                           .idle_close_ms = CALLS_IDLE_MS,
-                                           .max_connections = 1,
-                                           .local_ip = local_ip};
 
+    l->loop = loop;
+    l->local_ip = rv_strdup(local_ip);
     l->handler = handler;
     l->ctx = ctx;
     rv_arena_init(&l->scratch);
-    l->streams = rv_http_client_new(loop, &config);
-    l->calls = rv_http_client_new(loop, &config);
-    config.idle_close_ms = PONGS_IDLE_MS;
-    l->pongs = rv_http_client_new(loop, &config);
     rv_recordio_init(&l->records, 64u << 20);
     return l;
 }
@@ -75,13 +68,32 @@ void rv_agent_link_disconnect(struct rv_agent_link_io *l) {
     rv_recordio_init(&l->records, 64u << 20);
 }
 
+void rv_agent_link_aim(struct rv_agent_link_io *l, const struct rv_address *master) {
+    rv_agent_link_disconnect(l);
+    l->streams = rv_http_client_free(l->streams);
+    l->calls = rv_http_client_free(l->calls);
+    l->pongs = rv_http_client_free(l->pongs);
+    if (!master)
+        return;
+    struct rv_http_client_config config = {.host = master->host,
+                                           .port = master->port,
+                                           .connect_timeout_ms = 5000,
+                                           .call_timeout_ms = 30000,
+                                           .idle_close_ms = CALLS_IDLE_MS,
+                                           .max_connections = 1,
+                                           .local_ip = l->local_ip};
+    l->streams = rv_http_client_new(l->loop, &config);
+    l->calls = rv_http_client_new(l->loop, &config);
+    config.idle_close_ms = PONGS_IDLE_MS;
+    l->pongs = rv_http_client_new(l->loop, &config);
+}
+
 struct rv_agent_link_io *rv_agent_link_free(struct rv_agent_link_io *l) {
     if (!l)
         return NULL;
-    rv_agent_link_disconnect(l);
-    rv_http_client_free(l->streams);
-    rv_http_client_free(l->calls);
-    rv_http_client_free(l->pongs);
+    rv_agent_link_aim(l, NULL);
+    free(l->location);
+    free(l->local_ip);
     rv_recordio_free(&l->records);
     rv_arena_free(&l->scratch);
     rv_vec_free(&l->queue);
@@ -94,10 +106,10 @@ struct rv_agent_link_io *rv_agent_link_free(struct rv_agent_link_io *l) {
 static bool stream_head(void *ctx, int status, const struct rv_http1_header *headers, size_t n) {
     struct rv_agent_link_io *l = ctx;
 
-    (void)headers;
-    (void)n;
     l->open = status == 200;
     l->refused = l->open ? 0 : status;
+    free(l->location);
+    l->location = rv_strdup(rv_http1_header(headers, n, "Location"));
     return true;
 }
 
@@ -153,7 +165,7 @@ static void stream_done(void *ctx, int result, int status, const struct rv_http1
     l->stream = NULL;
     l->open = false;
     if (l->refused) {
-        l->handler->on_refused(l->ctx, l->refused);
+        l->handler->on_refused(l->ctx, l->refused, l->location);
         return;
     }
     if (result)
@@ -183,8 +195,7 @@ static void post_next(struct rv_agent_link_io *l, struct rv_http_client *client)
 static void post_done(void *ctx, int result, int status, const struct rv_http1_header *headers,
                       size_t n, struct rv_str body, const struct rv_error *err) {
     struct rv_agent_link_io *l = ctx;
-    (void)headers;
-    (void)n;
+
     l->post = NULL;
     if (!result && status == 202) {
         post_next(l, l->calls);
@@ -199,7 +210,7 @@ static void post_done(void *ctx, int result, int status, const struct rv_http1_h
         RV_WARN(MODULE, "the master answered a call by %d: %.*s", status, (int)RV_MIN(body.n, 200u),
                 body.s);
         drop_queue(l);
-        l->handler->on_refused(l->ctx, status);
+        l->handler->on_refused(l->ctx, status, rv_http1_header(headers, n, "Location"));
     }
 }
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "io/zk_url.h"
 
 #define ROW(strukt, type, name, fallback, help)                                                    \
     {#name, RV_FLAG_##type, fallback, help, offsetof(struct strukt, name)},
@@ -270,7 +271,7 @@ char *rv_flag_text(const struct rv_flag *flag, const void *flags) {
 
     switch (flag->type) {
     case RV_FLAG_STRING:
-        return rv_strdup(*(char *const *)at);
+        return *(char *const *)at ? rv_zk_url_hide(*(char *const *)at) : NULL;
     case RV_FLAG_INT:
         return rv_asprintf("%lld", (long long)*(const int64_t *)at);
     case RV_FLAG_BOOL:

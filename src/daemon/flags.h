@@ -58,6 +58,14 @@ struct rv_flag {
     X(STRING, work_dir, NULL,                                                                      \
       "Folder of the registry. Without it the registry is kept in memory "                         \
       "and forgotten at the end.")                                                                 \
+    X(STRING, zk, NULL,                                                                            \
+      "Where several masters elect their leader and keep the registry, as "                        \
+      "zk://user:password@host:port,host:port/path, the part before @ being optional; or "         \
+      "file:///path of a file that has this in its first line.")                                   \
+    X(DURATION, zk_session_timeout, "10secs",                                                      \
+      "After which ZooKeeper gives up a master that is not heard of.")                             \
+    X(STRING, advertise_ip, NULL,                                                                  \
+      "Address at which others reach this master, where it is not the one listened on.")           \
     X(STRING, cluster, NULL, "Name of the cluster, shown to people.")                              \
     X(DURATION, allocation_interval, "1secs", "Between allocations of everything that is free.")   \
     X(DURATION, offer_timeout, "5mins",                                                            \
@@ -119,7 +127,13 @@ struct rv_flag {
 #define RV_AGENT_FLAGS(X)                                                                          \
     X(INT, port, "5051", "Port to listen on; 0 picks a free one.")                                 \
     RV_COMMON_FLAGS(X)                                                                             \
-    X(STRING, master, NULL, "The master's host:port.")                                             \
+    X(STRING, master, NULL,                                                                        \
+      "The masters: host:port, several with commas between; or zk://... as theirs; or "            \
+      "file:///path of a file that has this in its first line, and is read when it changes.")      \
+    X(DURATION, zk_session_timeout, "10secs",                                                      \
+      "Without ZooKeeper for so long, no master is known to lead.")                                \
+    X(STRING, advertise_ip, NULL,                                                                  \
+      "Address at which others reach this agent, where it is not the one listened on.")            \
     X(STRING, work_dir, NULL, "Folder of sandboxes and checkpoints.")                              \
     X(STRING, resources, NULL,                                                                     \
       "What the agent has, as cpus:4;mem:1024;ports:[31000-32000] or "                             \
@@ -215,7 +229,8 @@ RV_MUST_USE int rv_flags_parse(const struct rv_flag_table *table, void *flags, i
                                char *const *argv, char *const *environ_, struct rv_error *err);
 /* Frees the strings. */
 void rv_flags_free(const struct rv_flag_table *table, void *flags);
-/* The value of a flag as text; NULL where a string is unset. The caller frees. */
+/* The value of a flag as text, to be shown: without the password of a zk://. NULL where a string is
+ * unset. The caller frees. */
 char *rv_flag_text(const struct rv_flag *flag, const void *flags);
 /* --help. */
 void rv_flags_help(const struct rv_flag_table *table, struct rv_buf *out);

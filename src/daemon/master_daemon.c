@@ -241,8 +241,14 @@ static void step_followers(struct rv_master_daemon *d) {
     }
 }
 
+/* Requests that wait are answered when leadership is taken down, which follows at once. */
 void rv_master_daemon_step(struct rv_master_daemon *d, struct rv_master_event *event) {
     RV_ASSERT(!d->stepping);
+    if (!rv_master_leads(d)) {
+        if (d->batch)
+            d->batch->status = 503;
+        return;
+    }
     d->stepping = true;
     step(d, event);
     step_followers(d);
@@ -259,7 +265,7 @@ static void on_timer(uv_timer_t *timer) {
 static void on_polled(uv_check_t *polled) {
     struct rv_master_daemon *d = polled->data;
 
-    if (!d->registry_done.n)
+    if (!d->registry_done.n || !rv_master_leads(d))
         return;
     d->stepping = true;
     step_followers(d);
@@ -414,14 +420,14 @@ static void kill_endpoint(struct rv_master_daemon *d, struct rv_http_request *re
     rv_wire_scheduler_call_release(&call);
 }
 
-static void on_request(void *ctx, struct rv_http_request *req) {
-    struct rv_master_daemon *d = ctx;
+void rv_master_daemon_handle(struct rv_master_daemon *d, struct rv_http_request *req) {
     const char *path = rv_http_path(req);
 
-    d->bytes_in += rv_http_body(req).n;
     if (rv_starts_with(path, "/master/"))
         path += strlen("/master");
-    if (rv_streq(path, "/api/v1/scheduler"))
+    if (!rv_master_leads(d))
+        rv_master_standby_answer(d, req, path);
+    else if (rv_streq(path, "/api/v1/scheduler"))
         scheduler_endpoint(d, req);
     else if (rv_streq(path, "/api/v1/agent"))
         agent_endpoint(d, req);
@@ -432,6 +438,13 @@ static void on_request(void *ctx, struct rv_http_request *req) {
     else if (!rv_master_legacy_handle(d, req, path))
         rv_http_reply_text(req, 404, "There is no %s here.\n", path);
     rv_arena_reset(&d->arena);
+}
+
+static void on_request(void *ctx, struct rv_http_request *req) {
+    struct rv_master_daemon *d = ctx;
+
+    d->bytes_in += rv_http_body(req).n;
+    rv_master_daemon_handle(d, req);
 }
 
 /* --- start and stop --- */
@@ -480,8 +493,8 @@ int rv_master_daemon_start(uv_loop_t *loop, const struct rv_master_flags *flags,
     int r = rv_http_server_start(loop, &config, on_request, d, &d->shell.server, err);
     if (!r) {
         d->port = rv_http_server_port(d->shell.server);
-        d->ip = rv_strdup(flags->ip);
-        d->hostname = rv_strdup(flags->hostname ? flags->hostname : flags->ip);
+        d->ip = rv_strdup(flags->advertise_ip ? flags->advertise_ip : flags->ip);
+        d->hostname = rv_strdup(flags->hostname ? flags->hostname : d->ip);
         r = rv_master_lead_start(d, err);
     }
     if (r) {
@@ -508,22 +521,44 @@ static void free_handle(uv_handle_t *h) {
     free(h);
 }
 
-struct rv_master_daemon *rv_master_daemon_stop(struct rv_master_daemon *d) {
+static void free_pending(struct rv_master_daemon *d) {
     void *value;
 
+    for (size_t it = 0; rv_map_next(&d->pending, &it, NULL, &value);)
+        free(value);
+    rv_map_free(&d->pending);
+}
+
+void rv_master_daemon_drop(struct rv_master_daemon *d, const char *why) {
+    rv_snapshots_free(d->snapshots);
+    d->snapshots = rv_snapshots_new(&d->shell);
+    rv_shell_drop(&d->shell, why, true);
+    free_pending(d);
+    rv_map_free(&d->operators);
+    d->registry_done.n = d->closed.n = 0;
+    rv_effects_clear(&d->effects);
+    uv_timer_stop(d->timer);
+    d->core = rv_master_free(d->core);
+}
+
+struct rv_master_daemon *rv_master_daemon_stop(struct rv_master_daemon *d) {
     if (!d)
         return NULL;
     d->stepping = true; /* nothing reaches the core any more */
     d->on_exit = NULL;
+    if (d->core)
+        RV_INFO(MODULE, "master %s ends", d->id);
     rv_snapshots_free(d->snapshots);
+    rv_master_standby_refuse(d);
+    rv_vec_free(&d->held);
     rv_shell_close(&d->shell);
     if (d->shell.server)
         rv_http_server_stop(d->shell.server);
-    rv_master_lead_stop(d);
+    d->core = rv_master_free(d->core);
+    rv_master_lead_end(d, NULL);
+    rv_master_election_stop(d);
     rv_effects_free(&d->effects);
-    for (size_t it = 0; rv_map_next(&d->pending, &it, NULL, &value);)
-        free(value);
-    rv_map_free(&d->pending);
+    free_pending(d);
     rv_map_free(&d->operators);
     rv_vec_free(&d->registry_done);
     rv_vec_free(&d->closed);
@@ -532,6 +567,8 @@ struct rv_master_daemon *rv_master_daemon_stop(struct rv_master_daemon *d) {
     rv_buf_free(&d->encoded);
     uv_close((uv_handle_t *)d->timer, free_handle);
     uv_close((uv_handle_t *)d->polled, free_handle);
+    rv_address_free(&d->leader);
+    rv_blob_unref(d->info);
     free(d->hostname);
     free(d->ip);
     free(d);

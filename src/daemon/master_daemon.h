@@ -7,6 +7,7 @@
 
 #include "daemon/flags.h"
 #include "daemon/shell.h"
+#include "io/election.h"
 #include "io/registry.h"
 #include "master/master.h"
 #include "master/records.h"
@@ -20,11 +21,20 @@ struct rv_master_daemon {
     struct rv_arena arena;   /* of the request under way */
     struct rv_arena scratch; /* of the encoding under way */
     struct rv_buf encoded;
-    struct rv_registry *registry;
-    uv_timer_t *timer;       /* the core's next deadline */
-    uv_check_t *polled;      /* executes what the registry answered */
-    struct rv_map operators; /* operator streams: 8-byte number -> 1 */
-    struct rv_map pending;   /* 8-byte request number -> struct rv_master_pending */
+    struct rv_registry *registry;      /* NULL: this master does not lead */
+    struct rv_registry_loaded *loaded; /* while the registry is read */
+    struct rv_blob *info;              /* packed MasterInfo of `id` */
+    struct rv_error *start_err;        /* while it starts alone: where a failure goes */
+    struct rv_zk_url zk;
+    struct rv_election *election; /* NULL: it is alone, and leads */
+    uv_timer_t *stand_again;
+    struct rv_address leader; /* as far as known; host NULL: none */
+    bool leader_is_us;
+    RV_VEC(struct rv_http_request *) held; /* of agents, until the registry is read */
+    uv_timer_t *timer;                     /* the core's next deadline */
+    uv_check_t *polled;                    /* executes what the registry answered */
+    struct rv_map operators;               /* operator streams: 8-byte number -> 1 */
+    struct rv_map pending;                 /* 8-byte request number -> struct rv_master_pending */
     RV_VEC(uint64_t)
     registry_done; /* answers of the registry that the core has not seen; bit 63: failed */
     RV_VEC(uint64_t) closed;        /* streams that were closed within a step */
@@ -55,9 +65,37 @@ void rv_master_daemon_arm(struct rv_master_daemon *d);
 /* This process cannot go on: on_exit. */
 void rv_master_daemon_fail(struct rv_master_daemon *d, const struct rv_error *err);
 
-/* master_lead.c: opens the registry and makes a core of it; ends that. */
+/* What a request asks for. */
+void rv_master_daemon_handle(struct rv_master_daemon *d, struct rv_http_request *req);
+/* Frees the core; what waits for it is answered by 503 and `why`, its streams are cut off. */
+void rv_master_daemon_drop(struct rv_master_daemon *d, const char *why);
+
+/* master_lead.c: leads, or stands for election. */
 RV_MUST_USE int rv_master_lead_start(struct rv_master_daemon *d, struct rv_error *err);
-void rv_master_lead_stop(struct rv_master_daemon *d);
+/* Reads the registry (which it owns from now on) and makes a core of it. */
+void rv_master_lead_begin(struct rv_master_daemon *d, struct rv_registry *registry);
+void rv_master_lead_end(struct rv_master_daemon *d, const char *why);
+void rv_master_lead_new_id(struct rv_master_daemon *d);
+/* Whether it leads at this moment: to be asked before anything that only a leader does (INV-1). */
+bool rv_master_leads(const struct rv_master_daemon *d);
+
+/* master_election.c: one of several masters. */
+RV_MUST_USE int rv_master_election_start(struct rv_master_daemon *d, struct rv_error *err);
+void rv_master_election_stop(struct rv_master_daemon *d);
+/* Leadership has ended on its own side. */
+void rv_master_election_give_up(struct rv_master_daemon *d, const struct rv_error *err);
+
+/* master_standby.c */
+void rv_master_standby_leader(struct rv_master_daemon *d, struct rv_str info);
+void rv_master_standby_answer(struct rv_master_daemon *d, struct rv_http_request *req,
+                              const char *path);
+/* What was held is handled, now that this master leads. */
+void rv_master_standby_resume(struct rv_master_daemon *d);
+/* What was held is answered by 503. */
+void rv_master_standby_refuse(struct rv_master_daemon *d);
+/* 307 to that master's target, which is a path, or nothing. */
+void rv_master_redirect(struct rv_http_request *req, const struct rv_address *to,
+                        const char *target);
 
 /* --- used by the endpoints of the operator API and the legacy ones --- */
 /* Runs one event through the core and executes what comes out. */

@@ -1,10 +1,12 @@
 /*
- * A master's leadership: the registry is opened and read, a core is made of it, and freed with all
- * that hangs on it when leadership ends.
+ * A master's leadership: the registry is read, a core is made of it, and freed with all that hangs
+ * on it when leadership ends. A master alone leads from its start to its end; one of several when
+ * it is elected (master_election.c), under a new id each time.
  */
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "base/assert.h"
 #include "base/log.h"
 #include "base/prng.h"
 #include "daemon/folders.h"
@@ -99,31 +101,70 @@ static void free_strings(char **v, size_t n) {
     free(v);
 }
 
-/* Weights by flag count where the registry names none: they are put there like an operator's. */
-static int apply_weights(struct rv_master_daemon *d, struct rv_error *err) {
-    size_t n, n_new = 0;
-    char **parts = split(d->flags->weights, &n);
-    struct rv_weight *weights = rv_calloc(n + 1, sizeof *weights);
-    int r = 0;
-
-    for (size_t i = 0; !r && i < n; i++) {
-        char *equals = strchr(parts[i], '=');
-        double weight;
-        if (!equals || rv_parse_double(equals + 1, &weight) || weight <= 0) {
-            r = rv_error_set(err, RV_ERR_INVALID, "--weights: \"%s\" is not role=weight above 0",
-                             parts[i]);
-            break;
-        }
+/* role=weight, separated by commas; the roles lie in *parts. All to be freed in any case. */
+static int parse_weights(const char *text, struct rv_weight **weights, char ***parts, size_t *n,
+                         struct rv_error *err) {
+    *parts = split(text, n);
+    *weights = rv_calloc(*n + 1, sizeof **weights);
+    for (size_t i = 0; i < *n; i++) {
+        char *part = (*parts)[i], *equals = strchr(part, '=');
+        struct rv_weight *weight = &(*weights)[i];
+        if (!equals || rv_parse_double(equals + 1, &weight->weight) || weight->weight <= 0)
+            return rv_error_set(err, RV_ERR_INVALID, "--weights: \"%s\" is not role=weight above 0",
+                                part);
         *equals = 0;
-        if (!rv_map_gets(&d->core->weights, parts[i]))
-            weights[n_new++] = (struct rv_weight){parts[i], weight};
+        weight->role = part;
     }
-    if (!r && n_new) {
+    return 0;
+}
+
+/* Weights by flag count where the registry names none: they are put there like an operator's. */
+static void apply_weights(struct rv_master_daemon *d) {
+    size_t n, n_new = 0;
+    struct rv_weight *weights;
+    char **parts;
+
+    if (!parse_weights(d->flags->weights, &weights, &parts, &n, NULL))
+        for (size_t i = 0; i < n; i++)
+            if (!rv_map_gets(&d->core->weights, weights[i].role))
+                weights[n_new++] = weights[i];
+    if (n_new) {
         struct rv_operator_call call = {
             .type = RV_OPERATOR_UPDATE_WEIGHTS, .weights = weights, .n_weights = n_new};
         struct rv_master_event event = {.kind = RV_MASTER_OPERATOR_CALL, .operator_ = &call};
         rv_master_daemon_step(d, &event);
     }
+    free(weights);
+    free_strings(parts, n);
+}
+
+static void free_quantities(struct rv_quantities *v, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < v[i].n; k++)
+            free(v[i].v[k].name);
+        free(v[i].v);
+    }
+    free(v);
+}
+
+/* What is wrong with a flag is said at the start, not when this master is elected. */
+static int check_flags(const struct rv_master_flags *flags, struct rv_error *err) {
+    struct rv_quantities *least = NULL;
+    struct rv_weight *weights;
+    char **parts;
+    size_t n_least = 0, n;
+    int64_t interval_ms;
+    double percent;
+    int r = parse_rate(flags->agent_removal_rate_limit, &interval_ms, err);
+
+    if (!r)
+        r = parse_limit(flags->recovery_agent_removal_limit, &percent, err);
+    if (!r)
+        r = parse_quantities(flags->min_allocatable_resources, &least, &n_least, err);
+    free_quantities(least, n_least);
+    if (r)
+        return r;
+    r = parse_weights(flags->weights, &weights, &parts, &n, err);
     free(weights);
     free_strings(parts, n);
     return r;
@@ -136,36 +177,26 @@ static uint64_t random_seed(void) {
 }
 
 /* A core from what the registry holds. */
-static int start_core(struct rv_master_daemon *d, const struct rv_registry_snapshot *registry,
-                      struct rv_error *err) {
+static void start_core(struct rv_master_daemon *d, const struct rv_registry_snapshot *registry) {
     const struct rv_master_flags *f = d->flags;
     struct rv_quantities *least = NULL;
     size_t n_least = 0, n_excluded, n_roles;
-    int64_t removal_interval_ms;
+    int64_t removal_interval_ms = 0;
     double agents_percent = 0;
-    int r = parse_rate(f->agent_removal_rate_limit, &removal_interval_ms, err);
 
-    if (!r)
-        r = parse_limit(f->recovery_agent_removal_limit, &agents_percent, err);
-    if (!r)
-        r = parse_quantities(f->min_allocatable_resources, &least, &n_least, err);
-    if (r)
-        return r;
+    if (parse_rate(f->agent_removal_rate_limit, &removal_interval_ms, NULL) ||
+        parse_limit(f->recovery_agent_removal_limit, &agents_percent, NULL) ||
+        parse_quantities(f->min_allocatable_resources, &least, &n_least, NULL))
+        RV_UNREACHABLE(); /* checked at the start */
     char **excluded = split(f->fair_sharing_excluded_resource_names, &n_excluded);
     char **roles = split(f->roles, &n_roles);
-    struct rv_prng prng;
-    uint8_t uuid[16];
-    rv_prng_seed(&prng, random_seed());
-    rv_prng_uuid(&prng, uuid);
-    rv_uuid_format(uuid, d->id);
     struct rv_master_config config = {
-        .seed = rv_prng_next(&prng),
+        .seed = random_seed(),
         .id = d->id,
         .hostname = d->hostname,
         .ip = d->ip,
         .port = d->port,
-        .master_info =
-            rv_wire_master_info_pack(d->id, d->hostname, d->ip, d->port, RV_API_VERSION, NULL),
+        .master_info = d->info,
         .allocation_interval_ms = to_ms(f->allocation_interval),
         .offer_timeout_ms = f->offer_timeout ? to_ms(f->offer_timeout) : -1,
         .heartbeat_ms = to_ms(f->heartbeat_interval),
@@ -190,91 +221,132 @@ static int start_core(struct rv_master_daemon *d, const struct rv_registry_snaps
         .n_fair_exclude = n_excluded,
     };
     d->core = rv_master_new(&config, registry, rv_now_ms(), rv_wall_ns());
-    rv_blob_unref(config.master_info);
     free_strings(excluded, n_excluded);
     free_strings(roles, n_roles);
-    for (size_t i = 0; i < n_least; i++) {
-        for (size_t k = 0; k < least[i].n; k++)
-            free(least[i].v[k].name);
-        free(least[i].v);
-    }
-    free(least);
+    free_quantities(least, n_least);
     rv_master_daemon_arm(d);
-    return apply_weights(d, err);
+    apply_weights(d);
 }
 
-static int open_registry(struct rv_master_daemon *d, struct rv_error *err) {
+/* --- the registry --- */
+
+static void on_record(void *ctx, const char *key, struct rv_str value) {
+    struct rv_master_daemon *d = ctx;
+
+    rv_registry_loaded_add(d->loaded, key, value);
+}
+
+/* Makes a core of what was read. A record that is damaged says more than that the whole does not
+ * add up. */
+static int finish_loading(struct rv_master_daemon *d, int result, const struct rv_error *why,
+                          struct rv_error *err) {
+    int r = rv_registry_loaded_finish(d->loaded, err);
+
+    if (r) {
+        rv_error_prefix(err, "%s", d->registry->place);
+    } else if (result) {
+        *err = *why;
+        r = result;
+    } else {
+        start_core(d, rv_registry_snapshot(d->loaded));
+    }
+    d->loaded = rv_registry_snapshot_free(d->loaded);
+    return r;
+}
+
+static void give_up(struct rv_master_daemon *d, const struct rv_error *err) {
+    rv_master_lead_end(d, "This master does not lead any more.");
+    if (d->start_err) {
+        *d->start_err = *err;
+        d->start_err = NULL;
+    } else if (d->election) {
+        rv_master_election_give_up(d, err);
+    } else {
+        rv_master_daemon_fail(d, err);
+    }
+}
+
+static void on_loaded(void *ctx, uint64_t seq, int result, const struct rv_error *why) {
+    struct rv_master_daemon *d = ctx;
+    struct rv_error err;
+    (void)seq;
+
+    if (finish_loading(d, result, why, &err)) {
+        give_up(d, &err);
+        return;
+    }
+    RV_INFO(MODULE, "master %s leads at http://%s:%u", d->id, d->ip, d->port);
+    rv_master_standby_resume(d);
+}
+
+static void on_lost(void *ctx, const struct rv_error *err) {
+    give_up(ctx, err);
+}
+
+void rv_master_lead_begin(struct rv_master_daemon *d, struct rv_registry *registry) {
+    d->registry = registry;
+    d->registry->on_lost = on_lost;
+    d->registry->lost_ctx = d;
+    d->loaded = rv_registry_loaded_new();
+    d->registry->ops->load(d->registry, on_record, on_loaded, d);
+}
+
+void rv_master_lead_end(struct rv_master_daemon *d, const char *why) {
+    if (d->registry)
+        d->registry->ops->close(d->registry);
+    d->registry = NULL;
+    d->loaded = rv_registry_snapshot_free(d->loaded);
+    rv_master_standby_refuse(d);
+    if (d->core)
+        rv_master_daemon_drop(d, why);
+}
+
+static int open_registry(struct rv_master_daemon *d, struct rv_registry **out,
+                         struct rv_error *err) {
     if (!d->flags->work_dir) {
-        d->registry = rv_registry_memory_new();
+        *out = rv_registry_memory_new();
         return 0;
     }
     int r = rv_make_folder(d->flags->work_dir, err);
     if (r)
         return r;
     _cleanup_free_ char *path = rv_asprintf("%s/registry.sqlite", d->flags->work_dir);
-    return rv_registry_sqlite_open(d->loop, path, false, &d->registry, err);
+    return rv_registry_sqlite_open(d->loop, path, false, out, err);
 }
 
-/* Without its registry this process can do nothing. */
-static void on_registry_lost(void *ctx, const struct rv_error *err) {
-    struct rv_master_daemon *d = ctx;
+/* --- for the daemon --- */
 
-    rv_master_daemon_fail(d, err);
-}
+void rv_master_lead_new_id(struct rv_master_daemon *d) {
+    struct rv_prng prng;
+    uint8_t uuid[16];
 
-/* What is read while leadership begins. */
-struct beginning {
-    struct rv_master_daemon *daemon;
-    struct rv_registry_loaded *loaded;
-    int result;
-    struct rv_error *err;
-};
-
-static void on_record(void *ctx, const char *key, struct rv_str value) {
-    struct beginning *b = ctx;
-
-    rv_registry_loaded_add(b->loaded, key, value);
-}
-
-/* A record that is damaged says more than that the whole does not add up. */
-static void on_loaded(void *ctx, uint64_t seq, int result, const struct rv_error *err) {
-    struct beginning *b = ctx;
-    (void)seq;
-    struct rv_master_daemon *d = b->daemon;
-
-    b->result = rv_registry_loaded_finish(b->loaded, b->err);
-    if (b->result) {
-        rv_error_prefix(b->err, "%s", d->registry->place);
-    } else if (result) {
-        b->result = result;
-        *b->err = *err;
-    } else {
-        b->result = start_core(d, rv_registry_snapshot(b->loaded), b->err);
-    }
-    rv_registry_snapshot_free(b->loaded);
+    rv_prng_seed(&prng, random_seed());
+    rv_prng_uuid(&prng, uuid);
+    rv_uuid_format(uuid, d->id);
+    rv_blob_unref(d->info);
+    d->info = rv_wire_master_info_pack(d->id, d->hostname, d->ip, d->port, RV_API_VERSION, NULL);
 }
 
 int rv_master_lead_start(struct rv_master_daemon *d, struct rv_error *err) {
-    struct beginning b = {d, rv_registry_loaded_new(), 0, err};
-    int r = open_registry(d, err);
+    struct rv_registry *registry = NULL;
+    struct rv_error failure = {0};
+    int r = check_flags(d->flags, err);
 
-    if (r) {
-        rv_registry_snapshot_free(b.loaded);
+    if (!r && d->flags->zk)
+        return rv_master_election_start(d, err);
+    if (!r)
+        r = open_registry(d, &registry, err);
+    if (r)
         return r;
-    }
-    d->registry->on_lost = on_registry_lost;
-    d->registry->lost_ctx = d;
-    d->registry->ops->load(d->registry, on_record, on_loaded, &b); /* done within the call */
-    if (!b.result)
-        RV_INFO(MODULE, "master %s leads at http://%s:%u", d->id, d->ip, d->port);
-    return b.result;
+    rv_master_lead_new_id(d);
+    d->start_err = &failure;
+    rv_master_lead_begin(d, registry); /* an embedded registry is read within the call */
+    d->start_err = NULL;
+    if (failure.code && err)
+        *err = failure;
+    return -(int)failure.code;
 }
 
-void rv_master_lead_stop(struct rv_master_daemon *d) {
-    if (d->core)
-        RV_INFO(MODULE, "master %s ends", d->id);
-    if (d->registry)
-        d->registry->ops->close(d->registry);
-    d->registry = NULL;
-    d->core = rv_master_free(d->core);
+bool rv_master_leads(const struct rv_master_daemon *d) {
+    return d->core && (!d->election || rv_election_holds(d->election));
 }

@@ -603,14 +603,6 @@ static void write_empty(const struct asked *asked, struct rv_json *j, struct rv_
     rv_json_object_end(j);
 }
 
-static void redirect(struct rv_master_daemon *d, struct rv_http_request *req) {
-    _cleanup_free_ char *location = rv_asprintf(strchr(d->hostname, ':') ? "//[%s]:%u" : "//%s:%u",
-                                                d->hostname, (unsigned)d->port);
-    const char *headers[] = {"Location", location, NULL};
-
-    rv_http_reply(req, 307, NULL, rv_strn(NULL, 0), headers);
-}
-
 static void front_page(struct rv_http_request *req) {
     rv_http_reply_text(
         req, 200,
@@ -709,7 +701,7 @@ bool rv_master_legacy_handle(struct rv_master_daemon *d, struct rv_http_request 
         if (rv_streq(path, "/"))
             front_page(req);
         else
-            redirect(d, req);
+            rv_master_redirect(req, &(struct rv_address){d->hostname, d->port}, "");
         return true;
     }
     for (size_t i = 0; i < RV_COUNT(endpoints); i++) {

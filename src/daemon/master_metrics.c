@@ -242,13 +242,8 @@ static void measure_agents(const struct rv_master *master, struct rv_metrics *m)
         measure_resource(master, names[i], m);
 }
 
-void rv_master_measure(void *ctx, struct rv_metrics *m) {
-    const struct rv_master_daemon *d = ctx;
-    struct rv_http_counters http = rv_http_server_counters(d->shell.server);
-
-    rv_metrics_gauge(m, "master/uptime_secs", "Seconds since the start",
-                     (double)((rv_wall_ns() - d->started_ns) / 1000) / 1e6);
-    rv_metrics_gauge(m, "master/elected", "Whether this master leads", 1);
+/* What only a leader has. */
+static void measure_core(const struct rv_master_daemon *d, struct rv_metrics *m) {
     measure_counters(&d->core->counters, m);
     measure_frameworks(d->core, m);
     measure_agents(d->core, m);
@@ -258,6 +253,17 @@ void rv_master_measure(void *ctx, struct rv_metrics *m) {
                      (double)rv_map_count(&d->core->pending));
     rv_metrics_gauge(m, "allocator/mesos/offer_filters", "Filters that keep offers back",
                      (double)rv_allocator_filters(d->core->allocator));
+}
+
+void rv_master_measure(void *ctx, struct rv_metrics *m) {
+    const struct rv_master_daemon *d = ctx;
+    struct rv_http_counters http = rv_http_server_counters(d->shell.server);
+
+    rv_metrics_gauge(m, "master/uptime_secs", "Seconds since the start",
+                     (double)((rv_wall_ns() - d->started_ns) / 1000) / 1e6);
+    rv_metrics_gauge(m, "master/elected", "Whether this master leads", rv_master_leads(d));
+    if (rv_master_leads(d))
+        measure_core(d, m);
     rv_metrics_counter(m, "http/requests", "Requests so far", (double)http.requests);
     rv_metrics_counter(m, "http/bad_requests", "Requests that were refused",
                        (double)(http.rejected + d->shell.bad_requests));

@@ -132,6 +132,7 @@ static void read_file(struct call *c) {
 
 static void get_master(struct call *c) {
     c->response->get_master = rv_master_view_master(c->d->core, &c->d->arena);
+    c->response->get_master->start_time = (double)(c->d->started_ns / 1000) / 1e6;
     send_response(c);
 }
 

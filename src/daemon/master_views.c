@@ -492,7 +492,6 @@ Reeve__V1__Master__Response__GetWeights *rv_master_view_weights(const struct rv_
     return m;
 }
 
-/* The only master leads from its start. */
 Reeve__V1__Master__Response__GetMaster *rv_master_view_master(const struct rv_master *master,
                                                               struct rv_arena *arena) {
     Reeve__V1__Master__Response__GetMaster *m =

@@ -47,19 +47,25 @@ static void free_handle(uv_handle_t *h) {
     free(h);
 }
 
-void rv_shell_close(struct rv_shell *s) {
-    struct rv_str key;
+void rv_shell_drop(struct rv_shell *s, const char *why, bool cut) {
     void *value;
 
-    for (size_t it = 0; rv_map_next(&s->requests, &it, &key, &value);)
-        rv_http_reply_text(value, 503, "This daemon is ending.\n");
+    for (size_t it = 0; rv_map_next(&s->requests, &it, NULL, &value);)
+        rv_http_reply_text(value, 503, "%s\n", why);
     rv_map_free(&s->requests);
-    for (size_t it = 0; rv_map_next(&s->streams, &it, &key, &value);) {
+    for (size_t it = 0; rv_map_next(&s->streams, &it, NULL, &value);) {
         struct rv_shell_stream *stream = value;
-        rv_http_stream_end(stream->http);
+        if (cut)
+            rv_http_stream_cut(stream->http);
+        else
+            rv_http_stream_end(stream->http);
         free(stream);
     }
     rv_map_free(&s->streams);
+}
+
+void rv_shell_close(struct rv_shell *s) {
+    rv_shell_drop(s, "This daemon is ending.", false);
     if (s->log_timer)
         uv_close((uv_handle_t *)s->log_timer, free_handle);
     s->log_timer = NULL;

@@ -29,7 +29,10 @@ struct rv_shell {
 
 void rv_shell_init(struct rv_shell *s, uv_loop_t *loop, const struct rv_wire_limits *limits,
                    void (*on_stream_closed)(void *ctx, uint64_t stream), void *ctx);
-/* Answers what waits with 503 and ends all streams. */
+/* Answers what waits with 503 and the text, and ends all streams; `cut`: without what is queued.
+ * on_stream_closed is not called for them. */
+void rv_shell_drop(struct rv_shell *s, const char *why, bool cut);
+/* The same, for good. */
 void rv_shell_close(struct rv_shell *s);
 
 /* --- media types: each answers the request itself where it returns false --- */

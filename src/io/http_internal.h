@@ -57,6 +57,7 @@ struct rv_http_request {
     struct MHD_Response *response; /* until queued */
     struct rv_http_stream *stream;
     char *path;
+    char *target; /* as it came */
     char *method;
     struct rv_buf body;
     size_t received;    /* bytes of body, kept or not */

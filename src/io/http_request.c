@@ -40,6 +40,10 @@ const char *rv_http_path(const struct rv_http_request *req) {
     return req->path;
 }
 
+const char *rv_http_target(const struct rv_http_request *req) {
+    return req->target;
+}
+
 const char *rv_http_query(const struct rv_http_request *req, const char *name) {
     const char *value = NULL;
     size_t n;
@@ -288,6 +292,7 @@ void *http_request_line(void *cls, const char *uri, struct MHD_Connection *mhd) 
     (void)cls;
     req->conn = http_conn_of(mhd);
     req->bad_path = !uri || strstr(uri, "%00");
+    req->target = rv_strdup(uri);
     req->conn->request = req;
     req->conn->fresh = false;
     req->conn->rejected = false;
@@ -530,5 +535,6 @@ void http_request_completed(void *cls, struct MHD_Connection *mhd, void **reques
     rv_buf_free(&req->body);
     free(req->method);
     free(req->path);
+    free(req->target);
     free(req);
 }

@@ -74,6 +74,8 @@ struct rv_http_counters rv_http_server_counters(const struct rv_http_server *s);
 /* Of a request; strings are borrowed until it is answered. */
 const char *rv_http_method(const struct rv_http_request *req);
 const char *rv_http_path(const struct rv_http_request *req); /* decoded, without the query */
+/* Path and query as the client sent them. */
+const char *rv_http_target(const struct rv_http_request *req);
 const char *rv_http_query(const struct rv_http_request *req, const char *name); /* NULL if absent */
 const char *rv_http_header(const struct rv_http_request *req,
                            const char *name); /* NULL if absent */
@@ -126,5 +128,7 @@ void rv_http_stream_release(struct rv_http_stream *s, struct rv_str head, struct
 size_t rv_http_stream_backlog(const struct rv_http_stream *s); /* bytes not yet taken */
 /* Ends the body after what is queued. on_close is not called any more; the handle is gone. */
 void rv_http_stream_end(struct rv_http_stream *s);
+/* Ends the connection, from the loop, without what is queued. Otherwise as rv_http_stream_end. */
+void rv_http_stream_cut(struct rv_http_stream *s);
 
 #endif

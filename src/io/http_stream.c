@@ -267,6 +267,17 @@ size_t rv_http_stream_backlog(const struct rv_http_stream *stream) {
     return stream->backlog;
 }
 
+void rv_http_stream_cut(struct rv_http_stream *stream) {
+    stream->on_close = NULL;
+    if (stream->state == HTTP_STREAM_CUT)
+        return;
+    RV_ASSERT(stream->state == HTTP_STREAM_OPEN);
+    drop_chunks(stream);
+    stream->held = false;
+    stream->state = HTTP_STREAM_CUT;
+    to_flush(stream);
+}
+
 void rv_http_stream_end(struct rv_http_stream *stream) {
     RV_ASSERT(stream->state == HTTP_STREAM_OPEN || stream->state == HTTP_STREAM_CUT);
     if (stream->state == HTTP_STREAM_CUT) {

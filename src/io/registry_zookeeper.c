@@ -560,7 +560,7 @@ static void read_more(struct zookeeper *z) {
 
     while (!l->result && l->bucket < RV_ZK_BUCKETS && l->reads < READS) {
         _cleanup_free_ char *path = rv_asprintf("%s/%02zx", z->root, l->bucket);
-        rv_zk_children(z->zk, path, NULL, on_names, reading_new(z, l->bucket++, NULL));
+        rv_zk_children(z->zk, path, NULL, NULL, on_names, reading_new(z, l->bucket++, NULL));
     }
 }
 

@@ -38,7 +38,8 @@ struct op {
     zoo_op_t *zoo_ops;          /* and what the library needs until it answers */
     zoo_op_result_t *zoo_results;
     size_t n_ops;
-    void (*on_change)(void *ctx);
+    void (*on_change)(void *change_ctx);
+    void *change_ctx;
     rv_zk_done done;
     void *ctx;
     struct rv_zk_result result; /* what it points to is owned by the fields below */
@@ -193,7 +194,7 @@ static void tell(struct rv_zk *z, enum kind kind, enum rv_zk_state state,
 
     op->state = state;
     op->on_change = on_change;
-    op->ctx = ctx;
+    op->change_ctx = ctx;
     rv_list_append(&z->answered, &op->node);
     z->dirty = true;
 }
@@ -267,7 +268,7 @@ static int issue_children(struct rv_zk *z, struct op *op) {
 
     if (op->on_change) {
         w = rv_calloc(1, sizeof *w);
-        *w = (struct watch){.z = z, .on_change = op->on_change, .ctx = op->ctx};
+        *w = (struct watch){.z = z, .on_change = op->on_change, .ctx = op->change_ctx};
         rv_list_append(&z->watches, &w->node);
     }
     int r = z->zoo->zoo_awget_children(z->zh, op->path, w ? on_watch : NULL, w, on_strings, op);
@@ -368,7 +369,7 @@ static void deliver(struct rv_zk *z) {
         if (op->kind == STATE)
             change_state(z, op->state);
         else if (op->kind == CHANGED)
-            op->on_change(op->ctx);
+            op->on_change(op->change_ctx);
         else if (ask_again(z, op))
             continue;
         else
@@ -642,11 +643,12 @@ void rv_zk_exists(struct rv_zk *z, const char *path, rv_zk_done done, void *ctx)
     ask(z, op_new(z, EXISTS, path), done, ctx);
 }
 
-void rv_zk_children(struct rv_zk *z, const char *path, void (*on_change)(void *ctx),
-                    rv_zk_done done, void *ctx) {
+void rv_zk_children(struct rv_zk *z, const char *path, void (*on_change)(void *change_ctx),
+                    void *change_ctx, rv_zk_done done, void *ctx) {
     struct op *op = op_new(z, CHILDREN, path);
 
     op->on_change = on_change;
+    op->change_ctx = change_ctx;
     ask(z, op, done, ctx);
 }
 

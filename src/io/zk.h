@@ -87,8 +87,8 @@ void rv_zk_get(struct rv_zk *z, const char *path, rv_zk_done done, void *ctx);
 void rv_zk_exists(struct rv_zk *z, const char *path, rv_zk_done done, void *ctx);
 /* on_change (may be NULL) is called once, when the list has changed after; not if the answer is not
  * RV_ZK_OK. */
-void rv_zk_children(struct rv_zk *z, const char *path, void (*on_change)(void *ctx),
-                    rv_zk_done done, void *ctx);
+void rv_zk_children(struct rv_zk *z, const char *path, void (*on_change)(void *change_ctx),
+                    void *change_ctx, rv_zk_done done, void *ctx);
 /* What is read afterwards is at least as new as what everybody has written before. */
 void rv_zk_sync(struct rv_zk *z, const char *path, rv_zk_done done, void *ctx);
 void rv_zk_create(struct rv_zk *z, const char *path, struct rv_str data, int flags,

@@ -422,3 +422,47 @@ struct rv_blob *rv_wire_master_info_pack(const char *id, const char *hostname, c
     rv_arena_free(&arena);
     return packed;
 }
+
+void rv_wire_master_info_print(const struct rv_blob *info, struct rv_buf *json) {
+    struct rv_arena arena;
+    ProtobufCMessage *m;
+
+    rv_arena_init(&arena);
+    if (!rv_wire_decode(&reeve__v1__master_info__descriptor, RV_ENC_PROTOBUF,
+                        rv_strn(info->data, info->n), NULL, &arena, &m, NULL))
+        rv_wire_encode(m, RV_ENC_JSON, json);
+    rv_arena_free(&arena);
+}
+
+int rv_wire_master_info_parse(struct rv_str json, struct rv_arena *arena,
+                              Reeve__V1__MasterInfo **out, struct rv_error *err) {
+    ProtobufCMessage *m;
+    int r = rv_wire_decode(&reeve__v1__master_info__descriptor, RV_ENC_JSON, json, NULL, arena, &m,
+                           err);
+
+    if (!r)
+        *out = (Reeve__V1__MasterInfo *)m;
+    return r;
+}
+
+int rv_wire_master_address(struct rv_str json, struct rv_address *out, struct rv_error *err) {
+    Reeve__V1__MasterInfo *m;
+    struct rv_arena arena;
+    char dotted[INET_ADDRSTRLEN];
+
+    rv_arena_init(&arena);
+    int r = rv_wire_master_info_parse(json, &arena, &m, err);
+    if (!r) {
+        const Reeve__V1__Address *a = m->address;
+        const char *host = a && a->ip && *a->ip ? a->ip : a ? a->hostname : NULL;
+        uint32_t port = a ? (uint32_t)a->port : m->port;
+        if (!a && m->ip)
+            host = inet_ntop(AF_INET, &m->ip, dotted, sizeof dotted);
+        if (!host || !*host || !port || port > UINT16_MAX)
+            r = rv_error_set(err, RV_ERR_INVALID, "address: no ip or no port");
+        else
+            *out = (struct rv_address){rv_strdup(host), (uint16_t)port};
+    }
+    rv_arena_free(&arena);
+    return r;
+}

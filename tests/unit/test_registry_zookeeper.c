@@ -38,7 +38,7 @@ static struct store one, two;
 
 static int set_up_server(void **state) {
     (void)state;
-    is_there = zk_make(&server, "500");
+    is_there = zk_make(&server, "1000");
     return 0;
 }
 
@@ -127,7 +127,7 @@ static void connect_to(struct store *s, uint16_t port) {
         return;
     snprintf(text, sizeof text, "zk://127.0.0.1:%u%s", (unsigned)port, base_path());
     assert_int_equal(rv_zk_url_parse(text, &url, &s->err), 0);
-    assert_int_equal(rv_zk_new(&loop, &url, 10000, on_state, s, &s->z, &s->err), 0);
+    assert_int_equal(rv_zk_new(&loop, &url, 20000, on_state, s, &s->z, &s->err), 0);
     rv_zk_url_free(&url);
 }
 
@@ -519,7 +519,7 @@ static void one_may_read_while_another_writes(void **state) {
 static char *record_path(struct store *s, const char *key_end) {
     for (int i = 0; i < 256; i++) {
         _cleanup_free_ char *bucket = rv_asprintf("%s/registry/%02x", base_path(), i);
-        rv_zk_children(s->z, bucket, NULL, on_raw, s);
+        rv_zk_children(s->z, bucket, NULL, NULL, on_raw, s);
         assert_int_equal(raw_done(s), RV_ZK_OK);
         if (s->raw.n && rv_ends_with(s->raw.data, key_end))
             return rv_asprintf("%s/%s", bucket, s->raw.data);

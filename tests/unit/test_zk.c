@@ -32,7 +32,7 @@ static uv_loop_t loop;
 
 static int set_up_server(void **state) {
     (void)state;
-    is_there = zk_make(&server, "200"); /* sessions of 0.4 s to 4 s */
+    is_there = zk_make(&server, "1000"); /* sessions of 2 s to 20 s */
     return 0;
 }
 
@@ -134,7 +134,7 @@ static int exists(struct client *c, const char *path) {
 }
 
 static int children(struct client *c, const char *path) {
-    rv_zk_children(c->z, path, on_change, on_answer, c);
+    rv_zk_children(c->z, path, on_change, c, on_answer, c);
     return answered(c);
 }
 
@@ -159,7 +159,7 @@ static int make_path(struct client *c, const char *path) {
 static void nodes_are_made_read_and_removed(void **state) {
     (void)state;
     NEEDS_SERVER();
-    connect_to(&one, "", 4000);
+    connect_to(&one, "", 20000);
     assert_int_equal(make_path(&one, "/a/b/c"), RV_ZK_OK);
     assert_int_equal(make_path(&one, "/a/b/c"), RV_ZK_OK);
     assert_int_equal(create(&one, "/a/b/c/x", "value", 0), RV_ZK_OK);
@@ -185,7 +185,7 @@ static void nodes_are_made_read_and_removed(void **state) {
 static void several_changes_are_one(void **state) {
     (void)state;
     NEEDS_SERVER();
-    connect_to(&one, "", 4000);
+    connect_to(&one, "", 20000);
     assert_int_equal(make_path(&one, "/multi"), RV_ZK_OK);
     struct rv_zk_op ops[] = {
         {RV_ZK_CREATE, "/multi/a", RV_STR("1"), 0, RV_ZK_PRIVATE},
@@ -210,8 +210,8 @@ static void several_changes_are_one(void **state) {
 static void ephemeral_nodes_go_with_the_session(void **state) {
     (void)state;
     NEEDS_SERVER();
-    connect_to(&one, "", 4000);
-    connect_to(&two, "", 4000);
+    connect_to(&one, "", 20000);
+    connect_to(&two, "", 20000);
     assert_int_equal(make_path(&two, "/ephemeral"), RV_ZK_OK);
     assert_int_equal(create(&one, "/ephemeral/x", "", RV_ZK_EPHEMERAL), RV_ZK_OK);
     assert_int_equal(exists(&two, "/ephemeral/x"), RV_ZK_OK);
@@ -226,12 +226,12 @@ static void ephemeral_nodes_go_with_the_session(void **state) {
 static void a_session_expires(void **state) {
     (void)state;
     NEEDS_SERVER();
-    connect_to(&one, "", 800);
-    connect_to(&two, "", 4000);
+    connect_to(&one, "", 2000);
+    connect_to(&two, "", 20000);
     assert_int_equal(make_path(&one, "/expiry"), RV_ZK_OK);
     assert_int_equal(create(&one, "/expiry/x", "", RV_ZK_EPHEMERAL), RV_ZK_OK);
-    assert_int_equal(rv_zk_timeout_ms(one.z), 800);
-    zk_sleep_ms(2500);
+    assert_int_equal(rv_zk_timeout_ms(one.z), 2000);
+    zk_sleep_ms(5000);
     rv_zk_get(one.z, "/expiry/x", on_answer, &one);
     RUN_UNTIL(one.state == RV_ZK_EXPIRED);
     assert_int_equal(answered(&one), RV_ZK_GONE);
@@ -242,7 +242,7 @@ static void a_session_expires(void **state) {
 static void a_server_restarts(void **state) {
     (void)state;
     NEEDS_SERVER();
-    connect_to(&one, "", 4000);
+    connect_to(&one, "", 20000);
     assert_int_equal(make_path(&one, "/restart"), RV_ZK_OK);
     assert_int_equal(create(&one, "/restart/x", "kept", RV_ZK_EPHEMERAL), RV_ZK_OK);
     assert_int_equal(children(&one, "/restart"), RV_ZK_OK);
@@ -267,7 +267,7 @@ static void a_server_restarts(void **state) {
 static void a_lost_answer_is_told(void **state) {
     (void)state;
     NEEDS_SERVER();
-    connect_to(&one, "", 4000);
+    connect_to(&one, "", 20000);
     assert_int_equal(make_path(&one, "/lost"), RV_ZK_OK);
     kill(server.pid, SIGSTOP);
     rv_zk_create(one.z, "/lost/x", RV_STR(""), 0, RV_ZK_PRIVATE, on_answer, &one);
@@ -284,8 +284,8 @@ static void a_lost_answer_is_told(void **state) {
 static void credentials_keep_others_out(void **state) {
     (void)state;
     NEEDS_SERVER();
-    connect_to(&one, "reeve:secret@", 4000);
-    connect_to(&two, "reeve:wrong@", 4000);
+    connect_to(&one, "reeve:secret@", 20000);
+    connect_to(&two, "reeve:wrong@", 20000);
     assert_int_equal(make_path(&one, "/secrets/a"), RV_ZK_OK);
     assert_int_equal(create(&one, "/secrets/a/x", "value", 0), RV_ZK_OK);
     assert_int_equal(get(&one, "/secrets/a/x"), RV_ZK_OK);
@@ -294,7 +294,7 @@ static void credentials_keep_others_out(void **state) {
     assert_int_equal(create(&two, "/secrets/a/y", "", 0), RV_ZK_NO_AUTH);
     two.z = rv_zk_free(two.z);
     two = (struct client){.code = 1};
-    connect_to(&two, "reeve:secret@", 4000);
+    connect_to(&two, "reeve:secret@", 20000);
     assert_int_equal(get(&two, "/secrets/a/x"), RV_ZK_OK);
 }
 
@@ -328,7 +328,7 @@ static void free_within(void *ctx, const struct rv_zk_result *r) {
 static void freed_within_a_callback(void **state) {
     (void)state;
     NEEDS_SERVER();
-    connect_to(&one, "", 4000);
+    connect_to(&one, "", 20000);
     rv_zk_exists(one.z, "/", free_within, &one);
     rv_zk_exists(one.z, "/", on_answer, &one);
     assert_int_equal(answered(&one), RV_ZK_CLOSED);

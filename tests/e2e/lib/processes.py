@@ -178,7 +178,7 @@ class Scheduler:
                          {"type": "MULTI_ROLE"}, {"type": "RESERVATION_REFINEMENT"},
                          {"type": "PARTITION_AWARE"}]}
         self.info.update(info)
-        self.used, self.socket = set(), None
+        self.used, self.socket, self.first = set(), None, 0
 
     def subscribe(self):
         self.close()
@@ -201,7 +201,7 @@ class Scheduler:
         if status != 200:
             raise AssertionError("SUBSCRIBE: HTTP %d" % status)
         self.stream = headers["mesos-stream-id"]
-        since = len(self.events)
+        since = self.first = len(self.events)       # offers of before are void
         threading.Thread(target=self._read, args=(file,), daemon=True).start()
         event = self.wait(lambda e: e["type"] == "SUBSCRIBED", "SUBSCRIBED", since=since)
         self.id = event["subscribed"]["framework_id"]
@@ -250,7 +250,7 @@ class Scheduler:
 
     def offer(self):
         def unused():
-            for e in list(self.events):
+            for e in list(self.events[self.first:]):
                 for o in e["offers"]["offers"] if e["type"] == "OFFERS" else []:
                     if o["id"]["value"] not in self.used and not any(
                             r["type"] == "RESCIND" and r["rescind"]["offer_id"] == o["id"]
