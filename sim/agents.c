@@ -328,12 +328,7 @@ static void finish(struct sim_agent *a) {
         execute(a, &a->effects.v[i]);
     rv_agent_effects_clear(&a->effects);
     if (a->exiting) {
-        bool wipe = a->exit_status != 0;
         sim_agent_crash(a, false);
-        if (wipe) { /* the operator starts it afresh */
-            sim_containers_agent_down(a, true);
-            sim_journal_wipe(&a->journal);
-        }
         sim_at_any(world_of(a), NULL, sim_between(world_of(a), 100, 10000), on_restart, a, 0, NULL);
         return;
     }
@@ -514,6 +509,9 @@ void sim_agent_start(struct sim_agent *a) {
     a->config.seed = rv_prng_next(&w->prng);
     a->core = rv_agent_new(&a->config, &recovered, w->now_ms, sim_wall_ns(w, &a->server.party),
                            &a->effects);
+    if (rv_agent_refused(a->core))
+        sim_fail(w, "INV-19: %s cannot recover: %s", a->server.party.name,
+                 rv_agent_refused(a->core));
     sim_journal_compact(&a->journal, &recovery, &known);
     sim_recovery_free(&recovery);
     free(alive);

@@ -145,6 +145,12 @@ static void on_written(void *ctx, uint64_t arg, void *data) {
             rv_vec_push(&j->durable, r);
     }
     j->writing.n = 0;
+    for (size_t i = 0; problem && i < j->waiting.n; i++) { /* what follows fails with it */
+        rv_vec_push(&done, j->waiting.v[i]->seq);
+        record_free(j->waiting.v[i]);
+    }
+    if (problem)
+        j->waiting.n = 0;
     for (size_t i = 0; i < done.n && j->party->life == life; i++)
         j->on_done(j->ctx, done.v[i], !problem, problem);
     rv_vec_free(&done);

@@ -128,6 +128,10 @@ void rv_agent_sweep(struct rv_agent *a) {
 static bool has_containers(const struct rv_agent *a, bool survivors) {
     struct rv_agent_executor *ex;
 
+    if (survivors && rv_map_count(&a->orphans)) {
+        return true;
+    }
+
     for (size_t it = 0; rv_map_next(&a->containers, &it, NULL, (void **)&ex);) {
         if (ex->started && (survivors || !ex->framework->info.checkpoint || ex->destroyed)) {
             return true;
@@ -136,10 +140,23 @@ static bool has_containers(const struct rv_agent *a, bool survivors) {
     return false;
 }
 
+/* Where all has ended the next agent here shall not come back as this one: that is written first.
+ * If it cannot be, the end cannot wait for it; the next agent will find no more than that all its
+ * tasks are gone. */
+static bool must_write_anew(struct rv_agent *a) {
+    if (a->all_ends && !a->anew) {
+        a->anew = rv_agent_write_anew(a);
+    }
+    return a->all_ends && !a->anew_done;
+}
+
 static void finish(struct rv_agent *a) {
     const char *why = rv_agent_hold_string(a, a->stop_message);
     struct rv_agent_effect *e;
 
+    if (must_write_anew(a)) {
+        return;
+    }
     rv_timer_cancel(&a->timers, &a->stop);
     rv_timer_cancel(&a->timers, &a->registration);
     rv_timer_cancel(&a->timers, &a->ping);
@@ -165,11 +182,12 @@ static bool has_news(const struct rv_agent *a) {
 void rv_agent_stop_check(struct rv_agent *a) {
     bool registered = a->link == RV_LINK_REGISTERED;
 
-    if (!a->stopping || a->link == RV_LINK_STOPPED || has_containers(a, a->stop_status != 0)) {
+    if (!a->stopping || a->link == RV_LINK_STOPPED ||
+        (!a->overdue && has_containers(a, a->all_ends))) {
         return;
     }
-    if (registered && !a->unregistered && a->stop_status == 0 &&
-        rv_map_count(&a->containers) == 0 && !has_news(a)) {
+    if (registered && !a->unregistered && !a->all_ends && rv_map_count(&a->containers) == 0 &&
+        !has_news(a)) {
         /* Nothing is left to come back to. The master hears it and ends the stream, or time does.
          */
         a->unregistered = true;
@@ -184,6 +202,7 @@ void rv_agent_stop_check(struct rv_agent *a) {
 static void stop_due(struct rv_agent *a) {
     struct rv_agent_executor *ex;
 
+    a->overdue = true;
     for (size_t it = 0; rv_map_next(&a->containers, &it, NULL, (void **)&ex);) {
         if (ex->started && ex->state == RV_EXECUTOR_TERMINATING) {
             rv_agent_destroy_container(a, ex);
@@ -192,8 +211,7 @@ static void stop_due(struct rv_agent *a) {
     finish(a);
 }
 
-/* status 0: the operator's wish, checkpointed tasks go on. Else the master's order: all ends. */
-void rv_agent_stop(struct rv_agent *a, int status, const char *why) {
+void rv_agent_stop(struct rv_agent *a, bool all_ends, int status, const char *why) {
     struct rv_agent_executor *ex;
     int64_t longest_ms = 0;
 
@@ -201,12 +219,13 @@ void rv_agent_stop(struct rv_agent *a, int status, const char *why) {
         return;
     }
     a->stopping = true;
+    a->all_ends = all_ends;
     a->stop_status = status;
     a->stop_message = rv_strdup(why);
     for (size_t it = 0; rv_map_next(&a->containers, &it, NULL, (void **)&ex);) {
         int64_t grace_ms = ex->info.shutdown_grace_ms >= 0 ? ex->info.shutdown_grace_ms
                                                            : a->config.executor_shutdown_grace_ms;
-        if (status != 0) {
+        if (all_ends) {
             rv_agent_executor_shutdown(a, ex);
             longest_ms = RV_MAX(longest_ms, RV_MIN(grace_ms, INT64_C(60000)));
         } else if (!ex->framework->info.checkpoint) {
@@ -234,10 +253,12 @@ static void take_config(struct rv_agent *a, const struct rv_agent_config *config
     struct rv_agent_config *c = &a->config;
 
     *c = *config;
+    c->lenient = c->lenient || c->cleanup;
     c->info = &a->info;
     c->work_dir = rv_strdup(config->work_dir ? config->work_dir : "/");
     c->boot_id = rv_strdup(config->boot_id);
     c->default_user = rv_strdup(config->default_user);
+    c->containerizer = rv_strdup(config->containerizer);
     set_default(&c->registration_backoff_ms, 1000);
     set_default(&c->registration_backoff_max_ms, 60000);
     set_default(&c->executor_registration_ms, 60000);
@@ -264,7 +285,7 @@ struct rv_agent *rv_agent_new(const struct rv_agent_config *config,
     take_config(a, config);
     rv_prng_seed(&a->prng, config->seed);
     a->life = rv_prng_next(&a->prng) | 1;
-    a->now_ms = now_ms;
+    a->now_ms = a->recovered_ms = now_ms;
     a->wall_ns = a->started_ns = wall_ns;
     a->registration.kind = RV_TIMER_REGISTRATION;
     a->ping.kind = RV_TIMER_PING;
@@ -277,7 +298,13 @@ struct rv_agent *rv_agent_new(const struct rv_agent_config *config,
         rv_agent_recover(a, recovered);
         rv_agent_sweep(a);
         rv_agent_recovery_check(a);
+        rv_agent_stop_check(a);
     }
+    if (a->refusal) {
+        rv_agent_effects_clear(out);
+    }
+    a->config.detected = NULL; /* the caller's */
+    a->config.n_detected = 0;
     a->out = NULL;
     return a;
 }
@@ -309,6 +336,9 @@ struct rv_agent *rv_agent_free(struct rv_agent *a) {
     free((char *)(uintptr_t)a->config.work_dir);
     free((char *)(uintptr_t)a->config.boot_id);
     free((char *)(uintptr_t)a->config.default_user);
+    free((char *)(uintptr_t)a->config.containerizer);
+    rv_map_free(&a->orphans);
+    free(a->refusal);
     free(a->stop_message);
     free(a->problem);
     free(a);
@@ -385,7 +415,7 @@ static void input(struct rv_agent *a, const struct rv_agent_input *in) {
         rv_agent_disk_seen(a, in->used_ppm);
         break;
     case RV_AGENT_STOP:
-        rv_agent_stop(a, 0, "stopped by the operator");
+        rv_agent_stop(a, false, 0, "stopped by the operator");
         break;
     case RV_AGENT_TICK:
     case RV_AGENT_INPUT_MAX:

@@ -25,6 +25,14 @@ struct rv_agent_config {
     const char *work_dir;             /* absolute; sandboxes lie below it */
     const char *boot_id;              /* of the machine, to tell a reboot */
     const char *default_user;         /* who tasks run as if nobody is named */
+    const char *containerizer;        /* its name: containers of another one cannot be taken over */
+    /* Recovery. */
+    bool cleanup;  /* all that an earlier agent left is ended, then the agent ends */
+    bool lenient;  /* what does not fit is passed over; else it is refused (INV-19) */
+    bool additive; /* the agent may have more than before; else it must be as before (INV-20) */
+    bool any_port; /* it was chosen by chance: it may differ */
+    const char *const *detected; /* names of resources that nobody asked for; may be NULL */
+    size_t n_detected;
     bool cpu_quota; /* containers get no more cpu than they ask for, if they name no limit */
     /* Times; 0 takes the default named. Each is a flag. */
     int64_t registration_backoff_ms;     /* 1,000: the first; doubles with jitter to */
@@ -99,10 +107,12 @@ enum rv_agent_effect_kind {
     RV_AGENT_LAUNCH_CONTAINER,  /* launch */
     RV_AGENT_DESTROY_CONTAINER, /* container: kill all of it; CONTAINER_EXITED follows */
     RV_AGENT_UPDATE_CONTAINER,  /* launch: its resources changed */
-    RV_AGENT_CHECKPOINT,        /* record; CHECKPOINT_DONE follows */
-    RV_AGENT_REMOVE_DIRECTORY,  /* path: garbage collection of a sandbox */
-    RV_AGENT_LOG,               /* level, message */
-    RV_AGENT_EXIT,              /* the process ends, message says why; status: its exit status */
+    RV_AGENT_CHECKPOINT,       /* record; CHECKPOINT_DONE follows, in order. If one fails, so do all
+                                  that were asked for before that was told: none is there without
+                                  those before it */
+    RV_AGENT_REMOVE_DIRECTORY, /* path: garbage collection of a sandbox */
+    RV_AGENT_LOG,              /* level, message */
+    RV_AGENT_EXIT,             /* the process ends, message says why; status: its exit status */
     RV_AGENT_EFFECT_MAX
 };
 
@@ -121,23 +131,31 @@ struct rv_launch {
     int64_t shutdown_grace_ms;
 };
 
-/* Checkpoints: what must survive the agent, one record each (INV-35). */
+/* Checkpoints: what must survive the agent, one record each (INV-35). X(NAME, text) */
+#define RV_CHECKPOINT_KINDS(X)                                                                     \
+    X(AGENT, "agent")                 /* agent: its info with id, boot id, containerizer */        \
+    X(FRAMEWORK, "framework")         /* framework */                                              \
+    X(EXECUTOR, "executor")           /* launch (executor, container id, directory) */             \
+    X(TASK, "task")                   /* framework_id, executor_id, task */                        \
+    X(UPDATE, "update")               /* framework_id, executor_id, status */                      \
+    X(ACKNOWLEDGED, "acknowledged")   /* framework_id, task_id, uuid */                            \
+    X(EXECUTOR_DONE, "executor done") /* framework_id, executor_id, container_id: nothing of it is \
+                                         left */                                                   \
+    X(ANEW, "anew") /* all before it is void, and what follows up to an AGENT: the next agent here \
+                       is another one */
 enum rv_checkpoint_kind {
-    RV_CHECKPOINT_AGENT,         /* agent: its info with id, boot id */
-    RV_CHECKPOINT_FRAMEWORK,     /* framework */
-    RV_CHECKPOINT_EXECUTOR,      /* launch (executor, container id, directory) */
-    RV_CHECKPOINT_TASK,          /* framework_id, executor_id, task */
-    RV_CHECKPOINT_UPDATE,        /* framework_id, executor_id, status */
-    RV_CHECKPOINT_ACKNOWLEDGED,  /* framework_id, task_id, uuid */
-    RV_CHECKPOINT_EXECUTOR_DONE, /* framework_id, executor_id, container_id: nothing of it is left
-                                  */
-    RV_CHECKPOINT_KIND_MAX
+#define X(name, text) RV_CHECKPOINT_##name,
+    RV_CHECKPOINT_KINDS(X)
+#undef X
+        RV_CHECKPOINT_KIND_MAX
 };
+const char *rv_checkpoint_kind_name(enum rv_checkpoint_kind kind);
+
 struct rv_checkpoint {
     uint64_t seq;
     enum rv_checkpoint_kind kind;
     const struct rv_agent_info *agent;
-    const char *boot_id;
+    const char *boot_id, *containerizer;
     const struct rv_framework_info *framework;
     const struct rv_launch *launch;
     struct rv_framework_id framework_id;
@@ -185,6 +203,7 @@ struct rv_agent_sandbox {
 struct rv_agent_recovered {
     const struct rv_checkpoint *records;
     size_t n;
+    size_t errors;                       /* records that could not be read, and were passed over */
     const struct rv_container_id *alive; /* containers with a live process */
     size_t n_alive;
     const struct rv_agent_sandbox *sandboxes; /* of all agents that had this work_dir */
@@ -195,6 +214,9 @@ struct rv_agent *rv_agent_new(const struct rv_agent_config *config,
                               const struct rv_agent_recovered *recovered, int64_t now_ms,
                               int64_t wall_ns, struct rv_agent_effects *out);
 struct rv_agent *rv_agent_free(struct rv_agent *a);
+/* Why this agent cannot go on from what it found, and how to mend it (INV-19, INV-20); NULL: it
+ * can. If not, there are no effects, and no steps may follow. */
+const char *rv_agent_refused(const struct rv_agent *a);
 
 /* Never fails, never calls back. */
 void rv_agent_step(struct rv_agent *a, const struct rv_agent_input *in,

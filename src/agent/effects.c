@@ -189,6 +189,16 @@ void rv_agent_destroy_container(struct rv_agent *a, struct rv_agent_executor *ex
 
 /* --- checkpoints --- */
 
+const char *rv_checkpoint_kind_name(enum rv_checkpoint_kind kind) {
+    static const char *const names[] = {
+#define X(name, text) text,
+        RV_CHECKPOINT_KINDS(X)
+#undef X
+    };
+
+    return (size_t)kind < RV_COUNT(names) ? names[kind] : "unknown";
+}
+
 struct waiting {
     enum rv_checkpoint_kind kind;
     char *framework_id, *id; /* id: of the task, or of the container */
@@ -227,7 +237,12 @@ uint64_t rv_agent_write_info(struct rv_agent *a) {
     struct rv_checkpoint *c = write_record(a, RV_CHECKPOINT_AGENT, NULL, NULL, NULL);
     c->agent = rv_agent_hold_info(a, &a->info);
     c->boot_id = rv_agent_hold_string(a, a->config.boot_id);
+    c->containerizer = rv_agent_hold_string(a, a->config.containerizer);
     return c->seq;
+}
+
+uint64_t rv_agent_write_anew(struct rv_agent *a) {
+    return write_record(a, RV_CHECKPOINT_ANEW, NULL, NULL, NULL)->seq;
 }
 
 uint64_t rv_agent_write_framework(struct rv_agent *a, const struct rv_agent_framework *fw) {
@@ -318,6 +333,10 @@ static void written(struct rv_agent *a, const struct waiting *w, uint64_t seq, b
         if (t) {
             rv_agent_update_written(a, t, w->uuid, ok, message);
         }
+        break;
+    case RV_CHECKPOINT_ANEW:
+        a->anew_done = a->anew_done ||
+                       a->anew == seq; /* if it failed, the end cannot wait for a better disk */
         break;
     case RV_CHECKPOINT_ACKNOWLEDGED:
     case RV_CHECKPOINT_EXECUTOR_DONE:

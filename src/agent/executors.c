@@ -395,8 +395,11 @@ void rv_agent_executor_shutdown(struct rv_agent *a, struct rv_agent_executor *ex
         return;
     }
     ex->state = RV_EXECUTOR_TERMINATING;
-    if (ex->stream) {
-        rv_agent_send_stream(a, ex->stream, RV_EXECUTOR_EVENT_SHUTDOWN);
+    if (ex->stream || ex->recovered) { /* one that comes back is told then */
+        if (ex->stream) {
+            rv_agent_send_stream(a, ex->stream, RV_EXECUTOR_EVENT_SHUTDOWN);
+        }
+        ex->recovered = false;
         plan(a, ex, grace_ms(a, ex));
     } else {
         rv_agent_destroy_container(a, ex);
@@ -650,6 +653,7 @@ void rv_agent_container_exited(struct rv_agent *a, const struct rv_agent_input *
                                .message = in->container.message,
                                .limitation = in->container.limitation};
 
+    rv_map_remove(&a->orphans, rv_str(in->container.id.v ? in->container.id.v : ""));
     if (ex && ex->started) {
         rv_agent_executor_ended(a, ex, &end);
     }

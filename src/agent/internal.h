@@ -68,6 +68,7 @@ uint64_t rv_agent_write_framework(struct rv_agent *a, const struct rv_agent_fram
 uint64_t rv_agent_write_executor(struct rv_agent *a, const struct rv_agent_executor *ex);
 uint64_t rv_agent_write_executor_done(struct rv_agent *a, const struct rv_agent_executor *ex);
 uint64_t rv_agent_write_task(struct rv_agent *a, const struct rv_agent_task *t);
+uint64_t rv_agent_write_anew(struct rv_agent *a);
 uint64_t rv_agent_write_update(struct rv_agent *a, const struct rv_agent_task *t,
                                const struct rv_task_status *s);
 uint64_t rv_agent_write_acknowledged(struct rv_agent *a, const struct rv_agent_task *t,
@@ -84,7 +85,9 @@ struct rv_agent_framework *rv_agent_framework_make(struct rv_agent *a,
 struct rv_agent_framework *rv_agent_framework_free(struct rv_agent_framework *fw);
 void rv_agent_check_executor(struct rv_agent *a, struct rv_agent_executor *ex);
 void rv_agent_sweep(struct rv_agent *a);
-void rv_agent_stop(struct rv_agent *a, int status, const char *why);
+/* Whether what it runs, checkpointed tasks too, ends with it: then the next agent here is another
+ * one. status: of the process. */
+void rv_agent_stop(struct rv_agent *a, bool all_ends, int status, const char *why);
 void rv_agent_stop_check(struct rv_agent *a);
 
 /* --- registration.c --- */
@@ -210,6 +213,14 @@ void rv_agent_stray_due(struct rv_agent *a, struct rv_agent_stray *s);
 void rv_agent_strays_clear(struct rv_agent *a);
 void rv_agent_reconcile(struct rv_agent *a, const struct rv_agent_event *e);
 void rv_agent_refuse_operation(struct rv_agent *a, const struct rv_agent_event *e);
+
+/* --- compatibility.c --- */
+/* Resources that were detected go on as they were before, if the machine still has so much. */
+void rv_agent_keep_detected(struct rv_agent *a, const struct rv_agent_info *before);
+/* Appends what keeps the agent from going on as the one before (INV-20); nothing: it may. */
+void rv_agent_judge(const struct rv_agent *a, const struct rv_agent_info *before,
+                    struct rv_buf *why);
+bool rv_agent_info_same(const struct rv_agent_info *a, const struct rv_agent_info *b);
 
 /* --- recovery.c --- */
 void rv_agent_recover(struct rv_agent *a, const struct rv_agent_recovered *r);

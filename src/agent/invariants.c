@@ -156,6 +156,9 @@ const char *rv_agent_check(struct rv_agent *a) {
     struct rv_agent_executor *ex;
     size_t streams = 0;
 
+    if (a->refusal) {
+        return NULL; /* it stopped half way, and takes no steps */
+    }
     for (size_t i = 0; !problem && rv_map_next(&a->frameworks, &i, NULL, (void **)&fw);) {
         problem = check_framework(a, fw);
     }

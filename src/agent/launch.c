@@ -107,13 +107,12 @@ void rv_agent_task_written(struct rv_agent *a, struct rv_agent_task *t, bool ok,
     t->kept = ok ? RV_KEPT_YES : RV_KEPT_NO;
     if (!ok && t->place == RV_TASK_QUEUED) {
         refuse_task(a, t, message);
-    } else if (!ok) {
-        /* It ended meanwhile, and nothing durable knows it: its updates need not wait. */
-        t->writing = false;
-        rv_agent_updates_write(a, t);
-    } else {
+        return;
+    }
+    if (ok) {
         rv_agent_progress(a, t->executor);
     }
+    rv_agent_updates_write(a, t); /* if it ended meanwhile */
 }
 
 /* --- launching --- */

@@ -170,6 +170,9 @@ struct rv_agent {
     int64_t ping_timeout_ms;
     struct rv_timer reconnect; /* recovered executors must be back: INV-18 */
     bool recovering;
+    int64_t recovered_ms;     /* when that was over */
+    char *refusal;            /* why there is no going on from what was found */
+    struct rv_map orphans;    /* container id -> itself: they end, and nobody waits for them */
     struct rv_map frameworks; /* id -> rv_agent_framework */
     RV_VEC(struct rv_agent_framework *) completed;
     struct rv_map containers; /* container id -> rv_agent_executor */
@@ -191,6 +194,10 @@ struct rv_agent {
     RV_VEC(struct rv_agent_executor *) check; /* may be done with; looked at when the step ends */
     struct rv_timer stop;                     /* the process ends at the latest then */
     bool unregistered;                        /* the master was told that this is the end */
+    bool all_ends;                            /* checkpointed tasks, too */
+    bool overdue;                             /* it ends, whatever still runs */
+    uint64_t anew;                            /* the checkpoint that says so; 0: not written yet */
+    bool anew_done;                           /* durable, or it failed */
     int stop_status;
     char *stop_message;
     struct rv_agent_effects *out; /* of the step under way */

@@ -4,27 +4,39 @@
  *
  * What always holds: the agent keeps its id (INV-17); it registers only when all executors that
  * still live are back, or their time is over (INV-18); what it hears after is the same as if it had
- * never been away. Records come in the order they were written; one that does not fit is counted
- * and passed over, never a reason to stop. Containers that no record names are destroyed.
+ * never been away. Records come in the order they were written; one that does not fit is a reason
+ * to refuse (INV-19), or, if the agent is lenient, counted and passed over. Containers that no
+ * record names are destroyed. An agent that is not as the one before was is refused (INV-20); after
+ * a reboot, when nothing runs, it is another one instead (INV-17).
  */
 #include "agent/internal.h"
 
 static void bad_record(struct rv_agent *a, const struct rv_checkpoint *c) {
+    const char *kind = rv_checkpoint_kind_name(c->kind);
+
     a->counters.recovery_errors++;
-    rv_agent_log(a, RV_LOG_ERROR, "checkpoint %llu does not fit what is there: passed over",
-                 (unsigned long long)c->seq);
+    if (a->config.lenient) {
+        rv_agent_log(a, RV_LOG_ERROR,
+                     "checkpoint %llu (%s) does not fit what is there: passed over",
+                     (unsigned long long)c->seq, kind);
+    } else if (!a->refusal) {
+        a->refusal = rv_asprintf(
+            "checkpoint %llu (%s) does not fit those before it. Start with --no-strict to go on "
+            "without what does not fit, or with --recover=cleanup to end all that the earlier "
+            "agent ran",
+            (unsigned long long)c->seq, kind);
+    }
 }
 
 /* --- replay --- */
 
-static void replay_agent(struct rv_agent *a, const struct rv_checkpoint *c, bool *rebooted) {
+static void replay_agent(struct rv_agent *a, const struct rv_checkpoint *c) {
     if (!c->agent || !c->agent->id.v) {
         bad_record(a, c);
         return;
     }
     free((char *)(uintptr_t)a->info.id.v);
     a->info.id.v = rv_strdup(c->agent->id.v);
-    *rebooted = c->boot_id && a->config.boot_id && !rv_streq(c->boot_id, a->config.boot_id);
 }
 
 static void replay_framework(struct rv_agent *a, const struct rv_checkpoint *c) {
@@ -138,12 +150,12 @@ static void replay_acknowledged(struct rv_agent *a, const struct rv_checkpoint *
     }
 }
 
-static void replay(struct rv_agent *a, const struct rv_checkpoint *c, bool *rebooted) {
+static void replay(struct rv_agent *a, const struct rv_checkpoint *c) {
     struct rv_agent_executor *ex;
 
     switch (c->kind) {
     case RV_CHECKPOINT_AGENT:
-        replay_agent(a, c, rebooted);
+        replay_agent(a, c);
         break;
     case RV_CHECKPOINT_FRAMEWORK:
         replay_framework(a, c);
@@ -166,6 +178,7 @@ static void replay(struct rv_agent *a, const struct rv_checkpoint *c, bool *rebo
             replay_done(a, ex);
         }
         break;
+    case RV_CHECKPOINT_ANEW: /* the replay began behind the last one */
     case RV_CHECKPOINT_KIND_MAX:
         bad_record(a, c);
         break;
@@ -195,19 +208,78 @@ static void settle(struct rv_agent *a, struct rv_agent_executor *ex, bool alive,
     a->recovering = true;
 }
 
-void rv_agent_recover(struct rv_agent *a, const struct rv_agent_recovered *r) {
-    bool rebooted = false;
+/* --- as whom --- */
+
+/* Where the records of the latest agent begin: one of another id knows nothing of those before. */
+static size_t beginning(const struct rv_agent_recovered *r) {
+    const char *id = NULL;
+    size_t from = 0;
+
+    for (size_t i = 0; i < r->n; i++) {
+        const struct rv_checkpoint *c = &r->records[i];
+        if (c->kind == RV_CHECKPOINT_ANEW) {
+            from = i + 1;
+            id = NULL;
+        } else if (c->kind == RV_CHECKPOINT_AGENT && c->agent) {
+            if (!id || !rv_streq(id, c->agent->id.v)) {
+                from = id || from ? i : 0;
+            }
+            id = c->agent->id.v;
+        }
+    }
+    return id || !from ? from : r->n;
+}
+
+static void refuse_as_other(struct rv_agent *a, const char *why) {
+    const char *additive =
+        a->config.additive ? "" : ", or --reconfiguration_policy=additive if it only has more";
+
+    a->refusal = rv_asprintf("this agent is not what it was: %s. Give it the flags it had%s, or "
+                             "start it with --recover=cleanup, which ends all that it runs, and "
+                             "then again",
+                             why, additive);
+}
+
+/* Whether the agent may go on as the one that wrote this. */
+static bool may_go_on(struct rv_agent *a, const struct rv_checkpoint *latest, bool rebooted) {
+    struct rv_buf why = {0};
+
+    rv_agent_keep_detected(a, latest->agent);
+    rv_agent_judge(a, latest->agent, &why);
+    bool ok = why.n == 0 || a->config.cleanup;
+    if (!ok && rebooted) {
+        a->counters.recovery_errors++;
+        rv_agent_log(a, RV_LOG_WARNING,
+                     "after a reboot this is another agent, for it is not what it was: %s",
+                     why.data);
+    } else if (!ok) {
+        refuse_as_other(a, why.data);
+    }
+    rv_buf_free(&why);
+    return ok;
+}
+
+/* Containers that another containerizer made are not found by this one. */
+static void judge_containerizer(struct rv_agent *a, const struct rv_checkpoint *latest) {
+    const char *before = latest->containerizer, *now = a->config.containerizer;
+
+    if (before && now && !rv_streq(before, now) && rv_map_count(&a->containers) && !a->refusal &&
+        !a->config.cleanup) {
+        refuse_as_other(
+            a, rv_arena_printf(&a->out->arena, "containerizer: %s before, %s now", before, now));
+    }
+}
+
+/* --- all of it --- */
+
+static void settle_all(struct rv_agent *a, const struct rv_agent_recovered *r, bool rebooted) {
     struct rv_agent_framework *fw;
     struct rv_agent_executor *ex;
 
-    for (size_t i = 0; i < r->n; i++) {
-        replay(a, &r->records[i], &rebooted);
-    }
-    /* A new boot id must be kept, else the next start would see a reboot again. */
-    a->info_kept = a->info.id.v && !rebooted ? RV_KEPT_YES : RV_KEPT_NO;
     for (size_t i = 0; i < r->n_alive; i++) {
-        if (!rv_map_gets(&a->containers, r->alive[i].v)) {
-            const char *id = rv_agent_hold_string(a, r->alive[i].v);
+        const char *id = rv_agent_hold_string(a, r->alive[i].v);
+        if (!rv_map_gets(&a->containers, id)) {
+            rv_map_put(&a->orphans, rv_str(id), a);
             rv_agent_emit(a, RV_AGENT_DESTROY_CONTAINER)->container.v = id;
         }
     }
@@ -220,10 +292,52 @@ void rv_agent_recover(struct rv_agent *a, const struct rv_agent_recovered *r) {
             rv_agent_framework_free(fw);
         }
     }
+}
+
+void rv_agent_recover(struct rv_agent *a, const struct rv_agent_recovered *r) {
+    const struct rv_checkpoint *latest = NULL;
+    size_t from = beginning(r);
+    bool rebooted = false;
+
+    a->counters.recovery_errors += r->errors;
+    for (size_t i = from; i < r->n; i++) {
+        if (r->records[i].kind == RV_CHECKPOINT_AGENT && r->records[i].agent) {
+            latest = &r->records[i];
+        }
+    }
+    if (!latest && from < r->n) {
+        bad_record(a, &r->records[from]); /* of whom? */
+    }
+    if (latest) {
+        rebooted =
+            latest->boot_id && a->config.boot_id && !rv_streq(latest->boot_id, a->config.boot_id);
+        if (!may_go_on(a, latest, rebooted)) {
+            latest = NULL;
+        }
+    }
+    for (size_t i = from; i < r->n && latest && !a->refusal; i++) {
+        replay(a, &r->records[i]);
+    }
+    if (latest && !rebooted) {
+        judge_containerizer(a, latest);
+    }
+    if (a->refusal) {
+        return;
+    }
+    /* A new boot id must be kept, else the next start would see a reboot again. */
+    a->info_kept = latest && !rebooted && rv_agent_info_same(&a->info, latest->agent) ? RV_KEPT_YES
+                                                                                      : RV_KEPT_NO;
+    settle_all(a, r, rebooted);
     rv_agent_garbage_recover(a, r->sandboxes, r->n_sandboxes);
-    if (a->recovering) {
+    if (a->config.cleanup) {
+        rv_agent_stop(a, true, 0, "all that an earlier agent ran here has ended");
+    } else if (a->recovering) {
         rv_timer_set(&a->timers, &a->reconnect, a->now_ms + a->config.executor_reregistration_ms);
     }
+}
+
+const char *rv_agent_refused(const struct rv_agent *a) {
+    return a->refusal;
 }
 
 void rv_agent_recovery_check(struct rv_agent *a) {
@@ -238,6 +352,7 @@ void rv_agent_recovery_check(struct rv_agent *a) {
         }
     }
     a->recovering = false;
+    a->recovered_ms = a->now_ms;
     rv_timer_cancel(&a->timers, &a->reconnect);
     if (a->master_known) {
         rv_agent_master_found(a);

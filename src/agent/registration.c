@@ -30,7 +30,7 @@ void rv_agent_unlink(struct rv_agent *a, enum rv_agent_link link) {
 }
 
 void rv_agent_master_found(struct rv_agent *a) {
-    if (a->link == RV_LINK_STOPPED) {
+    if (a->link == RV_LINK_STOPPED || a->config.cleanup) {
         return;
     }
     a->master_known = true;
@@ -185,7 +185,7 @@ static void registered(struct rv_agent *a, const struct rv_agent_event *e) {
     }
     if (a->info.id.v && !rv_streq(a->info.id.v, id)) {
         rv_agent_log(a, RV_LOG_ERROR, "registered as %s, but this agent is %s", id, a->info.id.v);
-        rv_agent_stop(a, 1, "the master gave this agent another id than it had");
+        rv_agent_stop(a, true, 1, "the master gave this agent another id than it had");
         return;
     }
     if (a->info.id.v) {
@@ -304,7 +304,7 @@ void rv_agent_master_event(struct rv_agent *a, const struct rv_agent_event *e) {
         registered(a, e);
         break;
     case RV_AGENT_EVENT_SHUTDOWN:
-        rv_agent_stop(a, 1, e->why ? e->why : "told by the master to shut down");
+        rv_agent_stop(a, true, 1, e->why ? e->why : "told by the master to shut down");
         break;
     case RV_AGENT_EVENT_REREGISTER:
         told_to_register(a, e->why);

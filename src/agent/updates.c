@@ -150,6 +150,9 @@ static void set_durable(struct rv_agent *a, struct rv_agent_task *t, struct rv_a
 void rv_agent_updates_write(struct rv_agent *a, struct rv_agent_task *t) {
     bool needed = t->executor->framework->info.checkpoint && t->kept != RV_KEPT_NO;
 
+    if (needed && t->kept == RV_KEPT_WRITING) {
+        return; /* of a task that nothing durable knows its updates are not written either */
+    }
     for (size_t i = 0; i < t->updates.n && !t->writing; i++) {
         struct rv_agent_update *u = &t->updates.v[i];
         if (u->durable) {

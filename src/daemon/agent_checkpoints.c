@@ -4,6 +4,7 @@
  * compaction costs is then a fraction of what was written. It blocks the loop for one read and one
  * write of the file. If it fails, the journal goes on as it is and the next try is later.
  */
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -20,8 +21,31 @@ static int recover_record(void *ctx, struct rv_str record, struct rv_error *err)
     struct rv_checkpoint c;
     int failed = rv_checkpoint_decode(record, &r->arena, &c, err);
 
-    if (!failed)
-        rv_vec_push(&r->records, c);
+    r->n_read++;
+    if (failed && r->lenient) {
+        RV_ERROR(MODULE, "checkpoint %zu is passed over: %s", r->n_read,
+                 err ? err->message : "it cannot be read");
+        r->errors++;
+        return 0;
+    }
+    if (failed)
+        return failed;
+    c.seq = r->n_read; /* for messages */
+    rv_vec_push(&r->records, c);
+    return 0;
+}
+
+/* A damaged file is kept, and what is whole of it goes on. */
+static int mend(struct rv_agent_recovery *r, const char *path, struct rv_error *err) {
+    char *aside;
+    int failed = rv_journal_repair(path, &aside, err);
+
+    if (!failed && aside) {
+        RV_ERROR(MODULE, "%s was damaged: what is whole of it goes on, the damaged file is %s",
+                 path, aside);
+        r->errors++;
+        free(aside);
+    }
     return failed;
 }
 
@@ -29,11 +53,18 @@ int rv_agent_checkpoints_open(struct rv_agent_daemon *d, struct rv_agent_recover
                               struct rv_error *err) {
     _cleanup_free_ char *meta = rv_asprintf("%s/meta", d->work_dir);
     _cleanup_free_ char *path = rv_asprintf("%s/checkpoints.journal", meta);
+    bool cleanup = rv_streq(d->flags->recover, "cleanup");
     int r = rv_make_folder(meta, err);
 
-    *out = (struct rv_agent_recovery){0};
+    *out = (struct rv_agent_recovery){.lenient = !d->flags->strict || cleanup};
     rv_arena_init(&out->arena);
-    return r ? r : rv_journal_open(d->loop, path, recover_record, out, &d->journal, err);
+    if (!r && out->lenient)
+        r = mend(out, path, err);
+    if (!r)
+        r = rv_journal_open(d->loop, path, recover_record, out, &d->journal, err);
+    if (r == -RV_ERR_CORRUPT && !out->lenient)
+        rv_error_prefix(err, "cannot recover (--no-strict goes on with what can be read)");
+    return r;
 }
 
 void rv_agent_recovery_free(struct rv_agent_recovery *r) {

@@ -371,10 +371,29 @@ static void forget_pages(const void *data, size_t n) {
         RV_DEBUG(MODULE, "a program's image stays resident: %s", strerror(errno));
 }
 
+static bool is_written(const char *path, const unsigned char *elf, size_t n) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat s;
+    void *there = fd >= 0 && !fstat(fd, &s) && (size_t)s.st_size == n && s.st_mode & 0100
+                      ? mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0)
+                      : MAP_FAILED;
+    bool same = there != MAP_FAILED && !memcmp(there, elf, n);
+
+    if (there != MAP_FAILED)
+        munmap(there, n);
+    if (fd >= 0)
+        close(fd);
+    return same;
+}
+
 /* One of our programs as a file: written beside and renamed, so that a running one is never written
- * to. */
+ * to. One that is there already is left, for the disk may be full. */
 static int write_program(const char *path, const unsigned char *elf, size_t n,
                          struct rv_error *err) {
+    if (is_written(path, elf, n)) {
+        forget_pages(elf, n);
+        return 0;
+    }
     _cleanup_free_ char *fresh = rv_asprintf("%s.%d", path, (int)getpid());
     int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
     size_t done = 0;
@@ -423,7 +442,8 @@ static bool is_wanted(void *ctx, const struct rv_container_found *found) {
     struct rv_container_id id = {rv_arena_strdup(&r->arena, found->id)};
 
     if (!rv_map_gets(&r->executors, found->id))
-        return rv_api_containers_found(r->daemon->api, found);
+        return !rv_streq(r->daemon->flags->recover, "cleanup") &&
+               rv_api_containers_found(r->daemon->api, found);
     if (found->there)
         rv_vec_push(&r->alive, id);
     return true;
@@ -439,52 +459,99 @@ static int recover_containers(struct recovery *r, const struct rv_agent_recovery
     return c->ops->recover(c, is_wanted, r, err);
 }
 
-static int start_core(struct rv_agent_daemon *d, struct rv_error *err) {
+static struct rv_agent_config core_config(struct rv_agent_daemon *d, bool lenient) {
     const struct rv_agent_flags *f = d->flags;
-    struct rv_agent_sandboxes sandboxes = {0};
-    struct recovery containers = {.daemon = d};
-    struct rv_agent_recovery rec;
     uint64_t seed;
 
+    if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
+        seed = (uint64_t)rv_wall_ns();
+    return (struct rv_agent_config){
+        .seed = seed,
+        .info = &d->info,
+        .work_dir = d->work_dir,
+        .boot_id = d->boot_id,
+        .containerizer = d->containerizer->ops->name,
+        .cleanup = rv_streq(f->recover, "cleanup"),
+        .lenient = lenient,
+        .additive = rv_streq(f->reconfiguration_policy, "additive"),
+        .any_port = f->port == 0,
+        .detected = d->detected.v,
+        .n_detected = d->detected.n,
+        .cpu_quota = f->cgroups_enable_cfs,
+        .registration_backoff_ms = f->registration_backoff_factor / 1000000,
+        .executor_registration_ms = f->executor_registration_timeout / 1000000,
+        .executor_reregistration_ms = f->executor_reregistration_timeout / 1000000,
+        .executor_shutdown_grace_ms = f->executor_shutdown_grace_period / 1000000,
+        .recovery_timeout_ms = f->recovery_timeout / 1000000,
+        .heartbeat_ms = f->heartbeat_interval / 1000000,
+        .gc_delay_ms = f->gc_delay / 1000000,
+        .gc_disk_headroom_ppm = (int64_t)(f->gc_disk_headroom * 1e6),
+        .max_completed_executors = (size_t)f->max_completed_executors_per_framework,
+    };
+}
+
+static int refused(const struct rv_agent_daemon *d, const struct rv_agent *core,
+                   struct rv_error *err) {
+    const char *why = rv_agent_refused(core);
+
+    return why ? rv_error_set(err, RV_ERR_CONFLICT,
+                              "cannot recover from %s/meta/checkpoints.journal: %s", d->work_dir,
+                              why)
+               : 0;
+}
+
+/* Whether a core can be made from what was read, before anything happens to the containers. */
+static int try_core(struct rv_agent_daemon *d, const struct rv_agent_recovery *rec,
+                    struct rv_error *err) {
+    struct rv_agent_config config = core_config(d, rec->lenient);
+    struct rv_agent_recovered recovered = {.records = rec->records.v, .n = rec->records.n};
+    struct rv_agent_effects effects = {0};
+    struct rv_agent *core = rv_agent_new(&config, &recovered, rv_now_ms(), rv_wall_ns(), &effects);
+    int r = refused(d, core, err);
+
+    rv_agent_free(core);
+    rv_agent_effects_free(&effects);
+    return r;
+}
+
+static int make_core(struct rv_agent_daemon *d, struct rv_agent_recovery *rec,
+                     const struct recovery *containers, struct rv_error *err) {
+    struct rv_agent_config config = core_config(d, rec->lenient);
+    struct rv_agent_sandboxes sandboxes = {0};
+
+    rv_agent_find_sandboxes(d->work_dir, &rec->arena, &sandboxes);
+    struct rv_agent_recovered recovered = {.records = rec->records.v,
+                                           .n = rec->records.n,
+                                           .errors = rec->errors,
+                                           .alive = containers->alive.v,
+                                           .n_alive = containers->alive.n,
+                                           .sandboxes = sandboxes.v.v,
+                                           .n_sandboxes = sandboxes.v.n};
+    d->core = rv_agent_new(&config, &recovered, rv_now_ms(), rv_wall_ns(), &d->effects);
+    rv_vec_free(&sandboxes.v);
+    return refused(d, d->core, err);
+}
+
+static int start_core(struct rv_agent_daemon *d, struct rv_error *err) {
+    struct recovery containers = {.daemon = d};
+    struct rv_agent_recovery rec;
+
     rv_arena_init(&containers.arena);
+    d->stepping = true;
     int r = rv_agent_checkpoints_open(d, &rec, err);
     if (!r)
+        r = try_core(d, &rec, err);
+    if (!r)
         r = recover_containers(&containers, &rec, err);
+    if (!r)
+        r = make_core(d, &rec, &containers, err);
     if (!r) {
-        if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
-            seed = (uint64_t)rv_wall_ns();
-        struct rv_agent_config config = {
-            .seed = seed,
-            .info = &d->info,
-            .work_dir = d->work_dir,
-            .boot_id = d->boot_id,
-            .cpu_quota = f->cgroups_enable_cfs,
-            .registration_backoff_ms = f->registration_backoff_factor / 1000000,
-            .executor_registration_ms = f->executor_registration_timeout / 1000000,
-            .executor_reregistration_ms = f->executor_reregistration_timeout / 1000000,
-            .executor_shutdown_grace_ms = f->executor_shutdown_grace_period / 1000000,
-            .recovery_timeout_ms = f->recovery_timeout / 1000000,
-            .heartbeat_ms = f->heartbeat_interval / 1000000,
-            .gc_delay_ms = f->gc_delay / 1000000,
-            .gc_disk_headroom_ppm = (int64_t)(f->gc_disk_headroom * 1e6),
-            .max_completed_executors = (size_t)f->max_completed_executors_per_framework,
-        };
-        rv_agent_find_sandboxes(d->work_dir, &rec.arena, &sandboxes);
-        struct rv_agent_recovered recovered = {.records = rec.records.v,
-                                               .n = rec.records.n,
-                                               .alive = containers.alive.v,
-                                               .n_alive = containers.alive.n,
-                                               .sandboxes = sandboxes.v.v,
-                                               .n_sandboxes = sandboxes.v.n};
-        d->stepping = true;
-        d->core = rv_agent_new(&config, &recovered, rv_now_ms(), rv_wall_ns(), &d->effects);
         rv_agent_checkpoints_compact(d);
         run_effects(d);
         run_deferred(d);
         rv_api_containers_recovered(d->api);
-        d->stepping = false;
-        rv_vec_free(&sandboxes.v);
     }
+    d->stepping = false;
     rv_vec_free(&containers.alive);
     rv_map_free(&containers.executors);
     rv_arena_free(&containers.arena);
@@ -501,6 +568,14 @@ static int check_environment_flag(const char *text, struct rv_error *err) {
     return ok ? 0
               : rv_error_set(err, RV_ERR_INVALID,
                              "--executor_environment_variables: not a JSON object: %s", where.text);
+}
+
+static int check_choice(const char *flag, const char *value, const char *one, const char *other,
+                        struct rv_error *err) {
+    return rv_streq(value, one) || rv_streq(value, other)
+               ? 0
+               : rv_error_set(err, RV_ERR_INVALID, "--%s: \"%s\" is not %s or %s", flag, value, one,
+                              other);
 }
 
 static int start_server(struct rv_agent_daemon *d, struct rv_error *err) {
@@ -567,6 +642,11 @@ static int start(struct rv_agent_daemon *d, struct rv_error *err) {
     int r = check_environment_flag(f->executor_environment_variables, err);
 
     if (!r)
+        r = check_choice("recover", f->recover, "reconnect", "cleanup", err);
+    if (!r)
+        r = check_choice("reconfiguration_policy", f->reconfiguration_policy, "equal", "additive",
+                         err);
+    if (!r)
         r = rv_agent_master_start(d, err);
     if (!r && !f->work_dir)
         r = rv_error_set(err, RV_ERR_INVALID, "--work_dir: name a folder for sandboxes");
@@ -583,7 +663,7 @@ static int start(struct rv_agent_daemon *d, struct rv_error *err) {
     _cleanup_free_ char *containers = rv_asprintf("%s/meta/containers", d->work_dir);
     r = rv_make_folder(containers, err);
     if (!r)
-        r = rv_agent_detect(f, &d->info, err);
+        r = rv_agent_detect(f, &d->info, &d->detected, err);
     if (!r)
         r = write_programs(d, err);
     if (!r)

@@ -17,6 +17,11 @@
 #include "io/journal.h"
 #include "store/checkpoint_codec.h"
 
+struct rv_agent_detected {
+    const char *v[4]; /* names of resources that no flag names */
+    size_t n;
+};
+
 struct rv_agent_daemon {
     uv_loop_t *loop;
     struct rv_shell shell;
@@ -46,6 +51,7 @@ struct rv_agent_daemon {
     char *fetcher_path;  /* likewise */
     char *fetcher_cache_dir;
     struct rv_agent_info info; /* as detected and flagged, without id */
+    struct rv_agent_detected detected;
     uint16_t port;
     int64_t started_ns;
     bool stepping;
@@ -84,15 +90,18 @@ void rv_agent_launches_free(struct rv_agent_daemon *d);
 
 /* detect.c: --resources and --attributes, completed by what the machine has. */
 RV_MUST_USE int rv_agent_detect(const struct rv_agent_flags *flags, struct rv_agent_info *out,
-                                struct rv_error *err);
+                                struct rv_agent_detected *detected, struct rv_error *err);
 
 /* agent_checkpoints.c: the journal of what the core writes down. */
 struct rv_agent_recovery {
     struct rv_arena arena;
     RV_VEC(struct rv_checkpoint) records;
+    bool lenient;  /* records that cannot be read are passed over, a damaged file is mended */
+    size_t errors; /* how many that were */
+    size_t n_read;
 };
-/* Opens it and reads what an earlier agent left. An error names file and offset (INV-19). To be
- * freed in any case. */
+/* Opens it and reads what an earlier agent left. An error names file and offset (INV-19), unless
+ * the flags say not to be strict. To be freed in any case. */
 RV_MUST_USE int rv_agent_checkpoints_open(struct rv_agent_daemon *d, struct rv_agent_recovery *out,
                                           struct rv_error *err);
 void rv_agent_recovery_free(struct rv_agent_recovery *r);

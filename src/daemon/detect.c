@@ -36,10 +36,11 @@ static uint64_t mem_bytes(void) {
     return (uint64_t)kib * 1024;
 }
 
+/* Of the whole file system: what is free changes, and the agent is to be the same again. */
 static uint64_t disk_bytes(const char *path) {
     struct statvfs s;
 
-    return statvfs(path, &s) ? 0 : (uint64_t)s.f_bavail * s.f_frsize;
+    return statvfs(path, &s) ? 0 : (uint64_t)s.f_blocks * s.f_frsize;
 }
 
 static int64_t leave(uint64_t bytes, uint64_t system) {
@@ -54,12 +55,14 @@ static bool named(const struct rv_resources *r, const char *name) {
 }
 
 static void add_detected(struct rv_resources *r, const char *role, const char *name,
-                         const char *format, int64_t amount) {
+                         const char *format, int64_t amount, struct rv_agent_detected *detected) {
     struct rv_resources one = {0};
     char text[64];
 
     if (named(r, name))
         return;
+    if (detected)
+        detected->v[detected->n++] = name;
     snprintf(text, sizeof text, format, (long long)amount);
     if (!rv_resources_parse(text, role, &one, NULL))
         rv_resources_add(r, &one);
@@ -91,7 +94,7 @@ static int parse_domain(const char *text, struct rv_agent_info *out, struct rv_e
 }
 
 int rv_agent_detect(const struct rv_agent_flags *flags, struct rv_agent_info *out,
-                    struct rv_error *err) {
+                    struct rv_agent_detected *detected, struct rv_error *err) {
     const char *role = flags->default_role;
     int r = 0;
 
@@ -107,11 +110,11 @@ int rv_agent_detect(const struct rv_agent_flags *flags, struct rv_agent_info *ou
             return r;
         }
     }
-    add_detected(&out->resources, role, "cpus", "cpus:%lld", cpus());
-    add_detected(&out->resources, role, "mem", "mem:%lld", leave(mem_bytes(), GIB));
+    add_detected(&out->resources, role, "cpus", "cpus:%lld", cpus(), detected);
+    add_detected(&out->resources, role, "mem", "mem:%lld", leave(mem_bytes(), GIB), detected);
     add_detected(&out->resources, role, "disk", "disk:%lld",
-                 leave(disk_bytes(flags->work_dir), 5 * GIB));
-    add_detected(&out->resources, role, "ports", "ports:[31000-%lld]", 32000);
+                 leave(disk_bytes(flags->work_dir), 5 * GIB), detected);
+    add_detected(&out->resources, role, "ports", "ports:[31000-%lld]", 32000, detected);
     if (flags->attributes) {
         r = rv_attributes_parse(flags->attributes, &out->attributes, err);
         if (r) {

@@ -149,6 +149,13 @@ struct rv_flag {
       "For executors to come back after the "                                                      \
       "agent was away.")                                                                           \
     X(DURATION, executor_shutdown_grace_period, "5secs", "For an executor to end by itself.")      \
+    X(STRING, recover, "reconnect",                                                                \
+      "What to do with what an earlier agent left: reconnect takes it up; cleanup ends it, then "  \
+      "the agent, so that the next one begins anew.")                                              \
+    X(BOOL, strict, "true",                                                                        \
+      "Refuse to start on a checkpoint that is damaged or does not fit; else go on without it.")   \
+    X(STRING, reconfiguration_policy, "equal",                                                     \
+      "How the agent may differ from what it was: equal: not at all; additive: it may have more.") \
     X(DURATION, recovery_timeout, "15mins", "After which an executor without its agent ends.")     \
     X(DURATION, gc_delay, "1weeks", "For which a sandbox is kept after its end, at most.")         \
     X(DOUBLE, gc_disk_headroom, "0.1",                                                             \

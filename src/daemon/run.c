@@ -62,7 +62,8 @@ static void on_agent_exit(void *ctx, int status, const char *why) {
     if (status) {
         RV_ERROR("agent", "ends: %s", why ? why : "");
         r->status = 1;
-    }
+    } else
+        RV_INFO("agent", "ends: %s", why ? why : "");
     if (++r->n_ending >= r->n_agents || (status && !r->ending))
         leave_soon(r);
 }
@@ -247,7 +248,7 @@ static char *divided_resources(const struct rv_local_flags *flags, const char *w
 
     if (flags->resources)
         return rv_strdup(flags->resources);
-    if (!rv_agent_detect(&probe, &machine, NULL)) {
+    if (!rv_agent_detect(&probe, &machine, NULL, NULL)) {
         char cpus[24];
         /* A machine of few cores still runs many small tasks: at least four cpus an agent. */
         int64_t share = rv_resources_quantity(&machine.resources, "cpus") / n;

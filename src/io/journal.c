@@ -310,6 +310,14 @@ static void release(struct rv_journal *j) {
     free(j);
 }
 
+/* What waits goes with what is under way. */
+static void take_waiting(struct rv_journal *j, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        rv_vec_push(&j->under_way, j->waiting.v[i]);
+    j->waiting.n -= n;
+    memmove(j->waiting.v, j->waiting.v + n, j->waiting.n * sizeof *j->waiting.v);
+}
+
 static void written(uv_work_t *work, int status) {
     struct rv_journal *j = work->data;
 
@@ -317,6 +325,10 @@ static void written(uv_work_t *work, int status) {
     j->in_pool = false;
     if (!j->result)
         j->end += j->writing.n;
+    else if (j->waiting.n) {
+        take_waiting(j, j->waiting.n);
+        rv_buf_clear(&j->gathering);
+    }
     for (size_t i = 0; i < j->under_way.n; i++)
         j->under_way.v[i].done(j->under_way.v[i].ctx, j->result, &j->err);
     j->under_way.n = 0;
@@ -334,12 +346,8 @@ static void begin_batch(struct rv_journal *j) {
         bytes += j->waiting.v[n++].n;
     rv_buf_clear(&j->writing);
     rv_journal_put_frame(&j->writing, rv_strn(j->gathering.data, bytes));
-    for (size_t i = 0; i < n; i++)
-        rv_vec_push(&j->under_way, j->waiting.v[i]);
-    j->waiting.n -= n;
-    memmove(j->waiting.v, j->waiting.v + n, j->waiting.n * sizeof *j->waiting.v);
-    j->gathering.n -= bytes;
-    memmove(j->gathering.data, j->gathering.data + bytes, j->gathering.n);
+    take_waiting(j, n);
+    rv_buf_consume(&j->gathering, bytes);
 }
 
 static void start(struct rv_journal *j) {

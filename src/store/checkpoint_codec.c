@@ -35,6 +35,7 @@ void rv_checkpoint_encode(const struct rv_checkpoint *c, struct rv_arena *scratc
         m.agent_ip = c->agent->ip;
     }
     m.boot_id = (char *)(uintptr_t)c->boot_id;
+    m.containerizer = (char *)(uintptr_t)c->containerizer;
     if (c->framework)
         m.framework = rv_wire_framework_info_to(c->framework, scratch);
     if (c->launch)
@@ -104,6 +105,8 @@ static const char *lacks(const Reeve__V1__Checkpoint__Record *m) {
         return m->task_id ? NULL : "task_id";
     case RV_CHECKPOINT_EXECUTOR_DONE:
         return m->container_id ? NULL : "container_id";
+    case RV_CHECKPOINT_ANEW:
+        return NULL;
     case RV_CHECKPOINT_KIND_MAX:
         break;
     }
@@ -128,6 +131,7 @@ int rv_checkpoint_decode(struct rv_str bytes, struct rv_arena *arena, struct rv_
                             lacks(m));
     struct rv_checkpoint c = {.kind = (enum rv_checkpoint_kind)(m->kind - 1)};
     c.boot_id = m->boot_id;
+    c.containerizer = m->containerizer;
     c.framework_id.v = m->framework_id;
     c.executor_id.v = m->executor_id;
     c.container_id.v = m->container_id;

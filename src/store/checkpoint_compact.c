@@ -45,6 +45,7 @@ struct compaction {
 void rv_checkpoint_head(const struct rv_checkpoint *c, struct rv_checkpoint_head *out) {
     *out = (struct rv_checkpoint_head){
         .kind = c->kind,
+        .agent_id = c->agent ? c->agent->id.v : NULL,
         .framework_id = c->framework ? c->framework->id.v : c->framework_id.v,
         .executor_id = c->executor_id.v,
         .container_id = c->container_id.v,
@@ -139,10 +140,45 @@ static void follow_done(struct compaction *c, size_t i) {
         rv_map_remove(&k->framework->by_executor, rv_str(c->heads[k->executor].executor_id));
 }
 
+static void free_framework(struct framework *f) {
+    for (size_t i = 0; i < f->containers.n; i++) {
+        struct container *k = f->containers.v[i];
+        for (size_t j = 0; j < k->tasks.n; j++) {
+            rv_vec_free(&k->tasks.v[j]->records);
+            free(k->tasks.v[j]);
+        }
+        rv_vec_free(&k->tasks);
+        rv_map_free(&k->by_task);
+        free(k);
+    }
+    rv_vec_free(&f->containers);
+    rv_map_free(&f->by_executor);
+    free(f);
+}
+
+/* What was followed so far is void: the next agent is another one. */
+static void begin_anew(struct compaction *c) {
+    for (size_t i = 0; i < c->frameworks.n; i++)
+        free_framework(c->frameworks.v[i]);
+    c->frameworks.n = 0;
+    rv_map_clear(&c->by_id);
+    rv_map_clear(&c->by_container);
+    c->agent = NONE;
+}
+
+static void follow_agent(struct compaction *c, size_t i) {
+    if (c->agent != NONE && !rv_streq(c->heads[c->agent].agent_id, c->heads[i].agent_id))
+        begin_anew(c);
+    c->agent = i;
+}
+
 static void follow(struct compaction *c, size_t i) {
     switch (c->heads[i].kind) {
     case RV_CHECKPOINT_AGENT:
-        c->agent = i;
+        follow_agent(c, i);
+        return;
+    case RV_CHECKPOINT_ANEW:
+        begin_anew(c);
         return;
     case RV_CHECKPOINT_FRAMEWORK:
         follow_framework(c, i);
@@ -219,22 +255,6 @@ static void keep_live(struct compaction *c, struct framework *f) {
     rv_vec_free(&records);
 }
 
-static void free_framework(struct framework *f) {
-    for (size_t i = 0; i < f->containers.n; i++) {
-        struct container *k = f->containers.v[i];
-        for (size_t j = 0; j < k->tasks.n; j++) {
-            rv_vec_free(&k->tasks.v[j]->records);
-            free(k->tasks.v[j]);
-        }
-        rv_vec_free(&k->tasks);
-        rv_map_free(&k->by_task);
-        free(k);
-    }
-    rv_vec_free(&f->containers);
-    rv_map_free(&f->by_executor);
-    free(f);
-}
-
 void rv_checkpoint_compact(const struct rv_checkpoint_head *heads, size_t n,
                            const struct rv_checkpoint_known *known,
                            struct rv_checkpoint_order *out) {
@@ -247,8 +267,8 @@ void rv_checkpoint_compact(const struct rv_checkpoint_head *heads, size_t n,
     for (size_t i = 0; i < c.frameworks.n; i++) {
         keep_done(&c, c.frameworks.v[i]);
         keep_live(&c, c.frameworks.v[i]);
-        free_framework(c.frameworks.v[i]);
     }
+    begin_anew(&c);
     rv_vec_free(&c.frameworks);
     rv_map_free(&c.by_id);
     rv_map_free(&c.by_container);

@@ -11,6 +11,7 @@
 /* What of a record decides; strings are borrowed, NULL: none. */
 struct rv_checkpoint_head {
     enum rv_checkpoint_kind kind;
+    const char *agent_id; /* of AGENT */
     const char *framework_id, *executor_id, *container_id;
     const char *task_id;   /* of TASK, UPDATE and ACKNOWLEDGED */
     const char *directory; /* of EXECUTOR */
@@ -34,11 +35,11 @@ struct rv_checkpoint_order {
 /* The head of a decoded record; borrows from it. */
 void rv_checkpoint_head(const struct rv_checkpoint *c, struct rv_checkpoint_head *out);
 /* Appends to `out` the indexes of the records that take the place of all, in their new order; one
- * of a framework may come twice. Replaying them gives what replaying all gave: the latest AGENT;
- * of a container that is done its EXECUTOR and EXECUTOR_DONE while its sandbox is there; of others
- * all, but tasks whose terminal update is acknowledged (the last one given to the executor stays:
- * it tells that it got some); each framework before what is its own. Records that recovery would
- * pass over go. */
+ * of a framework may come twice. Replaying them gives what replaying all gave: the latest AGENT,
+ * and of what is that agent's: of a container that is done its EXECUTOR and EXECUTOR_DONE while its
+ * sandbox is there; of others all, but tasks whose terminal update is acknowledged (the last one
+ * given to the executor stays: it tells that it got some); each framework before what is its own.
+ * Records that recovery would pass over go. */
 void rv_checkpoint_compact(const struct rv_checkpoint_head *heads, size_t n,
                            const struct rv_checkpoint_known *known,
                            struct rv_checkpoint_order *out);

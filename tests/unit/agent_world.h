@@ -432,6 +432,9 @@ static inline void restart(struct world *w, const char *const *alive, size_t n) 
     for (size_t i = 0; i < n; i++) {
         ids[i].v = alive[i];
     }
+    for (size_t i = 0; i < w->journal.n; i++) {
+        w->journal.v[i].seq = i + 1; /* as it is read */
+    }
     r.records = w->journal.v;
     r.n = w->journal.n;
     r.sandboxes = w->sandboxes.v;
