@@ -33,7 +33,7 @@ static const char allowed[] =
     "getgroups getgroups32 getitimer getpeername getpgid getpgrp getpid getppid getpriority "
     "getrandom getresgid getresgid32 getresuid getresuid32 getrlimit get_robust_list getrusage "
     "getsid getsockname getsockopt get_thread_area gettid gettimeofday getuid getuid32 getxattr "
-    "inotify_add_watch inotify_init inotify_init1 inotify_rm_watch io_cancel ioctl io_destroy "
+    "inotify_add_watch inotify_init inotify_init1 inotify_rm_watch io_cancel io_destroy "
     "io_getevents io_pgetevents io_pgetevents_time64 ioprio_get ioprio_set io_setup io_submit ipc "
     "kill landlock_add_rule landlock_create_ruleset landlock_restrict_self lchown lchown32 "
     "lgetxattr link linkat listen listxattr llistxattr _llseek lremovexattr lseek lsetxattr lstat "
@@ -78,22 +78,29 @@ static const char refused[] =
     (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |  \
      CLONE_NEWNET)
 
-/* Calls that are allowed for some values of their first argument and refused for others; for what
- * is in neither list they are not there. */
+/* Calls that are allowed for some values of an argument and refused for others; what is in neither
+ * list is allowed or not there. */
 static const uint32_t families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
 static const uint32_t refused_families[] = {AF_PACKET, AF_ALG, AF_VSOCK};
 static const uint32_t personalities[] = {0x0, 0x8, 0x20000, 0x20008, 0xffffffff};
+/* By these the owner of a file takes it out of its project's quota: FS_IOC_FSSETXATTR,
+ * FS_IOC_SETFLAGS and that of 32 bits. */
+static const uint32_t refused_controls[] = {0x401c5820, 0x40086602, 0x40046602};
 static const struct special {
     const char *name;
     uint32_t refused_bits; /* not 0: refused with any of them, else allowed, and no lists */
     const uint32_t *allowed, *refused;
     size_t n_allowed, n_refused;
+    unsigned argument;   /* from 0 */
+    bool others_allowed; /* the kernel looks at 32 bits of it, and so do we */
 } specials[] = {
-    {"socket", 0, families, refused_families, RV_COUNT(families), RV_COUNT(refused_families)},
-    {"personality", 0, personalities, NULL, RV_COUNT(personalities), 0},
-    {"clone", NEW_NAMESPACES, NULL, NULL, 0, 0},
+    {"socket", 0, families, refused_families, RV_COUNT(families), RV_COUNT(refused_families), 0,
+     false},
+    {"personality", 0, personalities, NULL, RV_COUNT(personalities), 0, 0, false},
+    {"ioctl", 0, NULL, refused_controls, 0, RV_COUNT(refused_controls), 1, true},
+    {"clone", NEW_NAMESPACES, NULL, NULL, 0, 0, 0, false},
     /* The lowest byte of clone's flags is a signal. */
-    {"unshare", NEW_NAMESPACES | CLONE_NEWTIME, NULL, NULL, 0, 0},
+    {"unshare", NEW_NAMESPACES | CLONE_NEWTIME, NULL, NULL, 0, 0, 0, false},
 };
 
 static const uint32_t architectures[] = {
@@ -190,21 +197,25 @@ static unsigned search(struct program *p, size_t from, size_t to) {
 }
 
 static void look_at_argument(struct program *p, const struct special *s) {
-    size_t low = offsetof(struct seccomp_data, args), high = low + sizeof(uint32_t);
+    size_t low = offsetof(struct seccomp_data, args) + s->argument * sizeof(uint64_t);
+    size_t high = low + sizeof(uint32_t);
 
     if (s->refused_bits) {
         load(p, low);
         branch(p, BPF_JSET, s->refused_bits, LABEL | REFUSE, LABEL | ALLOW);
         return;
     }
-    load(p, high);
-    branch(p, BPF_JEQ, 0, (unsigned)p->n + 1, LABEL | UNKNOWN);
+    if (!s->others_allowed) {
+        load(p, high);
+        branch(p, BPF_JEQ, 0, (unsigned)p->n + 1, LABEL | UNKNOWN);
+    }
     load(p, low);
     for (size_t i = 0; i < s->n_allowed; i++)
         branch(p, BPF_JEQ, s->allowed[i], LABEL | ALLOW, (unsigned)p->n + 1);
     for (size_t i = 0; i < s->n_refused; i++)
         branch(p, BPF_JEQ, s->refused[i], LABEL | REFUSE, (unsigned)p->n + 1);
-    put(p, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS);
+    put(p, BPF_RET | BPF_K,
+        s->others_allowed ? (uint32_t)SECCOMP_RET_ALLOW : SECCOMP_RET_ERRNO | ENOSYS);
 }
 
 /* Targets become distances. False: one is too far. */

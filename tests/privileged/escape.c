@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -52,6 +53,8 @@ static void try_files(void) {
 static void try_calls(void) {
     struct clone_args args = {.flags = CLONE_NEWUSER, .exit_signal = SIGCHLD};
     int ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    int sandbox = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char attributes[64] = "";
 
     tell("mount", mount("tmpfs", "/mnt", "tmpfs", 0, NULL));
     tell("umount", umount2("/proc/sys", MNT_DETACH));
@@ -75,6 +78,8 @@ static void try_calls(void) {
     tell("init_module", syscall(SYS_init_module, NULL, 0, ""));
     tell("kexec", syscall(SYS_kexec_load, 0, 0, NULL, 0));
     tell("by_handle", syscall(SYS_open_by_handle_at, AT_FDCWD, NULL, 0));
+    tell("leave_project", ioctl(sandbox, 0x401c5820ul /* FS_IOC_FSSETXATTR */, attributes));
+    tell("leave_inheritance", ioctl(sandbox, 0x40086602ul /* FS_IOC_SETFLAGS */, attributes));
     tell("reboot", syscall(SYS_reboot, 0, 0, 0, NULL));
     tell("sethostname", sethostname("escape", 6));
     tell("chroot_is_there", chroot("/") != 0 ? -1 : 0);

@@ -151,7 +151,7 @@ static void test_escapes_are_refused(void **state) {
         if (!fine)
             fail_msg("not refused: %s", line);
     }
-    assert_int_equal(n, 43);
+    assert_int_equal(n, 45);
 }
 
 /* All that comes from a terminal until nobody has its other end any more. */

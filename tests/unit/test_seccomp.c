@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 #include <linux/filter.h>
+#include <linux/fs.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
@@ -128,6 +129,21 @@ static void test_looks_at_arguments(void **state) {
     assert_int_equal(answer("unshare", CLONE_NEWNET | CLONE_FS), REFUSED);
 }
 
+/* The kernel looks at 32 bits of the second argument, whatever the others are. */
+static void test_quotas_of_projects_are_not_left(void **state) {
+    static const uint64_t refused[] = {FS_IOC_FSSETXATTR, FS_IOC_SETFLAGS, FS_IOC32_SETFLAGS,
+                                       FS_IOC_FSSETXATTR | UINT64_C(1) << 40};
+    int number = seccomp_syscall_resolve_name("ioctl");
+
+    (void)state;
+    for (size_t i = 0; i < RV_COUNT(refused); i++) {
+        struct seccomp_data data = {
+            .nr = number, .arch = seccomp_arch_native(), .args = {1, refused[i]}};
+        assert_int_equal(run(&data), REFUSED);
+    }
+    assert_int_equal(answer("ioctl", FS_IOC_FSSETXATTR), ALLOWED); /* as the first: a descriptor */
+}
+
 #if defined(__x86_64__)
 static void test_old_numbers_too(void **state) {
     enum { OLD_SOCKET = 359, OLD_SOCKETCALL = 102, OLD_MOUNT = 21, OLD_READ = 3 };
@@ -146,6 +162,7 @@ int main(void) {
         cmocka_unit_test(test_each_call_has_its_answer),
         cmocka_unit_test(test_what_nobody_knows_is_not_there),
         cmocka_unit_test(test_looks_at_arguments),
+        cmocka_unit_test(test_quotas_of_projects_are_not_left),
 #if defined(__x86_64__)
         cmocka_unit_test(test_old_numbers_too),
 #endif
