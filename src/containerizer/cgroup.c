@@ -618,9 +618,7 @@ bool rv_cgroup_oom_drain(int fd) {
     return told;
 }
 
-/* Forks refused, below the group too: the kernel counts them where the process was; from 6.11 on v2
- * also above, and then there is pids.events.local. */
-static uint64_t refused_forks(const char *dir) {
+uint64_t rv_cgfs_refused_forks(const char *dir) {
     _cleanup_(rv_buf_free) struct rv_buf text = {0};
     char **names = NULL;
     uint64_t n = 0;
@@ -631,7 +629,7 @@ static uint64_t refused_forks(const char *dir) {
         names = rv_cgfs_children(dir);
     for (size_t i = 0; names && names[i]; i++) {
         _cleanup_free_ char *child = rv_asprintf("%s/%s", dir, names[i]);
-        n += refused_forks(child);
+        n += rv_cgfs_refused_forks(child);
     }
     rv_cgfs_children_free(names);
     return n;
@@ -641,19 +639,16 @@ bool rv_cgroup_refused_forks(struct rv_cgroups *c, const char *id, uint64_t *ref
                              uint64_t *limit) {
     _cleanup_free_ char *dir = check_id(id, NULL) ? NULL : c->ops->folder(c, id, RV_CGROUP_PIDS);
 
-    *refused = dir ? refused_forks(dir) : 0;
+    *refused = dir ? rv_cgfs_refused_forks(dir) : 0;
     return *refused && rv_cgfs_read_u64(dir, "pids.max", limit) == 0;
 }
 
-void rv_cgroup_read_pids(const char *dir, struct rv_cgroup_stats *out) {
-    if (!dir || rv_cgfs_read_u64(dir, "pids.current", &out->pids))
-        return;
-    out->pids_events = refused_forks(dir);
-    out->has |= RV_CGROUP_PIDS;
-}
-
 void rv_cgroup_read_stats(struct rv_cgroups *c, const char *id, struct rv_cgroup_stats *out) {
-    *out = (struct rv_cgroup_stats){0};
+    *out = (struct rv_cgroup_stats){.cpu_request_milli = -1,
+                                    .cpu_limit_milli = -1,
+                                    .mem_kernel = UINT64_MAX,
+                                    .mem_kernel_tcp = UINT64_MAX,
+                                    .mem_with_swap = UINT64_MAX};
     if (check_id(id, NULL) == 0)
         c->ops->read_stats(c, id, out);
 }

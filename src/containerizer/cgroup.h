@@ -118,21 +118,57 @@ bool rv_cgroup_oom_drain(int fd);
 bool rv_cgroup_refused_forks(struct rv_cgroups *c, const char *id, uint64_t *refused,
                              uint64_t *limit);
 
-/* What the kernel counts; a field is valid if its bit is in `has`. */
+/* Block I/O of a group on one disk, by kind; UINT64_MAX: the kernel does not tell. */
+enum rv_cgroup_io {
+    RV_CGROUP_IO_READ,
+    RV_CGROUP_IO_WRITE,
+    RV_CGROUP_IO_SYNC,
+    RV_CGROUP_IO_ASYNC,
+    RV_CGROUP_IO_DISCARD,
+    RV_CGROUP_IO_TOTAL,
+    RV_CGROUP_IO_MAX
+};
+struct rv_cgroup_disk {
+    uint32_t major, minor;
+    uint64_t bytes[RV_CGROUP_IO_MAX], operations[RV_CGROUP_IO_MAX];
+};
+
+/* Stall information: how long some, or all, of the group's processes have waited. */
+struct rv_cgroup_pressure {
+    bool known;
+    double some_percent, full_percent; /* of the last 10 s */
+    double some_s, full_s;             /* since the group was made */
+};
+enum {
+    RV_CGROUP_PRESSURE_CPU,
+    RV_CGROUP_PRESSURE_MEMORY,
+    RV_CGROUP_PRESSURE_IO,
+    RV_CGROUP_PRESSURES
+};
+
+/* What the kernel counts; a field is valid if its bit is in `has`. What is nested counts too. */
 struct rv_cgroup_stats {
     uint32_t has; /* enum rv_cgroup_controller bits */
     double cpu_user_s, cpu_system_s;
+    bool has_throttling;
+    int64_t cpu_request_milli, cpu_limit_milli; /* -1: none */
     uint64_t cpu_periods, cpu_throttled;
     double cpu_throttled_s;
-    /* mem_limit, mem_soft_limit: UINT64_MAX is none */
+    /* UINT64_MAX: no limit, or not told */
     uint64_t mem_total, mem_rss, mem_cache, mem_mapped, mem_swap, mem_unevictable, mem_anon,
-        mem_file, mem_kernel, mem_limit, mem_soft_limit;
+        mem_file, mem_limit, mem_soft_limit, mem_kernel, mem_kernel_tcp, mem_with_swap;
     uint64_t mem_peak;          /* the most it was; 0: the kernel does not tell */
-    uint64_t pids, pids_events; /* pids_events: forks refused */
-    uint64_t io_read_bytes, io_write_bytes, io_reads, io_writes;
-    bool has_pressure; /* PSI, "some", over 10 s, percent */
-    double cpu_pressure, mem_pressure, io_pressure;
+    uint64_t pids, pids_events; /* threads, too; pids_events: forks refused */
+    uint64_t processes;
+    uint64_t io_read_bytes, io_write_bytes, io_reads, io_writes; /* of all disks */
+    struct {
+        struct rv_cgroup_disk *v;
+        size_t n, cap;
+    } disks;
+    struct rv_cgroup_pressure pressure[RV_CGROUP_PRESSURES];
 };
+/* out is overwritten, and the caller's to free. */
 void rv_cgroup_read_stats(struct rv_cgroups *c, const char *id, struct rv_cgroup_stats *out);
+void rv_cgroup_stats_free(struct rv_cgroup_stats *s);
 
 #endif

@@ -60,6 +60,10 @@ struct rv_cgroup_ops {
 
 extern const struct rv_cgroup_ops rv_cgroup_v1_ops, rv_cgroup_v2_ops;
 
+/* cgroup_stats.c; out is empty. */
+void rv_cgroup_v1_read_stats(struct rv_cgroups *c, const char *id, struct rv_cgroup_stats *out);
+void rv_cgroup_v2_read_stats(struct rv_cgroups *c, const char *id, struct rv_cgroup_stats *out);
+
 /* Open one version: fill c's hierarchies, controllers and missing. -RV_ERR_UNSUPPORTED if nothing
  * of it can be used. The array of mounts is borrowed. */
 struct rv_cgroup_mount {
@@ -115,9 +119,9 @@ void rv_cgfs_children_free(char **names); /* NULL is fine */
 /* Removes dir and what is below it. 0 also if it was not there. */
 RV_MUST_USE int rv_cgfs_remove(const char *dir);
 
-/* Reads what both versions call alike: pids.current and pids.events of the folder of the pids
- * controller (NULL: there is none), into stats. */
-void rv_cgroup_read_pids(const char *dir, struct rv_cgroup_stats *out);
+/* Forks refused, below the group too: the kernel counts them where the process was; from 6.11 on v2
+ * also above, and then there is pids.events.local. */
+uint64_t rv_cgfs_refused_forks(const char *dir);
 
 struct rv_cgfs_pids {
     pid_t *v;

@@ -700,85 +700,6 @@ static int v1_oom_fd(struct rv_cgroups *c, const char *id) {
     return event;
 }
 
-static void read_cpu(const struct rv_cgroups *c, const char *id, struct rv_cgroup_stats *out) {
-    _cleanup_free_ char *cpu = folder_of(c, id, RV_CGROUP_CPU);
-    _cleanup_free_ char *acct = folder_of(c, id, RV_CGROUP_CPUACCT);
-    _cleanup_(rv_buf_free) struct rv_buf text = {0};
-    double tick = 1.0 / (double)sysconf(_SC_CLK_TCK);
-
-    if (acct && rv_cgfs_read(acct, "cpuacct.stat", &text) == 0) {
-        out->cpu_user_s = (double)rv_cgfs_key(&text, "user") * tick;
-        out->cpu_system_s = (double)rv_cgfs_key(&text, "system") * tick;
-        out->has |= RV_CGROUP_CPU;
-    }
-    if (cpu && rv_cgfs_read(cpu, "cpu.stat", &text) == 0) {
-        out->cpu_periods = rv_cgfs_key(&text, "nr_periods");
-        out->cpu_throttled = rv_cgfs_key(&text, "nr_throttled");
-        out->cpu_throttled_s = (double)rv_cgfs_key(&text, "throttled_time") / 1e9;
-    }
-}
-
-static void read_memory(const char *dir, struct rv_cgroup_stats *out) {
-    _cleanup_(rv_buf_free) struct rv_buf text = {0};
-
-    if (rv_cgfs_read_u64(dir, "memory.usage_in_bytes", &out->mem_total) ||
-        rv_cgfs_read(dir, "memory.stat", &text))
-        return;
-    out->mem_rss = out->mem_anon = rv_cgfs_key(&text, "total_rss");
-    out->mem_cache = out->mem_file = rv_cgfs_key(&text, "total_cache");
-    out->mem_mapped = rv_cgfs_key(&text, "total_mapped_file");
-    out->mem_swap = rv_cgfs_key(&text, "total_swap");
-    out->mem_unevictable = rv_cgfs_key(&text, "total_unevictable");
-    if (rv_cgfs_read_u64(dir, "memory.max_usage_in_bytes", &out->mem_peak))
-        out->mem_peak = 0;
-    if (rv_cgfs_read_u64(dir, "memory.kmem.usage_in_bytes", &out->mem_kernel))
-        out->mem_kernel = 0;
-    if (rv_cgfs_read_u64(dir, "memory.limit_in_bytes", &out->mem_limit))
-        out->mem_limit = UINT64_MAX;
-    if (rv_cgfs_read_u64(dir, "memory.soft_limit_in_bytes", &out->mem_soft_limit))
-        out->mem_soft_limit = UINT64_MAX;
-    out->has |= RV_CGROUP_MEMORY;
-}
-
-/* Sums "8:0 Read 4096" over the disks. */
-static bool sum_io(const char *dir, const char *const files[2], uint64_t *reads, uint64_t *writes) {
-    _cleanup_(rv_buf_free) struct rv_buf text = {0};
-    char *save = NULL;
-
-    if (rv_cgfs_read(dir, files[0], &text) && rv_cgfs_read(dir, files[1], &text))
-        return false;
-    for (char *line = strtok_r(text.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-        char what[16], number[32];
-        uint64_t n;
-        if (sscanf(line, "%*s %15s %31s", what, number) != 2)
-            continue;
-        n = strtoull(number, NULL, 10);
-        if (rv_streq(what, "Read"))
-            *reads += n;
-        else if (rv_streq(what, "Write"))
-            *writes += n;
-    }
-    return true;
-}
-
-static void v1_read_stats(struct rv_cgroups *c, const char *id, struct rv_cgroup_stats *out) {
-    static const char *const bytes[2] = {"blkio.throttle.io_service_bytes_recursive",
-                                         "blkio.throttle.io_service_bytes"};
-    static const char *const operations[2] = {"blkio.throttle.io_serviced_recursive",
-                                              "blkio.throttle.io_serviced"};
-    _cleanup_free_ char *memory = folder_of(c, id, RV_CGROUP_MEMORY);
-    _cleanup_free_ char *pids = folder_of(c, id, RV_CGROUP_PIDS);
-    _cleanup_free_ char *io = folder_of(c, id, RV_CGROUP_IO);
-
-    read_cpu(c, id, out);
-    if (memory)
-        read_memory(memory, out);
-    rv_cgroup_read_pids(pids, out);
-    if (io && sum_io(io, bytes, &out->io_read_bytes, &out->io_write_bytes) &&
-        sum_io(io, operations, &out->io_reads, &out->io_writes))
-        out->has |= RV_CGROUP_IO;
-}
-
 const struct rv_cgroup_ops rv_cgroup_v1_ops = {
     .folder = folder_of,
     .begin_with = v1_begin_with,
@@ -791,5 +712,5 @@ const struct rv_cgroup_ops rv_cgroup_v1_ops = {
     .remove = v1_remove,
     .oom_kills = v1_oom_kills,
     .oom_fd = v1_oom_fd,
-    .read_stats = v1_read_stats,
+    .read_stats = rv_cgroup_v1_read_stats,
 };

@@ -454,84 +454,6 @@ static int v2_oom_fd(struct rv_cgroups *c, const char *id) {
     return fd;
 }
 
-static void read_memory(const char *dir, struct rv_cgroup_stats *out) {
-    _cleanup_(rv_buf_free) struct rv_buf text = {0};
-
-    if (rv_cgfs_read_u64(dir, "memory.current", &out->mem_total) ||
-        rv_cgfs_read(dir, "memory.stat", &text))
-        return;
-    out->mem_rss = out->mem_anon = rv_cgfs_key(&text, "anon");
-    out->mem_cache = out->mem_file = rv_cgfs_key(&text, "file");
-    out->mem_mapped = rv_cgfs_key(&text, "file_mapped");
-    out->mem_unevictable = rv_cgfs_key(&text, "unevictable");
-    out->mem_kernel = rv_cgfs_key(&text, "kernel");
-    if (rv_cgfs_read_u64(dir, "memory.peak", &out->mem_peak))
-        out->mem_peak = 0; /* before Linux 5.19 */
-    if (rv_cgfs_read_u64(dir, "memory.swap.current", &out->mem_swap))
-        out->mem_swap = 0;
-    if (rv_cgfs_read_u64(dir, "memory.max", &out->mem_limit))
-        out->mem_limit = UINT64_MAX;
-    if (rv_cgfs_read_u64(dir, "memory.low", &out->mem_soft_limit) || !out->mem_soft_limit)
-        out->mem_soft_limit = UINT64_MAX;
-    out->has |= RV_CGROUP_MEMORY;
-}
-
-/* "8:0 rbytes=1 wbytes=2 rios=3 wios=4 ...", a line a disk. */
-static void read_io(const char *dir, struct rv_cgroup_stats *out) {
-    _cleanup_(rv_buf_free) struct rv_buf text = {0};
-    const struct {
-        const char *key;
-        uint64_t *sum;
-    } fields[] = {{"rbytes=", &out->io_read_bytes},
-                  {"wbytes=", &out->io_write_bytes},
-                  {"rios=", &out->io_reads},
-                  {"wios=", &out->io_writes}};
-    char *save = NULL;
-
-    if (rv_cgfs_read(dir, "io.stat", &text))
-        return;
-    for (char *w = strtok_r(text.data, " \n", &save); w; w = strtok_r(NULL, " \n", &save))
-        for (size_t i = 0; i < RV_COUNT(fields); i++)
-            if (rv_starts_with(w, fields[i].key))
-                *fields[i].sum += strtoull(w + strlen(fields[i].key), NULL, 10);
-    out->has |= RV_CGROUP_IO;
-}
-
-/* "some avg10=0.12 avg60=..." */
-static bool read_pressure(const char *dir, const char *file, double *out) {
-    _cleanup_(rv_buf_free) struct rv_buf text = {0};
-    unsigned long whole;
-    char number[32], *end;
-
-    if (rv_cgfs_read(dir, file, &text) || sscanf(text.data, "some avg10=%31s", number) != 1)
-        return false;
-    /* Two places; not by strtod, which depends on the locale. */
-    whole = strtoul(number, &end, 10);
-    *out = (double)whole + (*end == '.' ? (double)strtoul(end + 1, NULL, 10) / 100 : 0);
-    return true;
-}
-
-static void v2_read_stats(struct rv_cgroups *c, const char *id, struct rv_cgroup_stats *out) {
-    _cleanup_free_ char *dir = folder_of(c, id);
-    _cleanup_(rv_buf_free) struct rv_buf text = {0};
-
-    if (rv_cgfs_read(dir, "cpu.stat", &text) == 0) {
-        out->cpu_user_s = (double)rv_cgfs_key(&text, "user_usec") / 1e6;
-        out->cpu_system_s = (double)rv_cgfs_key(&text, "system_usec") / 1e6;
-        out->cpu_periods = rv_cgfs_key(&text, "nr_periods");
-        out->cpu_throttled = rv_cgfs_key(&text, "nr_throttled");
-        out->cpu_throttled_s = (double)rv_cgfs_key(&text, "throttled_usec") / 1e6;
-        out->has |= RV_CGROUP_CPU;
-    }
-    read_memory(dir, out);
-    rv_cgroup_read_pids(dir, out);
-    read_io(dir, out);
-    out->has_pressure = read_pressure(dir, "cpu.pressure", &out->cpu_pressure);
-    out->has_pressure =
-        read_pressure(dir, "memory.pressure", &out->mem_pressure) && out->has_pressure;
-    out->has_pressure = read_pressure(dir, "io.pressure", &out->io_pressure) && out->has_pressure;
-}
-
 const struct rv_cgroup_ops rv_cgroup_v2_ops = {
     .folder = v2_folder,
     .create = v2_create,
@@ -543,5 +465,5 @@ const struct rv_cgroup_ops rv_cgroup_v2_ops = {
     .remove = v2_remove,
     .oom_kills = v2_oom_kills,
     .oom_fd = v2_oom_fd,
-    .read_stats = v2_read_stats,
+    .read_stats = rv_cgroup_v2_read_stats,
 };

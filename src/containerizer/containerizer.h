@@ -13,6 +13,8 @@
 
 #include "base/error.h"
 #include "base/str.h"
+#include "containerizer/cgroup.h"
+#include "containerizer/network_usage.h"
 #include "model/enums.h"
 #include "model/resources.h"
 
@@ -72,12 +74,16 @@ struct rv_container_config {
     const struct rv_container_isolation *isolation; /* NULL: all defaults */
 };
 
+/* What it uses now, with all that is nested in it. */
 struct rv_container_usage {
     int64_t timestamp_ns;
+    bool has_processes, has_threads;
     unsigned processes, threads;
-    double cpus_user_s, cpus_system_s;
-    uint64_t mem_rss_bytes, mem_total_bytes;
+    struct rv_cgroup_stats groups; /* `process` knows some of it: cpu times, rss, total */
+    bool has_network;              /* of its own */
+    struct rv_network_usage network;
 };
+void rv_container_usage_free(struct rv_container_usage *u); /* for _cleanup_ too */
 
 /* How a container ended; zero says nothing, but for the reason: RV_REASON_NONE. */
 struct rv_container_end {
@@ -128,7 +134,8 @@ struct rv_containerizer_ops {
     bool (*is_limited)(struct rv_containerizer *c, const char *id, struct rv_container_end *why);
     void (*update)(struct rv_containerizer *c, const char *id, const struct rv_resources *r,
                    const struct rv_container_limits *limits);
-    /* 0, or -RV_ERR_NOT_FOUND. */
+    /* 0, or -RV_ERR_NOT_FOUND. out is overwritten, and the caller's to free. Changes nothing but
+     * what it keeps for the next time, so a forked child may ask, too. */
     int (*usage)(struct rv_containerizer *c, const char *id, struct rv_container_usage *out,
                  struct rv_error *err);
     /* A folder whose cgroup.procs, with those of all folders below it, tell the processes of the

@@ -582,22 +582,22 @@ static int linux_usage(struct rv_containerizer *base, const char *id,
                        struct rv_container_usage *out, struct rv_error *err) {
     struct rv_linux *c = self(base);
     const struct rv_linux_container *k = find(c, id);
-    struct rv_container_usage u = {0};
-    struct rv_cgroup_stats stats = {0};
     struct timespec now;
 
     if (!k)
         return rv_error_set(err, RV_ERR_NOT_FOUND, "There is no container '%s'", id);
-    if (k->group)
-        rv_cgroup_read_stats(c->groups, k->group, &stats);
-    u.cpus_user_s = stats.cpu_user_s;
-    u.cpus_system_s = stats.cpu_system_s;
-    u.mem_rss_bytes = stats.mem_rss;
-    u.mem_total_bytes = stats.mem_total;
-    u.processes = u.threads = (unsigned)stats.pids; /* the controller counts threads */
+    *out = (struct rv_container_usage){0};
+    if (k->group) {
+        rv_cgroup_read_stats(c->groups, k->group, &out->groups);
+        out->has_processes = true;
+        out->processes = (unsigned)out->groups.processes;
+        out->has_threads = (out->groups.has & RV_CGROUP_PIDS) != 0;
+        out->threads = (unsigned)out->groups.pids;
+    }
+    if (!k->dying && k->state.pid > 0)
+        out->has_network = rv_network_usage_read(k->state.pid, &out->network);
     clock_gettime(CLOCK_REALTIME, &now);
-    u.timestamp_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-    *out = u;
+    out->timestamp_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
     return 0;
 }
 

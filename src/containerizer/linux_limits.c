@@ -31,6 +31,7 @@ bool rv_linux_look_for_oom(struct rv_linux_container *k) {
     why.message = message;
     why.limitation = &over;
     rv_verdict_set(&k->verdict, &why);
+    rv_cgroup_stats_free(&stats);
     return true;
 }
 

@@ -65,7 +65,7 @@ struct container {
     bool destroyed; /* it lived when it was to be killed */
     int wait_status;
     struct rv_verdict verdict;
-    int owner; /* in the latest snapshot for usage */
+    struct rv_container_usage usage; /* when last looked at */
 };
 
 struct notice {
@@ -86,8 +86,7 @@ struct processes {
     RV_VEC(struct notice) notices;
     uv_timer_t notify, sweep, logs;
     uint64_t swept_ms;
-    struct rv_proctree tree; /* for usage, of seen_ms */
-    uint64_t seen_ms;
+    uint64_t seen_ms; /* when usage was looked at */
     bool rotating, closing;
     unsigned handles; /* that are open */
 };
@@ -108,7 +107,6 @@ static void free_if_closed(struct processes *c) {
     rv_vec_free(&c->notices);
     rv_map_free(&c->containers);
     rv_map_free(&c->doomed);
-    rv_proctree_free(&c->tree);
     if (c->image >= 0)
         close(c->image);
     free(c->state_dir);
@@ -578,7 +576,6 @@ static void process_launch(struct rv_containerizer *base,
     k->c = c;
     k->id = rv_strdup(config->id);
     k->pidfd = k->terminal = -1;
-    k->owner = -1;
     rv_verdict_init(&k->verdict);
     k->state.directory = rv_strdup(config->directory);
     k->state.survive = config->survive;
@@ -660,21 +657,63 @@ static const char *process_describe(struct rv_containerizer *base) {
 
 /* ---- usage ---- */
 
+static void add_usage(const struct rv_proc *p, struct rv_container_usage *u) {
+    double ticks = (double)sysconf(_SC_CLK_TCK);
+
+    u->groups.cpu_user_s += (double)p->user_ticks / ticks;
+    u->groups.cpu_system_s += (double)p->system_ticks / ticks;
+    if (!rv_proc_alive(p))
+        return;
+    u->processes++;
+    u->threads += p->threads;
+    u->groups.mem_rss += p->rss_pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    u->groups.mem_total = u->groups.mem_rss;
+}
+
+/* What is not known of a process is UINT64_MAX. */
+static const struct rv_container_usage no_usage = {
+    .has_processes = true,
+    .has_threads = true,
+    .groups = {.has = RV_CGROUP_CPU | RV_CGROUP_MEMORY,
+               .cpu_request_milli = -1,
+               .cpu_limit_milli = -1,
+               .mem_cache = UINT64_MAX,
+               .mem_mapped = UINT64_MAX,
+               .mem_swap = UINT64_MAX,
+               .mem_unevictable = UINT64_MAX,
+               .mem_anon = UINT64_MAX,
+               .mem_file = UINT64_MAX,
+               .mem_limit = UINT64_MAX,
+               .mem_soft_limit = UINT64_MAX,
+               .mem_kernel = UINT64_MAX,
+               .mem_kernel_tcp = UINT64_MAX,
+               .mem_with_swap = UINT64_MAX}};
+
+/* One snapshot of the machine tells of all. */
 static void look(struct processes *c) {
     struct marking m = {0};
     struct container_list targets = {0};
+    struct rv_proctree t = {0};
+    struct timespec now;
     struct container *k;
 
-    rv_proctree_scan(&c->tree);
+    rv_proctree_scan(&t);
     for (size_t it = 0; rv_map_next(&c->containers, &it, NULL, (void **)&k);)
         rv_vec_push(&targets, k);
     if (targets.n)
         qsort(targets.v, targets.n, sizeof *targets.v, by_pid);
-    for (size_t i = 0; i < targets.n; i++)
-        targets.v[i]->owner = (int)i;
+    clock_gettime(CLOCK_REALTIME, &now);
+    for (size_t i = 0; i < targets.n; i++) {
+        targets.v[i]->usage = no_usage;
+        targets.v[i]->usage.timestamp_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    }
     m.targets = targets.v;
     m.n = targets.n;
-    mark_sessions(&m, &c->tree);
+    mark_sessions(&m, &t);
+    for (size_t i = 0; i < t.n; i++)
+        if (t.v[i].owner >= 0)
+            add_usage(&t.v[i], &targets.v[t.v[i].owner]->usage);
+    rv_proctree_free(&t);
     rv_vec_free(&targets);
     c->seen_ms = uv_now(c->loop);
 }
@@ -683,31 +722,12 @@ static int process_usage(struct rv_containerizer *base, const char *id,
                          struct rv_container_usage *out, struct rv_error *err) {
     struct processes *c = self(base);
     const struct container *k = find(c, id);
-    struct rv_container_usage u = {0};
-    struct timespec now;
-    double ticks = (double)sysconf(_SC_CLK_TCK);
-    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 
     if (!k)
         return rv_error_set(err, RV_ERR_NOT_FOUND, "There is no container '%s'", id);
-    if (!c->tree.n || k->owner < 0 || uv_now(c->loop) - c->seen_ms > USAGE_MS)
+    if (!k->usage.timestamp_ns || uv_now(c->loop) - c->seen_ms > USAGE_MS)
         look(c);
-    for (size_t i = 0; i < c->tree.n; i++) {
-        const struct rv_proc *p = &c->tree.v[i];
-        if (p->owner != k->owner || p->owner < 0)
-            continue;
-        u.cpus_user_s += (double)p->user_ticks / ticks;
-        u.cpus_system_s += (double)p->system_ticks / ticks;
-        if (!rv_proc_alive(p))
-            continue;
-        u.processes++;
-        u.threads += p->threads;
-        u.mem_rss_bytes += p->rss_pages * page;
-    }
-    u.mem_total_bytes = u.mem_rss_bytes;
-    clock_gettime(CLOCK_REALTIME, &now);
-    u.timestamp_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-    *out = u;
+    *out = k->usage;
     return 0;
 }
 
@@ -762,7 +782,6 @@ static void recover_one(struct processes *c, const char *id, rv_container_wanted
 
     k->c = c;
     k->pidfd = k->terminal = -1;
-    k->owner = -1;
     rv_verdict_init(&k->verdict);
     if (rv_container_state_read(c->state_dir, c->boot_id, id, &k->state, NULL)) {
         rv_container_state_remove(c->state_dir, id);

@@ -14,6 +14,7 @@
 #include "daemon/agent_limits.h"
 #include "daemon/agent_views.h"
 #include "daemon/folders.h"
+#include "daemon/statistics.h"
 #include "wire/convert.h"
 
 static void refuse(struct rv_agent_daemon *d, struct rv_http_request *req,
@@ -312,6 +313,10 @@ void rv_api_attach_input(struct rv_agent_daemon *d, struct rv_http_request *req,
 
 /* ---- the view ---- */
 
+size_t rv_api_containers_count(const struct rv_api_containers *t) {
+    return rv_map_count(&t->containers) - t->n_ended;
+}
+
 void rv_api_containers_view(const struct rv_api_containers *t, bool nested, bool standalone,
                             struct rv_arena *arena,
                             Reeve__V1__Agent__Response__GetContainers *out) {
@@ -336,7 +341,7 @@ void rv_api_containers_view(const struct rv_api_containers *t, bool nested, bool
         m->container_status->container_id = m->container_id;
         m->container_status->has_executor_pid = pid > 0;
         m->container_status->executor_pid = pid > 0 ? (uint32_t)pid : 0;
-        m->resource_statistics = rv_agent_view_statistics(t->d, c->id, &c->resources, arena);
+        m->resource_statistics = rv_statistics_of(t->d, c->id, &c->resources, arena);
         all[out->n_containers++] = m;
     }
 }

@@ -69,6 +69,8 @@ void rv_api_containers_check(struct rv_api_containers *t);
 RV_MUST_USE int rv_api_containers_io(struct rv_api_containers *t, const char *id, bool follow,
                                      struct rv_container_io **out, struct rv_error *err);
 
+size_t rv_api_containers_count(const struct rv_api_containers *t); /* that have not ended */
+
 /* Appends those that run: standalone ones, nested ones, or both. */
 void rv_api_containers_view(const struct rv_api_containers *t, bool nested, bool standalone,
                             struct rv_arena *arena, Reeve__V1__Agent__Response__GetContainers *out);

@@ -23,6 +23,7 @@
 #include "daemon/agent_limits.h"
 #include "daemon/agent_views.h"
 #include "daemon/folders.h"
+#include "daemon/snapshot.h"
 #include "executor/embed.h"
 #include "fetcher/embed.h"
 #include "wire/channel_codec.h"
@@ -700,6 +701,7 @@ int rv_agent_daemon_start(uv_loop_t *loop, const struct rv_agent_flags *flags,
     rv_arena_init(&d->arena);
     rv_arena_init(&d->scratch);
     d->api = rv_api_containers_new(d);
+    d->snapshots = rv_snapshots_new(&d->shell);
     rv_shell_init(&d->shell, loop, &limits, on_stream_closed, d);
     d->timer = rv_calloc(1, sizeof *d->timer);
     uv_timer_init(loop, d->timer);
@@ -736,6 +738,7 @@ struct rv_agent_daemon *rv_agent_daemon_stop(struct rv_agent_daemon *d) {
     rv_agent_master_stop(d);
     d->disk = rv_disk_watch_free(d->disk);
     d->watch = rv_watch_free(d->watch);
+    d->snapshots = rv_snapshots_free(d->snapshots);
     d->api = rv_api_containers_free(d->api);
     rv_shell_close(&d->shell);
     if (d->shell.server)

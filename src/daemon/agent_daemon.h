@@ -39,6 +39,7 @@ struct rv_agent_daemon {
     struct rv_disk_watch *disk;           /* agent_disk.h */
     struct rv_remover *remover;           /* folders.h */
     struct rv_watch *watch;               /* of disk and ports */
+    struct rv_snapshots *snapshots;       /* answers that take long */
     struct rv_journal *journal;
     uint64_t compact_at;     /* bytes of the journal */
     struct rv_map launching; /* container id -> struct rv_agent_launching, of launch.c */

@@ -1,13 +1,13 @@
 /*
- * The agent's read-only endpoints from before the v1 API: /state, /containers and
- * /monitor/statistics, beside those that master and agent share (common.h). The shapes are those
- * that tools and web consoles read (endpoints/slave of the operators' documentation).
+ * The agent's read-only endpoints from before the v1 API: /state, beside those of agent_usage.h and
+ * those that master and agent share (common.h). The shapes are those that tools and web consoles
+ * read (endpoints/slave of the operators' documentation).
  *
- * Costs: the text is written while walking the records; /containers and /monitor/statistics ask
- * the containerizer about each container.
+ * Costs: the text is written while walking the records.
  */
 #include <stdlib.h>
 
+#include "daemon/agent_usage.h"
 #include "daemon/agent_views.h"
 #include "daemon/legacy_json.h"
 #include "wire/maintenance_codec.h"
@@ -186,94 +186,24 @@ static void state(struct rv_agent_daemon *d, struct rv_json *j, const struct rv_
     rv_json_object_end(j);
 }
 
-/* --- containers --- */
-
-static bool is_wanted(struct rv_http_request *req, const char *name, const char *value) {
-    const char *wanted = rv_http_query(req, name);
-
-    return !wanted || !*wanted || rv_streq(wanted, value);
-}
-
-static bool is_true(struct rv_http_request *req, const char *name) {
-    return rv_streq(rv_http_query(req, name), "true");
-}
-
-/* Who a container belongs to. */
-static void put_owner(struct rv_json *j, const struct rv_agent_executor *ex,
-                      struct rv_arena *scratch) {
-    rv_json_string(j, "framework_id", ex->framework->id.v);
-    rv_json_string(j, "executor_id", ex->info.id.v);
-    rv_json_bytes(j, "executor_name", rv_agent_view_executor_name(ex, scratch));
-    rv_json_bytes(j, "source", rv_agent_view_executor_source(ex));
-}
-
-static void containers(struct rv_agent_daemon *d, struct rv_http_request *req, struct rv_json *j) {
-    struct rv_agent_containers all =
-        rv_agent_view_containers(d, is_true(req, "show_nested"), &d->arena);
-
-    rv_json_array(j, NULL);
-    for (size_t i = 0; i < all.n; i++) {
-        const struct rv_agent_container *c = &all.v[i];
-        const char *dot = strrchr(c->id.v, '.');
-        const char *id = c->nested && dot ? dot + 1 : c->id.v;
-        if (!is_wanted(req, "container_id", id) ||
-            !is_wanted(req, "framework_id", c->executor->framework->id.v) ||
-            !is_wanted(req, "executor_id", c->executor->info.id.v))
-            continue;
-        rv_json_object(j, NULL);
-        rv_json_string(j, "container_id", id);
-        if (!c->nested)
-            put_owner(j, c->executor, &d->arena);
-        rv_json_message(j, "status", &c->status->base);
-        if (c->statistics)
-            rv_json_message(j, "statistics", &c->statistics->base);
-        rv_json_object_end(j);
-    }
-    rv_json_array_end(j);
-}
-
-static void statistics(struct rv_agent_daemon *d, struct rv_json *j) {
-    struct rv_agent_containers all = rv_agent_view_containers(d, false, &d->arena);
-
-    rv_json_array(j, NULL);
-    for (size_t i = 0; i < all.n; i++) {
-        if (!all.v[i].statistics)
-            continue;
-        rv_json_object(j, NULL);
-        put_owner(j, all.v[i].executor, &d->arena);
-        rv_json_message(j, "statistics", &all.v[i].statistics->base);
-        rv_json_object_end(j);
-    }
-    rv_json_array_end(j);
-}
-
 /* --- endpoints --- */
 
 bool rv_agent_legacy_handle(struct rv_agent_daemon *d, struct rv_http_request *req,
                             const char *path) {
-    enum { STATE, CONTAINERS, STATISTICS, NONE };
-    static const char *const paths[] = {
-        [STATE] = "/state", [CONTAINERS] = "/containers", [STATISTICS] = "/monitor/statistics"};
     _cleanup_(rv_files_free) struct rv_files files = {0};
     struct rv_common common;
     struct rv_buf out = {0};
     struct rv_json j = {.out = &out};
-    int which = STATE;
 
-    while (which != NONE && !rv_common_path_is(path, paths[which]))
-        which++;
+    if (rv_agent_usage_handle(d, req, path))
+        return true;
     rv_agent_view_files(d, rv_http_query(req, "path"), &files);
     rv_agent_view_common(d, &files, &common);
-    if (which == NONE)
+    if (!rv_common_path_is(path, "/state"))
         return rv_common_handle(&common, req, path);
     if (!rv_common_is_read(&d->shell, req) || !rv_common_json_begin(&d->shell, req, &out))
         return true;
-    if (which == STATE)
-        state(d, &j, &common);
-    else if (which == CONTAINERS)
-        containers(d, req, &j);
-    else
-        statistics(d, &j);
+    state(d, &j, &common);
     rv_common_json_end(req, &out);
     return true;
 }

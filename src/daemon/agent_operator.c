@@ -8,6 +8,7 @@
  */
 #include "base/assert.h"
 #include "daemon/agent_containers.h"
+#include "daemon/agent_usage.h"
 #include "daemon/agent_views.h"
 #include "wire/convert.h"
 #include "wire/maintenance_codec.h"
@@ -130,41 +131,6 @@ static int get_resource_providers(struct ask *ask) {
     return 0;
 }
 
-static Reeve__V1__Agent__Response__GetContainers__Container *
-container_to(const struct rv_agent_container *c, struct rv_arena *arena) {
-    Reeve__V1__Agent__Response__GetContainers__Container *m =
-        RV_WIRE_MAKE(arena, Agent__Response__GetContainers__Container,
-                     agent__response__get_containers__container);
-    const struct rv_agent_executor *ex = c->executor;
-
-    m->container_id = rv_wire_container_id_to(c->id, arena);
-    m->container_status = c->status;
-    m->resource_statistics = c->statistics;
-    if (!c->nested) {
-        struct rv_str name = rv_agent_view_executor_name(ex, arena);
-        m->framework_id = rv_wire_framework_id_to(ex->framework->id, arena);
-        m->executor_id = rv_wire_executor_id_to(ex->info.id, arena);
-        m->executor_name = rv_arena_strndup(arena, name.s, name.n);
-    }
-    return m;
-}
-
-static int get_containers(struct ask *ask) {
-    const Reeve__V1__Agent__Call__GetContainers *in = ask->call->get_containers;
-    Reeve__V1__Agent__Response__GetContainers *m = PART(ask, GetContainers, get_containers);
-    struct rv_agent_containers all =
-        rv_agent_view_containers(ask->daemon, in && in->show_nested, ask->arena);
-
-    m->containers =
-        RV_ARENA_ARRAY(ask->arena, Reeve__V1__Agent__Response__GetContainers__Container *, all.n);
-    m->n_containers = all.n;
-    for (size_t i = 0; i < all.n; i++)
-        m->containers[i] = container_to(&all.v[i], ask->arena);
-    rv_api_containers_view(ask->daemon->api, in && in->show_nested, in && in->show_standalone,
-                           ask->arena, m);
-    return 0;
-}
-
 /* --- the table --- */
 
 struct entry {
@@ -183,21 +149,14 @@ struct entry {
 #define LATER(NAME, field) TYPE(NAME) = {#NAME, NULL, 0, #field}
 
 static const struct entry table[] = {
-    GET(GET_HEALTH, get_health),
-    GET(GET_FLAGS, get_flags),
-    GET(GET_VERSION, get_version),
-    ASK(GET_METRICS, get_metrics),
-    GET(GET_LOGGING_LEVEL, get_logging_level),
+    GET(GET_HEALTH, get_health), GET(GET_FLAGS, get_flags), GET(GET_VERSION, get_version),
+    ASK(GET_METRICS, get_metrics), GET(GET_LOGGING_LEVEL, get_logging_level),
     TYPE(SET_LOGGING_LEVEL) = {"SET_LOGGING_LEVEL", set_logging_level, 0, "set_logging_level"},
-    ASK(LIST_FILES, list_files),
-    ASK(READ_FILE, read_file),
-    GET(GET_STATE, get_state),
-    GET(GET_CONTAINERS, get_containers),
-    GET(GET_FRAMEWORKS, get_frameworks),
-    GET(GET_EXECUTORS, get_executors),
-    GET(GET_OPERATIONS, get_operations),
-    GET(GET_TASKS, get_tasks),
-    GET(GET_AGENT, get_agent),
+    ASK(LIST_FILES, list_files), ASK(READ_FILE, read_file), GET(GET_STATE, get_state),
+    /* Its part is optional. */
+    TYPE(GET_CONTAINERS) = {"GET_CONTAINERS", NULL, 0, NULL, rv_agent_usage_get_containers},
+    GET(GET_FRAMEWORKS, get_frameworks), GET(GET_EXECUTORS, get_executors),
+    GET(GET_OPERATIONS, get_operations), GET(GET_TASKS, get_tasks), GET(GET_AGENT, get_agent),
     GET(GET_RESOURCE_PROVIDERS, get_resource_providers),
     TAKE(LAUNCH_NESTED_CONTAINER, launch_nested_container, rv_api_launch_nested),
     TAKE(WAIT_NESTED_CONTAINER, wait_nested_container, rv_api_wait),

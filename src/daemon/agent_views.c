@@ -8,6 +8,7 @@
 #include "base/fixed.h"
 #include "daemon/folders.h"
 #include "daemon/legacy_json.h"
+#include "daemon/statistics.h"
 #include "wire/convert.h"
 
 /* --- arrays in an arena --- */
@@ -250,8 +251,6 @@ Reeve__V1__Agent__Response__GetTasks *rv_agent_view_tasks(const struct rv_agent 
 
 /* --- containers --- */
 
-#define MIB ((uint64_t)1 << 20)
-
 /* The containers share the machine's network. */
 static Reeve__V1__NetworkInfo *network_to(const struct rv_agent_daemon *d, struct rv_arena *arena) {
     Reeve__V1__NetworkInfo *m = RV_WIRE_MAKE(arena, NetworkInfo, network_info);
@@ -302,44 +301,6 @@ void rv_agent_view_add_network(const struct rv_agent_daemon *d, struct rv_task_s
     s->rest = rv_blob_new(out.data, out.n);
 }
 
-Reeve__V1__ResourceStatistics *rv_agent_view_statistics(const struct rv_agent_daemon *d,
-                                                        const char *id,
-                                                        const struct rv_resources *resources,
-                                                        struct rv_arena *arena) {
-    struct rv_container_usage u = {0};
-    struct rv_watch_disk watched;
-    int64_t cpus = rv_resources_quantity(resources, "cpus"),
-            mem = rv_resources_quantity(resources, "mem"),
-            disk = rv_resources_quantity(resources, "disk");
-    struct rv_error err;
-
-    if (d->containerizer->ops->usage(d->containerizer, id, &u, &err))
-        return NULL;
-    Reeve__V1__ResourceStatistics *m = RV_WIRE_MAKE(arena, ResourceStatistics, resource_statistics);
-#define SET(field, value)                                                                          \
-    do {                                                                                           \
-        m->has_##field = true;                                                                     \
-        m->field = (value);                                                                        \
-    } while (0)
-    m->timestamp = (double)(u.timestamp_ns / 1000) / 1e6;
-    SET(processes, u.processes);
-    SET(threads, u.threads);
-    SET(cpus_user_time_secs, u.cpus_user_s);
-    SET(cpus_system_time_secs, u.cpus_system_s);
-    SET(mem_rss_bytes, u.mem_rss_bytes);
-    SET(mem_total_bytes, u.mem_total_bytes);
-    if (cpus)
-        SET(cpus_limit, rv_fixed_to_double(cpus));
-    if (mem)
-        SET(mem_limit_bytes, (uint64_t)mem * MIB / RV_FIXED_ONE);
-    if (disk)
-        SET(disk_limit_bytes, (uint64_t)disk * MIB / RV_FIXED_ONE);
-    if (rv_watch_disk(d->watch, id, &watched) && watched.has_used)
-        SET(disk_used_bytes, watched.used_bytes);
-#undef SET
-    return m;
-}
-
 static void push_container(const struct rv_agent_daemon *d, const struct rv_agent_executor *ex,
                            struct list *l) {
     struct rv_agent_container *c = RV_ARENA_NEW(l->arena, struct rv_agent_container);
@@ -351,7 +312,7 @@ static void push_container(const struct rv_agent_daemon *d, const struct rv_agen
         c->status->has_executor_pid = true;
         c->status->executor_pid = (uint32_t)pid;
     }
-    c->statistics = rv_agent_view_statistics(d, c->id.v, &ex->resources, l->arena);
+    c->statistics = rv_statistics_of(d, c->id.v, &ex->resources, l->arena);
     push(l, c);
 }
 

@@ -61,12 +61,6 @@ struct rv_agent_containers {
 struct rv_agent_containers rv_agent_view_containers(const struct rv_agent_daemon *d, bool nested,
                                                     struct rv_arena *arena);
 
-/* What a container uses now, with what it may use as limits; NULL: nothing of it runs. */
-Reeve__V1__ResourceStatistics *rv_agent_view_statistics(const struct rv_agent_daemon *d,
-                                                        const char *id,
-                                                        const struct rv_resources *resources,
-                                                        struct rv_arena *arena);
-
 /* Fills in what an executor does not know: the networks of its container, unless the status names
  * some. Service discovery reads them (container_status.network_infos). */
 void rv_agent_view_add_network(const struct rv_agent_daemon *d, struct rv_task_status *s,

@@ -283,14 +283,19 @@ static void metrics_snapshot(const struct rv_common *c, struct rv_http_request *
     rv_common_json_end(req, &out);
 }
 
-static void metrics_text(const struct rv_common *c, struct rv_http_request *req) {
+void rv_common_prometheus(const struct rv_common *c, struct rv_buf *out) {
     _cleanup_(rv_metrics_free) struct rv_metrics m;
-    struct rv_buf out = {0};
 
     rv_metrics_init(&m);
     measure(c, &m);
-    rv_metrics_prometheus(&m, &out);
-    rv_http_reply_take(req, 200, "text/plain; version=0.0.4; charset=utf-8", &out, NULL);
+    rv_metrics_prometheus(&m, out);
+}
+
+static void metrics_text(const struct rv_common *c, struct rv_http_request *req) {
+    struct rv_buf out = {0};
+
+    rv_common_prometheus(c, &out);
+    rv_http_reply_take(req, 200, RV_COMMON_PROMETHEUS_TYPE, &out, NULL);
 }
 
 static void logging_toggle(const struct rv_common *c, struct rv_http_request *req) {

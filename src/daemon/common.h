@@ -28,6 +28,9 @@ struct rv_common {
 Reeve__V1__VersionInfo *rv_common_version(struct rv_arena *arena);
 void rv_common_flags(const struct rv_common *c, struct rv_arena *arena, Reeve__V1__Flag ***v,
                      size_t *n);
+/* All metrics as Prometheus reads them; appended. */
+#define RV_COMMON_PROMETHEUS_TYPE "text/plain; version=0.0.4; charset=utf-8"
+void rv_common_prometheus(const struct rv_common *c, struct rv_buf *out);
 void rv_common_metrics(const struct rv_common *c, struct rv_arena *arena, Reeve__V1__Metric ***v,
                        size_t *n);
 /* Verbosity: 0 is info (and all that says less), 1 debug, 2 trace; more is kept as a number. */

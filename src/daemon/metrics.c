@@ -118,17 +118,21 @@ static void put_family(struct rv_buf *out, const char *family) {
     }
 }
 
+void rv_metrics_label(struct rv_buf *out, const char *value) {
+    for (; *value; value++) {
+        if (*value == '\n') {
+            rv_buf_puts(out, "\\n");
+            continue;
+        }
+        if (*value == '"' || *value == '\\')
+            rv_buf_putc(out, '\\');
+        rv_buf_putc(out, *value);
+    }
+}
+
 static void put_label(struct rv_buf *out, const struct rv_metric *one) {
     rv_buf_printf(out, "{%s=\"", one->label);
-    for (const char *s = one->label_value; *s; s++) {
-        if (*s == '\n')
-            rv_buf_puts(out, "\\n");
-        else {
-            if (*s == '"' || *s == '\\')
-                rv_buf_putc(out, '\\');
-            rv_buf_putc(out, *s);
-        }
-    }
+    rv_metrics_label(out, one->label_value);
     rv_buf_puts(out, "\"}");
 }
 

@@ -43,6 +43,8 @@ const char *rv_metrics_encoded(struct rv_metrics *m, const char *s);
 /* system/cpus_total, system/mem_total_bytes, system/mem_free_bytes, system/load_1min, _5min,
  * _15min. What cannot be found out is left out. */
 void rv_metrics_system(struct rv_metrics *m);
+/* Appends the value of a label as it stands between its quotes in Prometheus text. */
+void rv_metrics_label(struct rv_buf *out, const char *value);
 /* In order of names. */
 void rv_metrics_sort(struct rv_metrics *m);
 

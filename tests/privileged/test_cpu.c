@@ -19,7 +19,8 @@ static double used(struct world *w, const char *id) {
     struct rv_container_usage u;
 
     assert_int_equal(ops->usage(w->c, id, &u, NULL), 0);
-    return u.cpus_user_s + u.cpus_system_s;
+    rv_container_usage_free(&u);
+    return u.groups.cpu_user_s + u.groups.cpu_system_s;
 }
 
 /* What part of what both use is the first one's. */

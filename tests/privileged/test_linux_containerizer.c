@@ -222,8 +222,10 @@ static void test_fork_bomb_stops_at_its_limit(void **state) {
     for (int ms = 0; ms < WAIT_MS && u.processes < 250; ms += 20) {
         run_for(w, 20);
         assert_false(seen(w, "bomb")->exited);
+        rv_container_usage_free(&u);
         assert_int_equal(ops->usage(w->c, "bomb", &u, NULL), 0);
     }
+    rv_container_usage_free(&u);
     assert_in_range(u.processes, 250, 256);
     ops->destroy(w->c, "bomb");
     if (!seen(w, "bomb")->exited)
@@ -292,21 +294,74 @@ static void test_ends_with_the_reason_that_it_is_given(void **state) {
     assert_int_equal(rv_resources_quantity(&seen(w, "a")->limitation, "disk"), 7000);
 }
 
-static void test_usage_and_update(void **state) {
+static struct rv_container_usage usage_of(struct world *w, const char *id) {
+    struct rv_container_usage u;
+    struct rv_error err = {0};
+
+    if (ops->usage(w->c, id, &u, &err))
+        fail_msg("%s", err.message);
+    return u;
+}
+
+static void test_usage(void **state) {
     struct world *w = *state;
     struct rv_container_usage u;
-    struct rv_resources r = {0};
 
     launch_with(w, "a", "head -c 20m /dev/zero | tail -c 20m >/dev/null; echo done; sleep 1000",
                 &(struct options){.cpus_milli = 500, .mem_mib = 64});
     wait_text(w, "a", "stdout", "done");
-    assert_int_equal(ops->usage(w->c, "a", &u, NULL), 0);
-    assert_true(u.mem_total_bytes > 0);
-    assert_true(u.processes >= 2);
-    rv_resources_add_scalar(&r, "mem", 128000);
-    ops->update(w->c, "a", &r, &(struct rv_container_limits){0});
-    rv_resources_free(&r);
+    u = usage_of(w, "a");
+    assert_true(u.timestamp_ns > 0);
+    assert_in_range(u.processes, 2, 4); /* init, sh, sleep, and tail until it is waited for */
+    assert_true(u.has_threads && u.threads >= u.processes);
+    assert_true(u.groups.has & RV_CGROUP_CPU && u.groups.has & RV_CGROUP_MEMORY);
+    assert_true(u.groups.cpu_user_s + u.groups.cpu_system_s > 0);
+    assert_true(u.groups.mem_total > 0 && u.groups.mem_peak >= (20 << 20));
+    assert_true(u.groups.has_throttling);
+    assert_false(u.has_network);
+    rv_container_usage_free(&u);
     assert_int_equal(ops->usage(w->c, "none", &u, NULL), -RV_ERR_NOT_FOUND);
+}
+
+static void test_usage_of_a_network(void **state) {
+    struct world *w = *state;
+    struct rv_container_isolation i = {.own_network = true};
+    struct rv_container_usage u;
+
+    launch_with(w, "a", "echo up; sleep 1000", &(struct options){.isolation = &i});
+    wait_text(w, "a", "stdout", "up");
+    u = usage_of(w, "a");
+    assert_true(u.has_network);
+    assert_int_equal(u.network.rx_bytes, 0); /* only loopback, which does not count */
+    rv_container_usage_free(&u);
+}
+
+/* Its limits follow what it has, up and down. */
+static void test_resize(void **state) {
+    static const struct {
+        int64_t cpus_milli, mem_mib, limit_milli;
+    } sizes[] = {{500, 128, 0}, {2000, 256, 1500}, {100, 48, 0}};
+    struct world *w = *state;
+
+    launch_with(w, "a", "echo up; sleep 1000",
+                &(struct options){.cpus_milli = 1000, .mem_mib = 64});
+    wait_text(w, "a", "stdout", "up");
+    for (size_t i = 0; i < RV_COUNT(sizes); i++) {
+        const struct rv_container_limits limits = {.cpu_milli = sizes[i].limit_milli};
+        _cleanup_(rv_resources_free) struct rv_resources r = {0};
+        struct rv_container_usage u;
+        rv_resources_add_scalar(&r, "cpus", sizes[i].cpus_milli);
+        rv_resources_add_scalar(&r, "mem", sizes[i].mem_mib * 1000);
+        ops->update(w->c, "a", &r, &limits);
+        u = usage_of(w, "a");
+        assert_int_equal(u.groups.mem_limit, sizes[i].mem_mib << 20);
+        assert_int_equal(u.groups.mem_soft_limit, sizes[i].mem_mib << 20);
+        assert_int_equal(u.groups.cpu_limit_milli,
+                         sizes[i].limit_milli ? sizes[i].limit_milli : -1);
+        assert_in_range(u.groups.cpu_request_milli, sizes[i].cpus_milli - 10,
+                        sizes[i].cpus_milli + 10);
+        rv_container_usage_free(&u);
+    }
 }
 
 /* ---- ends ---- */
@@ -460,7 +515,9 @@ int main(void) {
                                         teardown),
         cmocka_unit_test_setup_teardown(test_ends_with_the_reason_that_it_is_given, setup,
                                         teardown),
-        cmocka_unit_test_setup_teardown(test_usage_and_update, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_usage, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_usage_of_a_network, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_resize, setup, teardown),
         cmocka_unit_test_setup_teardown(test_destroys_a_tree, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_rest_ends_with_the_command, setup, teardown),
         cmocka_unit_test_setup_teardown(test_init_passes_signals_on, setup, teardown),

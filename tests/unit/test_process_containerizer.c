@@ -515,8 +515,8 @@ static void test_usage(void **state) {
     assert_int_equal(ops->usage(f->c, "u", &u, NULL), 0);
     assert_int_equal(u.processes, 2);
     assert_int_equal(u.threads, 2);
-    assert_true(u.mem_rss_bytes > 100000);
-    assert_true(u.cpus_user_s + u.cpus_system_s > 0);
+    assert_true(u.groups.mem_rss > 100000);
+    assert_true(u.groups.cpu_user_s + u.groups.cpu_system_s > 0);
     assert_true(u.timestamp_ns > 0);
     assert_int_equal(ops->usage(f->c, "none", &u, NULL), -RV_ERR_NOT_FOUND);
     assert_true(ops->pid(f->c, "u") > 0);

@@ -104,7 +104,8 @@ class Daemon:
 class Cell:
     """with Cell() as c: c.master, c.agent: one of each, in a folder of its own."""
 
-    def __init__(self, master=(), agent=(), prefix=()):
+    def __init__(self, master=(), agent=(), prefix=(),
+                 resources="cpus:4;mem:2048;disk:2048"):
         self.folder = tempfile.mkdtemp(prefix="reeve-restart-")
         os.chmod(self.folder, 0o755)
         self.schedulers = []
@@ -114,7 +115,7 @@ class Cell:
             self.master.start()
             self.agent = Daemon(
                 self.folder, "agent", "--master=127.0.0.1:%d" % self.master.port,
-                "--resources=cpus:4;mem:2048;disk:2048", "--registration_backoff_factor=100ms",
+                "--resources=" + resources, "--registration_backoff_factor=100ms",
                 *agent, prefix=prefix)
             self.agent.start()
             wait(self.is_registered, "the agent to register")
