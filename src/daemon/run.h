@@ -7,6 +7,8 @@ int rv_run_master(int argc, char **argv);
 int rv_run_agent(int argc, char **argv);
 int rv_run_local(int argc, char **argv);
 /* The reference of all flags in Markdown, on standard output. */
+/* reeve registry dump|check|restore (registry_tool.c). */
+int rv_run_registry(int argc, char **argv);
 int rv_run_flag_reference(void);
 
 #endif

@@ -14,7 +14,6 @@
 #include "base/log.h"
 
 #define MODULE "election"
-#define LABEL "json.info_"
 #define SEQUENCE_DIGITS 10
 #define AGAIN_MS 1000      /* after something was refused or is not there yet */
 #define PROOFS_A_TIMEOUT 6 /* how often ZooKeeper is asked whether our node is there */
@@ -264,9 +263,9 @@ static void on_info(void *ctx, const struct rv_zk_result *r) {
 }
 
 static bool is_candidate(const char *name) {
-    size_t n = strlen(LABEL);
+    size_t n = strlen(RV_ELECTION_LABEL);
 
-    return rv_starts_with(name, LABEL) && strlen(name) == n + SEQUENCE_DIGITS &&
+    return rv_starts_with(name, RV_ELECTION_LABEL) && strlen(name) == n + SEQUENCE_DIGITS &&
            strspn(name + n, "0123456789") == SEQUENCE_DIGITS;
 }
 
@@ -364,7 +363,7 @@ static void on_path(void *ctx, const struct rv_zk_result *r) {
             try_again(e, "make the path", r->code);
         return;
     }
-    _cleanup_free_ char *path = path_of(e, LABEL);
+    _cleanup_free_ char *path = path_of(e, RV_ELECTION_LABEL);
     a = asked_new(e);
     a->info = rv_blob_ref(e->info);
     rv_zk_create(e->zk, path, rv_strn(e->info->data, e->info->n), RV_ZK_EPHEMERAL | RV_ZK_SEQUENCE,

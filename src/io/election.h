@@ -12,6 +12,8 @@
 
 #include "io/zk.h"
 
+#define RV_ELECTION_LABEL "json.info_" /* how names of candidates begin */
+
 struct rv_election;
 
 struct rv_election_handler {

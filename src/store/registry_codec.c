@@ -1,45 +1,24 @@
-/*
- * Records of the registry: a byte of format version, four of CRC-32C over the rest, and a protobuf
- * message. A record that does not pass is named and refused, never taken for empty (INV-5).
- */
+/* Changes of the core as records, and records as a snapshot. The first that does not pass is named
+ * and all is refused (INV-5). */
 #include "store/registry_codec.h"
 
 #include <stdlib.h>
 
 #include "base/assert.h"
-#include "base/crc.h"
 #include "base/vec.h"
 #include "reeve/v1/registry.pb-c.h"
+#include "store/registry_record.h"
 #include "wire/codec.h"
 #include "wire/convert.h"
 #include "wire/maintenance_codec.h"
 
-#define FORMAT 1
-#define HEAD 5
-
 /* --- out --- */
-
-static struct rv_str framed(const ProtobufCMessage *message, struct rv_arena *arena) {
-    struct rv_buf packed = {0};
-    rv_wire_encode(message, RV_ENC_PROTOBUF, &packed);
-    uint8_t *record = rv_arena_alloc(arena, packed.n + HEAD);
-    uint32_t crc = rv_crc32c(0, packed.data, packed.n);
-
-    record[0] = FORMAT;
-    for (int i = 0; i < 4; i++)
-        record[1 + i] = (uint8_t)(crc >> (8 * i));
-    if (packed.n)
-        memcpy(record + HEAD, packed.data, packed.n);
-    size_t n = packed.n + HEAD;
-    rv_buf_free(&packed);
-    return rv_strn(record, n);
-}
 
 static struct rv_str absence(int64_t wall_ns, struct rv_arena *arena) {
     Reeve__V1__Registry__Absence m = REEVE__V1__REGISTRY__ABSENCE__INIT;
 
     m.since_nanoseconds = wall_ns;
-    return framed(&m.base, arena);
+    return rv_registry_record_pack(&m.base, arena);
 }
 
 static struct rv_str agent_value(const struct rv_agent_info *info, struct rv_arena *arena) {
@@ -49,7 +28,7 @@ static struct rv_str agent_value(const struct rv_agent_info *info, struct rv_are
     m.ip = info->ip;
     m.version = info->version;
     rv_wire_agent_capabilities_to(info->capabilities, arena, &m.capabilities, &m.n_capabilities);
-    return framed(&m.base, arena);
+    return rv_registry_record_pack(&m.base, arena);
 }
 
 static struct rv_str framework_value(const struct rv_framework_info *info, int64_t away_ns,
@@ -59,7 +38,7 @@ static struct rv_str framework_value(const struct rv_framework_info *info, int64
     m.info = rv_wire_framework_info_to(info, arena);
     m.has_disconnected_nanoseconds = away_ns != 0;
     m.disconnected_nanoseconds = away_ns;
-    return framed(&m.base, arena);
+    return rv_registry_record_pack(&m.base, arena);
 }
 
 static struct rv_str deactivation_value(const struct rv_deactivation *d, struct rv_arena *arena) {
@@ -68,7 +47,7 @@ static struct rv_str deactivation_value(const struct rv_deactivation *d, struct 
     m.drain_info = rv_wire_drain_info_to(d, arena);
     m.has_drain_since_nanoseconds = m.drain_info != NULL;
     m.drain_since_nanoseconds = d->since_ns;
-    return framed(&m.base, arena);
+    return rv_registry_record_pack(&m.base, arena);
 }
 
 static struct rv_str machine_value(const struct rv_machine *machine, struct rv_arena *arena) {
@@ -77,7 +56,7 @@ static struct rv_str machine_value(const struct rv_machine *machine, struct rv_a
     m.info = rv_wire_machine_info_to(machine, arena);
     m.window = machine->window;
     m.place = machine->place;
-    return framed(&m.base, arena);
+    return rv_registry_record_pack(&m.base, arena);
 }
 
 /* A change of the store that is told of as it is made. */
@@ -175,7 +154,7 @@ void rv_registry_op_encode(const struct rv_registry_op *op, struct rv_arena *scr
         for (size_t i = 0; i < op->n_weights; i++) {
             Reeve__V1__Registry__Weight m = REEVE__V1__REGISTRY__WEIGHT__INIT;
             m.weight = op->weights[i].weight;
-            change(&c, "weight", op->weights[i].role, framed(&m.base, scratch));
+            change(&c, "weight", op->weights[i].role, rv_registry_record_pack(&m.base, scratch));
         }
         return;
     case RV_REGISTRY_PUT_MACHINES:
@@ -201,36 +180,14 @@ struct rv_registry_loaded {
     struct rv_error err; /* the first */
 };
 
-static ProtobufCMessage *record(struct rv_registry_loaded *l, const char *key, struct rv_str value,
-                                const ProtobufCMessageDescriptor *type) {
-    const uint8_t *p = (const uint8_t *)value.s;
+static const void *record(struct rv_registry_loaded *l, const char *key, struct rv_str value) {
     ProtobufCMessage *message;
-    uint32_t crc = 0;
 
-    if (value.n < HEAD || p[0] != FORMAT) {
-        rv_error_set(&l->err, RV_ERR_CORRUPT,
-                     "record %s of the registry: format %d is not known to this version", key,
-                     value.n ? p[0] : -1);
-        return NULL;
-    }
-    for (int i = 0; i < 4; i++)
-        crc |= (uint32_t)p[1 + i] << (8 * i);
-    if (crc != rv_crc32c(0, p + HEAD, value.n - HEAD)) {
-        rv_error_set(&l->err, RV_ERR_CORRUPT, "record %s of the registry: wrong checksum", key);
-        return NULL;
-    }
-    char *copy = rv_arena_memdup(&l->arena, p + HEAD, value.n - HEAD);
-    if (rv_wire_decode(type, RV_ENC_PROTOBUF, rv_strn(copy, value.n - HEAD), NULL, &l->arena,
-                       &message, &l->err)) {
-        rv_error_prefix(&l->err, "record %s of the registry", key);
-        return NULL;
-    }
-    return message;
+    return rv_registry_record_unpack(key, value, &l->arena, &message, &l->err) ? NULL : message;
 }
 
 static void load_agent(struct rv_registry_loaded *l, const char *key, struct rv_str value) {
-    const Reeve__V1__Registry__Agent *m =
-        (void *)record(l, key, value, &reeve__v1__registry__agent__descriptor);
+    const Reeve__V1__Registry__Agent *m = record(l, key, value);
     struct rv_agent_info info = {0};
 
     if (!m || rv_wire_agent_info_from(m->info, &info, &l->err))
@@ -242,8 +199,7 @@ static void load_agent(struct rv_registry_loaded *l, const char *key, struct rv_
 }
 
 static void load_framework(struct rv_registry_loaded *l, const char *key, struct rv_str value) {
-    const Reeve__V1__Registry__Framework *m =
-        (void *)record(l, key, value, &reeve__v1__registry__framework__descriptor);
+    const Reeve__V1__Registry__Framework *m = record(l, key, value);
     struct rv_registry_framework f = {0};
 
     if (!m || rv_wire_framework_info_from(m->info, &l->arena, &f.info, &l->err))
@@ -254,8 +210,7 @@ static void load_framework(struct rv_registry_loaded *l, const char *key, struct
 
 static struct rv_registry_absence load_absence(struct rv_registry_loaded *l, const char *key,
                                                const char *id, struct rv_str value) {
-    const Reeve__V1__Registry__Absence *m =
-        (void *)record(l, key, value, &reeve__v1__registry__absence__descriptor);
+    const Reeve__V1__Registry__Absence *m = record(l, key, value);
 
     return (struct rv_registry_absence){rv_arena_strdup(&l->arena, id),
                                         m ? m->since_nanoseconds : 0};
@@ -263,8 +218,7 @@ static struct rv_registry_absence load_absence(struct rv_registry_loaded *l, con
 
 static void load_deactivation(struct rv_registry_loaded *l, const char *key, const char *id,
                               struct rv_str value) {
-    const Reeve__V1__Registry__Deactivation *m =
-        (void *)record(l, key, value, &reeve__v1__registry__deactivation__descriptor);
+    const Reeve__V1__Registry__Deactivation *m = record(l, key, value);
     struct rv_registry_deactivation d = {.id = {rv_arena_strdup(&l->arena, id)}};
 
     if (!m)
@@ -276,8 +230,7 @@ static void load_deactivation(struct rv_registry_loaded *l, const char *key, con
 }
 
 static void load_machine(struct rv_registry_loaded *l, const char *key, struct rv_str value) {
-    const Reeve__V1__Registry__Machine *m =
-        (void *)record(l, key, value, &reeve__v1__registry__machine__descriptor);
+    const Reeve__V1__Registry__Machine *m = record(l, key, value);
     struct rv_machine machine;
 
     if (!m)
@@ -293,8 +246,7 @@ static void load_machine(struct rv_registry_loaded *l, const char *key, struct r
 
 static void load_weight(struct rv_registry_loaded *l, const char *key, const char *role,
                         struct rv_str value) {
-    const Reeve__V1__Registry__Weight *m =
-        (void *)record(l, key, value, &reeve__v1__registry__weight__descriptor);
+    const Reeve__V1__Registry__Weight *m = record(l, key, value);
 
     if (m)
         rv_vec_push(&l->weights, ((struct rv_weight){rv_arena_strdup(&l->arena, role), m->weight}));

@@ -41,6 +41,7 @@ static const struct verb verbs[] = {
     {"frameworks", rv_cli_frameworks, "list frameworks"},
     {"roles", rv_cli_roles, "list roles"},
     {"state", rv_cli_state, "show the whole state as JSON"},
+    {"registry", rv_run_registry, "look after the registry: dump, check, restore"},
     {"flags", flag_reference, "print the reference of all flags"},
     {"version", version, "print the version"},
 };
