@@ -53,8 +53,8 @@ int rv_cli_misuse(const struct rv_cli *cli, const char *format, ...) {
 
 /* Those of every verb; their values are in struct rv_cli. */
 static const struct rv_cli_option common_options[] = {
-    {"master", 0, "HOST:PORT", "the master; REEVE_MASTER, else " DEFAULT_MASTER, RV_CLI_TEXT,
-     offsetof(struct rv_cli, master)},
+    {"master", 0, "HOST:PORT", "the master, or zk://...; REEVE_MASTER, else " DEFAULT_MASTER,
+     RV_CLI_TEXT, offsetof(struct rv_cli, master)},
     {"output", 'o', "FORMAT", "table, wide (whole ids, more columns) or json", RV_CLI_TEXT, 0},
     {"help", 'h', NULL, "this text", RV_CLI_FLAG, 0},
 };
@@ -210,6 +210,11 @@ bool rv_cli_begin(struct rv_cli *cli, const struct rv_cli_verb *verb, void *valu
         cli->master = getenv("REEVE_MASTER");
     if (!cli->master || !*cli->master)
         cli->master = DEFAULT_MASTER;
+    struct rv_error err;
+    if (rv_cli_find_master(cli, &err)) {
+        *status = rv_cli_fail(cli, "%s", err.message);
+        return false;
+    }
     return true;
 }
 

@@ -58,7 +58,7 @@ enum rv_cli_format { RV_CLI_TABLE, RV_CLI_WIDE, RV_CLI_JSON };
 /* What every verb has. */
 struct rv_cli {
     const struct rv_cli_verb *verb;
-    const char *master; /* as given: host:port, or several with commas between */
+    const char *master; /* host:port, or several with commas between */
     enum rv_cli_format format;
     bool format_given;
     char **operands; /* borrowed */
@@ -71,6 +71,10 @@ struct rv_cli {
 bool rv_cli_begin(struct rv_cli *cli, const struct rv_cli_verb *verb, void *values, int argc,
                   char **argv, int *status);
 void rv_cli_end(struct rv_cli *cli);
+
+/* The leading master's host:port in the arena, as ZooKeeper tells, where `master` is a zk:// or a
+ * file:// that has one; otherwise what is given (master.c). */
+RV_MUST_USE int rv_cli_find_master(struct rv_cli *cli, struct rv_error *err);
 
 /* "reeve VERB: message" on stderr; gives RV_CLI_ERROR, or RV_CLI_USAGE for the second. */
 int rv_cli_fail(const struct rv_cli *cli, const char *format, ...) RV_PRINTF(2, 3);

@@ -6,7 +6,7 @@
  */
 #include "base/log.h"
 #include "daemon/agent_daemon.h"
-#include "wire/convert.h"
+#include "wire/master_address.h"
 
 #define MODULE "agent"
 #define DEFAULT_PORT 5050

@@ -14,6 +14,7 @@
 #include "base/fixed.h"
 #include "wire/codec.h"
 #include "wire/maintenance_codec.h"
+#include "wire/master_address.h"
 
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 

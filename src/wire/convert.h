@@ -14,7 +14,6 @@
 #ifndef RV_WIRE_CONVERT_H
 #define RV_WIRE_CONVERT_H
 
-#include "base/address.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/str.h"
@@ -179,8 +178,5 @@ struct rv_blob *rv_wire_master_info_pack(const char *id, const char *hostname, c
 void rv_wire_master_info_print(const struct rv_blob *info, struct rv_buf *json);
 RV_MUST_USE int rv_wire_master_info_parse(struct rv_str json, struct rv_arena *arena,
                                           Reeve__V1__MasterInfo **out, struct rv_error *err);
-/* Where the master of such a text is reached. */
-RV_MUST_USE int rv_wire_master_address(struct rv_str json, struct rv_address *out,
-                                       struct rv_error *err);
 
 #endif
