@@ -224,21 +224,22 @@ static void step(struct rv_master_daemon *d, struct rv_master_event *event) {
 /* What has come up within a step: answers of a registry that is quick, and streams that were cut
  * off because their reader is slow. */
 static void step_followers(struct rv_master_daemon *d) {
-    while (d->registry_done.n || d->closed.n) {
-        if (d->closed.n) {
+    size_t n_done = 0, n_closed = 0;
+
+    while (n_done < d->registry_done.n || n_closed < d->closed.n) {
+        if (n_closed < d->closed.n) {
             struct rv_master_event event = {.kind = RV_MASTER_STREAM_CLOSED,
-                                            .stream = d->closed.v[0]};
-            rv_vec_remove_at(&d->closed, 0);
+                                            .stream = d->closed.v[n_closed++]};
             step(d, &event);
             continue;
         }
-        uint64_t one = d->registry_done.v[0];
+        uint64_t one = d->registry_done.v[n_done++];
         struct rv_master_event event = {.kind = RV_MASTER_REGISTRY_DONE};
-        rv_vec_remove_at(&d->registry_done, 0);
         event.registry.seq = one & ~(UINT64_C(1) << 63);
         event.registry.ok = !(one >> 63);
         step(d, &event);
     }
+    d->registry_done.n = d->closed.n = 0;
 }
 
 /* Requests that wait are answered when leadership is taken down, which follows at once. */
@@ -265,6 +266,7 @@ static void on_timer(uv_timer_t *timer) {
 static void on_polled(uv_check_t *polled) {
     struct rv_master_daemon *d = polled->data;
 
+    d->turn_end_ms = 0;
     if (!d->registry_done.n || !rv_master_leads(d))
         return;
     d->stepping = true;
@@ -379,6 +381,10 @@ static void agent_endpoint(struct rv_master_daemon *d, struct rv_http_request *r
         agent_batch(d, req);
         return;
     }
+    if (!rv_master_has_turn(d, req)) {
+        rv_master_wait(d, req);
+        return;
+    }
     if (!rv_shell_body_encoding(&d->shell, req, &encoding))
         return;
     uint64_t request = rv_master_daemon_park(d, req, encoding, false);
@@ -479,6 +485,8 @@ int rv_master_daemon_start(uv_loop_t *loop, const struct rv_master_flags *flags,
     uv_check_init(loop, d->polled);
     uv_check_start(d->polled, on_polled);
     uv_unref((uv_handle_t *)d->polled);
+    d->turn = (uv_idle_t *)new_handle(sizeof *d->turn, d);
+    uv_idle_init(loop, d->turn);
 
     struct rv_http_config config = {
         .ip = flags->ip,
@@ -549,8 +557,7 @@ struct rv_master_daemon *rv_master_daemon_stop(struct rv_master_daemon *d) {
     if (d->core)
         RV_INFO(MODULE, "master %s ends", d->id);
     rv_snapshots_free(d->snapshots);
-    rv_master_standby_refuse(d);
-    rv_vec_free(&d->held);
+    rv_master_waiting_refuse(d, "This master ends.");
     rv_shell_close(&d->shell);
     if (d->shell.server)
         rv_http_server_stop(d->shell.server);
@@ -567,6 +574,7 @@ struct rv_master_daemon *rv_master_daemon_stop(struct rv_master_daemon *d) {
     rv_buf_free(&d->encoded);
     uv_close((uv_handle_t *)d->timer, free_handle);
     uv_close((uv_handle_t *)d->polled, free_handle);
+    uv_close((uv_handle_t *)d->turn, free_handle);
     rv_address_free(&d->leader);
     rv_blob_unref(d->info);
     free(d->hostname);

@@ -30,11 +30,17 @@ struct rv_master_daemon {
     uv_timer_t *stand_again;
     struct rv_address leader; /* as far as known; host NULL: none */
     bool leader_is_us;
-    RV_VEC(struct rv_http_request *) held; /* of agents, until the registry is read */
-    uv_timer_t *timer;                     /* the core's next deadline */
-    uv_check_t *polled;                    /* executes what the registry answered */
-    struct rv_map operators;               /* operator streams: 8-byte number -> 1 */
-    struct rv_map pending;                 /* 8-byte request number -> struct rv_master_pending */
+    struct rv_map waiting; /* rv_http_request, by itself: of agents, for their turn */
+    size_t waiting_bytes;  /* of their bodies */
+    uint64_t turned_away;  /* because too much waits */
+    uv_idle_t *turn;       /* runs while some wait and can be served */
+    int64_t turn_end_ms;   /* agents that come later in this iteration of the loop must wait; 0:
+                              none has come in it */
+    bool serving_waiting;
+    uv_timer_t *timer;       /* the core's next deadline */
+    uv_check_t *polled;      /* executes what the registry answered */
+    struct rv_map operators; /* operator streams: 8-byte number -> 1 */
+    struct rv_map pending;   /* 8-byte request number -> struct rv_master_pending */
     RV_VEC(uint64_t)
     registry_done; /* answers of the registry that the core has not seen; bit 63: failed */
     RV_VEC(uint64_t) closed;        /* streams that were closed within a step */
@@ -89,13 +95,17 @@ void rv_master_election_give_up(struct rv_master_daemon *d, const struct rv_erro
 void rv_master_standby_leader(struct rv_master_daemon *d, struct rv_str info);
 void rv_master_standby_answer(struct rv_master_daemon *d, struct rv_http_request *req,
                               const char *path);
-/* What was held is handled, now that this master leads. */
-void rv_master_standby_resume(struct rv_master_daemon *d);
-/* What was held is answered by 503. */
-void rv_master_standby_refuse(struct rv_master_daemon *d);
 /* 307 to that master's target, which is a path, or nothing. */
 void rv_master_redirect(struct rv_http_request *req, const struct rv_address *to,
                         const char *target);
+
+/* master_waiting.c */
+/* Whether an agent's call can be handled at once, and a master that leads must. */
+bool rv_master_has_turn(struct rv_master_daemon *d, struct rv_http_request *req);
+void rv_master_wait(struct rv_master_daemon *d, struct rv_http_request *req);
+/* This master leads now: those that wait are served. */
+void rv_master_waiting_resume(struct rv_master_daemon *d);
+void rv_master_waiting_refuse(struct rv_master_daemon *d, const char *why); /* all, by 503 */
 
 /* --- used by the endpoints of the operator API and the legacy ones --- */
 /* Runs one event through the core and executes what comes out. */

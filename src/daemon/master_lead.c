@@ -276,7 +276,7 @@ static void on_loaded(void *ctx, uint64_t seq, int result, const struct rv_error
         return;
     }
     RV_INFO(MODULE, "master %s leads at http://%s:%u", d->id, d->ip, d->port);
-    rv_master_standby_resume(d);
+    rv_master_waiting_resume(d);
 }
 
 static void on_lost(void *ctx, const struct rv_error *err) {
@@ -296,7 +296,7 @@ void rv_master_lead_end(struct rv_master_daemon *d, const char *why) {
         d->registry->ops->close(d->registry);
     d->registry = NULL;
     d->loaded = rv_registry_snapshot_free(d->loaded);
-    rv_master_standby_refuse(d);
+    rv_master_waiting_refuse(d, why ? why : "This master ends.");
     if (d->core)
         rv_master_daemon_drop(d, why);
 }

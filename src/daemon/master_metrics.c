@@ -264,6 +264,11 @@ void rv_master_measure(void *ctx, struct rv_metrics *m) {
     rv_metrics_gauge(m, "master/elected", "Whether this master leads", rv_master_leads(d));
     if (rv_master_leads(d))
         measure_core(d, m);
+    rv_metrics_gauge(m, "master/agents_waiting", "Registrations that wait for their turn",
+                     (double)rv_map_count(&d->waiting));
+    rv_metrics_counter(m, "master/agents_turned_away",
+                       "Registrations that were refused because too many wait",
+                       (double)d->turned_away);
     rv_metrics_counter(m, "http/requests", "Requests so far", (double)http.requests);
     rv_metrics_counter(m, "http/bad_requests", "Requests that were refused",
                        (double)(http.rejected + d->shell.bad_requests));

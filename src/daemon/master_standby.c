@@ -1,9 +1,7 @@
 /*
  * What a master answers that does not lead (INV-2): about itself as always, for all else it sends
  * to the leader, or says that none is known. The leader's name is as it has told it.
- *
- * From when it is to lead until it has read the registry, agents that come are held: refused, all
- * of them would come back a while later. Their number is bounded by that of the connections.
+ * From when it is to lead until it has read the registry, agents that come wait (master_waiting.c).
  */
 #include <stdlib.h>
 
@@ -30,21 +28,6 @@ static void set_leader(struct rv_master_daemon *d, const Reeve__V1__MasterInfo *
         RV_INFO(MODULE, "master %s leads at %s:%u", m->id, host, port);
 }
 
-void rv_master_standby_resume(struct rv_master_daemon *d) {
-    for (size_t i = 0; i < d->held.n; i++) {
-        struct rv_http_request *req = d->held.v[i];
-        rv_http_set_data(req, NULL, NULL);
-        rv_master_daemon_handle(d, req);
-    }
-    d->held.n = 0;
-}
-
-void rv_master_standby_refuse(struct rv_master_daemon *d) {
-    for (size_t i = 0; i < d->held.n; i++)
-        rv_http_reply_text(d->held.v[i], 503, "%s\n", unfinished);
-    d->held.n = 0;
-}
-
 void rv_master_standby_leader(struct rv_master_daemon *d, struct rv_str info) {
     Reeve__V1__MasterInfo *m;
     struct rv_arena arena;
@@ -61,7 +44,7 @@ void rv_master_standby_leader(struct rv_master_daemon *d, struct rv_str info) {
         set_leader(d, m);
     rv_arena_free(&arena);
     if (!d->leader_is_us)
-        rv_master_standby_refuse(d);
+        rv_master_waiting_refuse(d, unfinished);
 }
 
 void rv_master_redirect(struct rv_http_request *req, const struct rv_address *to,
@@ -73,18 +56,6 @@ void rv_master_redirect(struct rv_http_request *req, const struct rv_address *to
     rv_http_reply(req, 307, NULL, rv_strn(NULL, 0), headers);
 }
 
-/* Its agent has turned away, and asks again: what it asked first must not be done as well. */
-static void on_abandoned(void *data, struct rv_http_request *req) {
-    struct rv_master_daemon *d = data;
-
-    for (size_t i = 0; i < d->held.n; i++)
-        if (d->held.v[i] == req) {
-            rv_vec_remove_at(&d->held, i);
-            rv_http_reply_text(req, 503, "%s\n", unfinished);
-            return;
-        }
-}
-
 void rv_master_standby_answer(struct rv_master_daemon *d, struct rv_http_request *req,
                               const char *path) {
     struct rv_common common = rv_master_common(d);
@@ -93,8 +64,7 @@ void rv_master_standby_answer(struct rv_master_daemon *d, struct rv_http_request
     if (rv_common_handle(&common, req, path))
         return;
     if ((d->loaded || d->leader_is_us) && rv_streq(path, "/api/v1/agent")) {
-        rv_http_set_data(req, d, on_abandoned);
-        rv_vec_push(&d->held, req);
+        rv_master_wait(d, req);
     } else if (d->loaded) {
         rv_http_reply_text(req, 503, "%s\n", unfinished);
     } else if (!d->leader.host || d->leader_is_us) {
