@@ -120,7 +120,8 @@ static void on_taken(void *ctx, const struct rv_zk_result *result) {
         look(a);
         return;
     case RV_ZK_NO_NODE:
-        fail(a, result->code, "this master is no candidate any more");
+        fail(a, result->code,
+             a->candidate ? "this master is no candidate any more" : "there is no such path");
         return;
     default:
         fail(a, result->code, "take over");
