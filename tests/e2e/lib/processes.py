@@ -126,7 +126,17 @@ class Cell:
     def __enter__(self):
         return self
 
+    def _end_containers(self):
+        """Control groups are their agent's to remove: so it ends them, and itself in good order."""
+        for s in self.schedulers:
+            if s.socket:
+                s.call("TEARDOWN")
+        wait(lambda: get(self.agent.address, "/containers") == [] or None, "the containers' end", 60)
+        self.agent.end(signal.SIGTERM, 30)
+
     def __exit__(self, *_):
+        if self.agent and self.agent.alive() and "--containerizer=linux" in self.agent.flags:
+            self._end_containers()
         for s in self.schedulers:
             s.close()
         for d in (self.agent, self.master):
