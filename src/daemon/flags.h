@@ -144,6 +144,7 @@ struct rv_flag {
     X(STRING, containerizer, "process", "What runs containers.")                                   \
     X(BOOL, switch_user, "true", "Run tasks as the user their framework names; needs root.")       \
     X(DURATION, registration_backoff_factor, "1secs", "First wait before registering again.")      \
+    X(DURATION, registration_backoff_max, "1mins", "Limit of the growth of that wait.")            \
     X(DURATION, executor_registration_timeout, "1mins", "For an executor to subscribe.")           \
     X(DURATION, executor_reregistration_timeout, "2secs",                                          \
       "For executors to come back after the "                                                      \
@@ -157,6 +158,9 @@ struct rv_flag {
     X(STRING, reconfiguration_policy, "equal",                                                     \
       "How the agent may differ from what it was: equal: not at all; additive: it may have more.") \
     X(DURATION, recovery_timeout, "15mins", "After which an executor without its agent ends.")     \
+    X(DURATION, status_update_retry_interval_min, "10secs",                                        \
+      "First wait before an update that was not acknowledged is sent again.")                      \
+    X(DURATION, status_update_retry_interval_max, "10mins", "Limit of the growth of that wait.")   \
     X(DURATION, gc_delay, "1weeks", "For which a sandbox is kept after its end, at most.")         \
     X(DOUBLE, gc_disk_headroom, "0.1",                                                             \
       "Part of the disk that is to stay free: a sandbox is kept for gc_delay * max(0, 1 - "        \
