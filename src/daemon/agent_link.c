@@ -1,7 +1,8 @@
 /*
  * The agent's link to the master: one stream of events, opened by the registration, and calls in
  * order. While calls are under way further ones gather, and go out together in one body; so an
- * agent at rest costs the master one connection, and a busy one two.
+ * agent at rest costs the master one connection, and a busy one two. Calls name their stream: what
+ * a broken connection delivers late, after a newer registration, is refused (INV-34).
  */
 #include "daemon/agent_link.h"
 
@@ -32,6 +33,7 @@ struct rv_agent_link_io {
     struct rv_http_call *stream, *post;
     struct rv_recordio records;
     RV_VEC(struct rv_blob *) queue; /* encoded calls that wait */
+    char *stream_id;                /* what calls say that they belong to; NULL: it has none */
     int refused;                    /* status of the answer to a registration that was not 200 */
     char *location;                 /* of that answer */
     bool open;
@@ -63,6 +65,8 @@ void rv_agent_link_disconnect(struct rv_agent_link_io *l) {
         rv_http_call_cancel(l->post);
     l->stream = l->post = NULL;
     l->open = false;
+    free(l->stream_id);
+    l->stream_id = NULL;
     drop_queue(l);
     rv_recordio_free(&l->records);
     rv_recordio_init(&l->records, 64u << 20);
@@ -106,6 +110,8 @@ struct rv_agent_link_io *rv_agent_link_free(struct rv_agent_link_io *l) {
 static bool stream_head(void *ctx, int status, const struct rv_http1_header *headers, size_t n) {
     struct rv_agent_link_io *l = ctx;
 
+    free(l->stream_id);
+    l->stream_id = rv_strdup(rv_http1_header(headers, n, "Mesos-Stream-Id"));
     l->open = status == 200;
     l->refused = l->open ? 0 : status;
     free(l->location);
@@ -217,6 +223,7 @@ static void post_done(void *ctx, int result, int status, const struct rv_http1_h
 static void post_next(struct rv_agent_link_io *l, struct rv_http_client *client) {
     static const struct rv_http_call_handler handler = {NULL, NULL, post_done};
     struct rv_buf body = {0};
+    const char *headers;
     size_t taken = 0;
 
     if (l->post || !l->queue.n)
@@ -228,8 +235,12 @@ static void post_next(struct rv_agent_link_io *l, struct rv_http_client *client)
     }
     memmove(l->queue.v, l->queue.v + taken, (l->queue.n - taken) * sizeof *l->queue.v);
     l->queue.n -= taken;
-    l->post = rv_http_client_call(client, "POST", PATH, "Content-Type: application/recordio\r\n",
-                                  rv_buf_str(&body), false, &handler, l);
+    headers = rv_arena_printf(&l->scratch, "Content-Type: application/recordio\r\n%s%s%s",
+                              l->stream_id ? "Mesos-Stream-Id: " : "",
+                              l->stream_id ? l->stream_id : "", l->stream_id ? "\r\n" : "");
+    l->post =
+        rv_http_client_call(client, "POST", PATH, headers, rv_buf_str(&body), false, &handler, l);
+    rv_arena_reset(&l->scratch);
     rv_buf_free(&body);
 }
 
