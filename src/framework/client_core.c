@@ -179,10 +179,11 @@ static void lose(struct rv_client *c, const char *why, int64_t now_ms) {
     }
     c->failures++;
     c->redirects = 0;
+    /* Who sent us there may go on doing so, by a name that only it can resolve or to a leader that
+     * it alone does not know to be dead: ask the next one. */
     if (c->redirected.host)
         free(TAKE_PTR(c->redirected.host));
-    else
-        c->target = (c->target + 1) % c->targets.list.n;
+    c->target = (c->target + 1) % c->targets.list.n;
 }
 
 static void follow(struct rv_client *c, const char *location, int64_t now_ms) {

@@ -176,11 +176,11 @@ static void test_redirect(void **state) {
     rv_client_head(c, c->connection, 307, NULL, "//leader:7070/api/v1/scheduler", 1001);
     expect(c, RV_CLIENT_DISCONNECT);
     expect_connect(c, "leader", 7070);
-    /* The leader fails: back to the list. */
+    /* The leader fails: back to the list, and not to the one who sent us there. */
     rv_client_closed(c, c->connection, "refused", 1002);
     expect(c, RV_CLIENT_DISCONNECT);
     rv_client_tick(c, 3000);
-    expect_connect(c, "a", 5050);
+    expect_connect(c, "b", 5050);
     rv_client_head(c, c->connection, 307, NULL, "http://[fe80::1]/x", 3001);
     expect(c, RV_CLIENT_DISCONNECT);
     expect_connect(c, "fe80::1", 5050);
