@@ -13,16 +13,20 @@ from local_cluster import ROOT, Cases, Cluster, Failure, Process, run, until
 TASKS = 6
 
 
-def build(folder):
+def build_program(source, program):
     """Debian's package has the sources of the library and of what it needs: nothing is fetched."""
     run(os.path.join(ROOT, "scripts", "install-deps"), "test")
     kept = os.path.join(ROOT, "build")
-    cache = os.path.join(kept if os.path.isdir(kept) else folder, "go-cache")
+    cache = os.path.join(kept if os.path.isdir(kept) else os.path.dirname(program), "go-cache")
+    run("go", "build", "-o", program, ".", cwd=source,
+        env=dict(os.environ, GOPATH="/usr/share/gocode", GO111MODULE="off", GOFLAGS="",
+                 GOPROXY="off", GOCACHE=cache))
+
+
+def build(folder):
     for program in ("scheduler", "executor"):
-        run("go", "build", "-o", os.path.join(folder, program), ".",
-            cwd=os.path.join(ROOT, "tests", "e2e", "mesos-go", program),
-            env=dict(os.environ, GOPATH="/usr/share/gocode", GO111MODULE="off", GOFLAGS="",
-                     GOPROXY="off", GOCACHE=cache))
+        build_program(os.path.join(ROOT, "tests", "e2e", "mesos-go", program),
+                      os.path.join(folder, program))
 
 
 def framework_of(line):
