@@ -321,8 +321,8 @@ static void tool_free(struct tool *t) {
     rv_zk_free(t->zk);
     rv_zk_url_free(&t->url);
     uv_close((uv_handle_t *)&t->patience, NULL);
-    uv_run(&t->loop, UV_RUN_DEFAULT);
-    uv_loop_close(&t->loop);
+    while (uv_loop_close(&t->loop)) /* an uv_stop of before ends one run */
+        uv_run(&t->loop, UV_RUN_DEFAULT);
     rv_vec_free(&t->changes);
     rv_buf_free(&t->text);
     rv_arena_free(&t->arena);
