@@ -393,10 +393,66 @@ def colours(sh):
     expect(status == 0 and "\033" not in text, repr(text))
 
 
+def top(sh):
+    nodes = sh.json("top")
+    expect(len(nodes) == 2 and all(n["cpus_total"] == 4 and n["mem_total"] == 2048 and
+                                   n["cpus_allocated"] == 0 and n["state"] == "active" and
+                                   n["machine_mem_used_bytes"] > 0 and n["load"] is not None
+                                   for n in nodes), nodes)
+    job = sh.start("run", "--name=busy", "--cpus=0.5", "--shell=while :; do :; done")
+    task = sh.running(1, "busy")[0]
+    most = sh.json("top", "--sort=cpu")[0]
+    expect(most["cpus_allocated"] == 0.5, most)
+    rows = sh.json("top", most["id"])
+    expect(len(rows) == 1 and rows[0]["executor"] == task["id"], rows)
+    expect(rows[0]["cpu_percent"] > 0 and rows[0]["processes"] >= 2 and
+           rows[0]["cpus_limit"] == 0.5 and rows[0]["mem_bytes"] > 0 and
+           rows[0]["mem_limit_bytes"] == 32 << 20, rows)
+    done = sh.reeve("top", most["id"], "-n", "2", "-d", "200ms")
+    finished(done, 0)
+    expect(done.stdout.count("CONTAINER") == 2 and done.stdout.count(task["id"]) == 2
+           and "\033" not in done.stdout, done.stdout)
+    done = sh.reeve("top")
+    finished(done, 0)
+    expect(done.stdout.startswith("NODE") and "0.5/4" in done.stdout, done.stdout)
+    finished(sh.reeve("top", "there-is-none"), 1)
+    finished(sh.reeve("top", "--sort=size"), 2)
+    top_on_a_terminal(sh, most["id"], task["id"])
+    job.send_signal(signal.SIGINT)
+    job.communicate(timeout=LONG)
+
+
+def top_on_a_terminal(sh, node, task):
+    """Keys sort and end it; whatever ends it, the terminal is as before."""
+    for how in ("q", signal.SIGINT):
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.execve(REEVE, [REEVE, "top", node, "--interval=200ms"], sh.env)
+        seen = b""
+
+        def until(text):
+            nonlocal seen
+            deadline = time.monotonic() + LONG
+            while text.encode() not in seen:
+                expect(time.monotonic() < deadline, "no %r in %r" % (text, seen[-500:]))
+                seen += os.read(fd, 65536)
+        until(task[:8])
+        until("by cpu; q ends")
+        os.write(fd, b"m")
+        until("by mem; q ends")
+        if how == "q":
+            os.write(fd, b"q")
+        else:
+            os.kill(pid, how)
+        until("\033[?1049l")
+        expect(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, "status")
+        os.close(fd)
+
+
 CASES = [run_one, run_raw_bytes, run_several, run_more_than_fits, run_statuses, run_much,
          run_last_line, run_environment, run_command_keeps_its_options, run_role, run_waits,
          run_timeout, run_interrupted, run_interrupted_twice, run_reader_gone, lists, short_ids,
-         ambiguous, logs, logs_follow, rotation, kill, usage, no_master, colours]
+         ambiguous, logs, logs_follow, rotation, kill, top, usage, no_master, colours]
 
 
 def nothing_left(sh):

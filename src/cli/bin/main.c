@@ -40,6 +40,7 @@ static const struct verb verbs[] = {
     {"node", rv_cli_node, "take an agent out of service, or put it back"},
     {"frameworks", rv_cli_frameworks, "list frameworks"},
     {"roles", rv_cli_roles, "list roles"},
+    {"top", rv_cli_top, "show what agents or containers use, again and again"},
     {"state", rv_cli_state, "show the whole state as JSON"},
     {"registry", rv_run_registry, "look after the registry: dump, check, restore"},
     {"flags", flag_reference, "print the reference of all flags"},
