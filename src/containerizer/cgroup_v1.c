@@ -19,7 +19,7 @@
 
 #include "containerizer/cgroup_internal.h"
 
-enum { FREEZE_ROUNDS = 50, KILL_ROUNDS = 20, LOWER_ROUNDS = 5, MAX_CPUS = 8192, MAX_DISKS = 256 };
+enum { FREEZE_ROUNDS = 5, KILL_ROUNDS = 20, LOWER_ROUNDS = 5, MAX_CPUS = 8192, MAX_DISKS = 256 };
 
 static const struct rv_cgroup_hierarchy *hierarchy_of(const struct rv_cgroups *c,
                                                       uint32_t controller) {

@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -33,6 +34,7 @@ enum {
     LOGS_MS = 2000,     /* between two looks at the logs */
     FIRST_PAUSE_MS = 1, /* before something busy is tried again; doubled each time */
     MAX_PAUSE_MS = 200,
+    KILLED_LONG_AGO = 4, /* tries, some 15 ms */
     GIVE_UP_MS = 30000,
     OOM_LOOKS = 10, /* for the kill after the kernel said that memory is short, OOM_PAUSE_MS each */
     OOM_PAUSE_MS = 10,
@@ -186,10 +188,9 @@ static void reap(struct rv_linux_container *k) {
     if (k->reaped || k->state.pid <= 0)
         return;
     if (!k->is_child) {
-        siginfo_t info;
-        /* Not ours to wait for; its descriptor tells whether it is there. */
-        k->reaped = k->pidfd < 0 || syscall(SYS_pidfd_send_signal, k->pidfd, 0, NULL, 0) != 0;
-        (void)info;
+        /* Not ours to wait for; its descriptor tells that it has ended, waited for or not. */
+        struct pollfd p = {.fd = k->pidfd, .events = POLLIN};
+        k->reaped = k->pidfd < 0 || poll(&p, 1, 0) != 0;
         return;
     }
     do
@@ -210,6 +211,7 @@ static void mark_first(void *ctx, struct rv_proctree *t) {
 static void kill_all_of(struct rv_linux_container *k) {
     struct rv_proctree t = {0};
 
+    k->killed = true;
     reap(k);
     if (!k->reaped && !k->group && !k->state.own_pids) {
         /* Neither a group nor a namespace says what belongs to it: it is what came of init. */
@@ -300,18 +302,25 @@ static void try_to_finish(struct rv_linux_container *k) {
         finish(k);
         return;
     }
-    kill_all_of(k);
+    /* Once should do: again, and with the cost of freezing it, if it did not. */
+    if (!k->killed || k->tries >= KILLED_LONG_AGO)
+        kill_all_of(k);
     pause = (uint64_t)FIRST_PAUSE_MS << RV_MIN(k->tries, 16u);
     k->tries++;
     uv_timer_start(&k->timer, on_timer, RV_MIN(pause, (uint64_t)MAX_PAUSE_MS), 0);
+}
+
+static void mark_dying(struct rv_linux_container *k) {
+    k->dying = true;
+    k->tries = 0;
+    k->dying_since_ms = uv_now(k->c->loop);
 }
 
 /* Everything else follows by timer, as callbacks are not made from within a call. */
 static void begin_to_end(struct rv_linux_container *k) {
     if (k->dying)
         return;
-    k->dying = true;
-    k->dying_since_ms = uv_now(k->c->loop);
+    mark_dying(k);
     uv_timer_start(&k->timer, on_timer, 0, 0);
 }
 
@@ -414,12 +423,13 @@ static void on_init_exit(uv_poll_t *poll, int status, int events) {
     /* What it said before comes first. */
     if (k->watches[RV_LINUX_REPORT].open)
         on_report(&k->watches[RV_LINUX_REPORT].poll, 0, 0);
-    if (k->dying)
+    if (k->dying) { /* at our word: no longer need it be looked for */
+        uv_timer_start(&k->timer, on_timer, 0, 0);
         return;
+    }
     look_for_limits(k);
     end_nested(k);
-    k->dying = true;
-    k->dying_since_ms = uv_now(k->c->loop);
+    mark_dying(k);
     try_to_finish(k);
 }
 
@@ -732,7 +742,8 @@ static void linux_destroy_all(struct rv_containerizer *base) {
             if (clear(k, NULL)) {
                 finish(k);
             } else {
-                kill_all_of(k);
+                if (++k->tries % KILLED_LONG_AGO == 0)
+                    kill_all_of(k);
                 again = true;
             }
         }

@@ -63,7 +63,7 @@ struct rv_linux_container {
     unsigned open; /* handles */
     bool launched; /* on_launched has been called */
     bool silent;   /* nobody wants to hear of its end */
-    bool is_child, reaped, dying;
+    bool is_child, reaped, dying, killed;
     bool destroyed;  /* it lived when it was to be killed */
     int init_status; /* as waited for */
     unsigned tries;

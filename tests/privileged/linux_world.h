@@ -138,31 +138,45 @@ static inline size_t lines_with(const char *path, const char *text) {
     return n;
 }
 
-/* Nothing is left: no child, no mount, no group of ours. */
-static inline int teardown(void **state) {
-    struct world *w = *state;
+static inline void forget_seen(struct world *w) {
+    struct seen *s;
+
+    for (size_t it = 0; rv_map_next(&w->seen, &it, NULL, (void **)&s);) {
+        rv_resources_free(&s->limitation);
+        free(s);
+    }
+    rv_map_free(&w->seen);
+    w->n_launched = w->n_exited = 0;
+}
+
+/* Of the containerizer in state_dir; its own folder goes with them if it is not open any more. */
+static inline size_t count_groups(const struct world *w, bool closed) {
     _cleanup_free_ char *name =
         rv_asprintf("reeve/%016" PRIx64, rv_hash(w->state_dir, strlen(w->state_dir)));
     struct rv_cgroups *groups;
     struct rv_error err = {0};
     char **ids = NULL;
     size_t n = 0;
-    struct seen *s;
+
+    if (rv_cgroups_open(name, &groups, &err) || rv_cgroup_list(groups, &ids, &n, &err))
+        fail_msg("%s", err.message);
+    for (size_t i = 0; i < n; i++)
+        free(ids[i]);
+    free(ids);
+    rv_cgroups_close(groups, closed);
+    return n;
+}
+
+/* Nothing is left: no child, no mount, no group of ours. */
+static inline int teardown(void **state) {
+    struct world *w = *state;
 
     close_containerizer(w);
     assert_int_equal(waitpid(-1, NULL, WNOHANG | __WALL), -1);
     assert_int_equal(errno, ECHILD);
     assert_int_equal(lines_with("/proc/self/mountinfo", w->root), 0);
-    if (rv_cgroups_open(name, &groups, &err) || rv_cgroup_list(groups, &ids, &n, &err))
-        fail_msg("%s", err.message);
-    assert_int_equal(n, 0);
-    free(ids);
-    rv_cgroups_close(groups, true);
-    for (size_t it = 0; rv_map_next(&w->seen, &it, NULL, (void **)&s);) {
-        rv_resources_free(&s->limitation);
-        free(s);
-    }
-    rv_map_free(&w->seen);
+    assert_int_equal(count_groups(w, true), 0);
+    forget_seen(w);
     nftw(w->root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
     free(w);
     return 0;
