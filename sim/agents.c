@@ -280,7 +280,10 @@ static void execute(struct sim_agent *a, const struct rv_agent_effect *e) {
         sim_container_destroy(a, e->container.v);
         return;
     case RV_AGENT_CHECKPOINT:
-        sim_journal_write(&a->journal, e->checkpoint);
+        if (sim_crashes(world_of(a), ++world_of(a)->n_writes, false))
+            a->dying = true;
+        else
+            sim_journal_write(&a->journal, e->checkpoint, world_of(a)->n_writes);
         return;
     case RV_AGENT_UPDATE_CONTAINER:
         return;
@@ -323,13 +326,20 @@ static void on_restart(void *ctx, uint64_t arg, void *data) {
     sim_agent_start(ctx);
 }
 
+/* At a crash point, or by itself; an operator starts it again. */
+static void die(void *ctx) {
+    struct sim_agent *a = ctx;
+
+    sim_agent_crash(a, false);
+    sim_at_any(world_of(a), NULL, sim_between(world_of(a), 100, 10000), on_restart, a, 0, NULL);
+}
+
 static void finish(struct sim_agent *a) {
-    for (size_t i = 0; i < a->effects.n && !a->exiting; i++)
+    for (size_t i = 0; i < a->effects.n && !a->exiting && !a->dying; i++)
         execute(a, &a->effects.v[i]);
     rv_agent_effects_clear(&a->effects);
-    if (a->exiting) {
-        sim_agent_crash(a, false);
-        sim_at_any(world_of(a), NULL, sim_between(world_of(a), 100, 10000), on_restart, a, 0, NULL);
+    if (a->exiting || a->dying) {
+        die(a);
         return;
     }
     if (++a->steps % a->cluster->check_every == 0) {
@@ -417,7 +427,7 @@ void sim_agent_init(struct sim_agent *a, struct sim_cluster *c, size_t number) {
     rv_arena_init(&a->arena);
     rv_arena_init(&a->scratch);
     rv_recordio_init(&a->records, 8u << 20);
-    sim_journal_init(&a->journal, w, &a->server.party, on_checkpoint, a);
+    sim_journal_init(&a->journal, w, &a->server.party, on_checkpoint, die, a);
     rv_prng_uuid(&w->prng, uuid);
     rv_uuid_format(uuid, a->boot_id);
     a->info.hostname = rv_strdup(a->server.party.name);
@@ -504,7 +514,7 @@ void sim_agent_start(struct sim_agent *a) {
               recovered.n_alive);
     a->server.party.up = true;
     a->server.party.life = sim_number(w);
-    a->exiting = false;
+    a->exiting = a->dying = false;
     a->tick_at_ms = INT64_MAX;
     a->config.seed = rv_prng_next(&w->prng);
     a->core = rv_agent_new(&a->config, &recovered, w->now_ms, sim_wall_ns(w, &a->server.party),

@@ -29,7 +29,7 @@ struct sim_agent {
     int64_t tick_at_ms;
     uint64_t steps;
     char boot_id[37];
-    bool exiting;
+    bool exiting, dying; /* dying: at a crash point */
     int exit_status;
     /* the link */
     struct sim_conn *stream, *post;

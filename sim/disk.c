@@ -5,14 +5,16 @@
 
 void sim_registry_init(struct sim_registry *r, struct sim_world *w, struct sim_party *party,
                        void (*on_done)(void *ctx, const struct rv_registry_op *op, bool ok),
-                       void *ctx) {
-    *r = (struct sim_registry){.world = w, .party = party, .on_done = on_done, .ctx = ctx};
+                       void (*on_crash)(void *ctx), void *ctx) {
+    *r = (struct sim_registry){
+        .world = w, .party = party, .on_done = on_done, .on_crash = on_crash, .ctx = ctx};
 }
 
 void sim_registry_free(struct sim_registry *r) {
     for (size_t i = 0; i < r->pending.n; i++)
         sim_op_free(r->pending.v[i]);
     rv_vec_free(&r->pending);
+    rv_vec_free(&r->numbers);
     sim_content_free(&r->content);
 }
 
@@ -30,10 +32,17 @@ static void registry_done(void *ctx, uint64_t arg, void *data) {
                NULL);
         return;
     }
+    bool crashes = ok && sim_crashes(r->world, r->numbers.v[0], true);
     rv_vec_remove_at(&r->pending, 0);
+    rv_vec_remove_at(&r->numbers, 0);
     r->busy = false;
     if (ok)
         sim_content_apply(&r->content, op);
+    if (crashes) {
+        sim_op_free(op);
+        r->on_crash(r->ctx);
+        return;
+    }
     registry_next(r);
     r->on_done(r->ctx, op, ok);
     sim_op_free(op);
@@ -50,8 +59,9 @@ static void registry_next(struct sim_registry *r) {
            registry_done, r, 0, NULL);
 }
 
-void sim_registry_put(struct sim_registry *r, const struct rv_registry_op *op) {
+void sim_registry_put(struct sim_registry *r, const struct rv_registry_op *op, uint64_t number) {
     rv_vec_push(&r->pending, sim_op_new(op));
+    rv_vec_push(&r->numbers, number);
     registry_next(r);
 }
 
@@ -64,7 +74,7 @@ void sim_registry_crash(struct sim_registry *r) {
             sim_content_apply(&r->content, r->pending.v[i]);
         sim_op_free(r->pending.v[i]);
     }
-    r->pending.n = 0;
+    r->pending.n = r->numbers.n = 0;
     r->busy = false;
 }
 

@@ -63,8 +63,9 @@ static void begin_file(struct sim_journal *j) {
 
 void sim_journal_init(struct sim_journal *j, struct sim_world *w, struct sim_party *party,
                       void (*on_done)(void *ctx, uint64_t seq, bool ok, const char *message),
-                      void *ctx) {
-    *j = (struct sim_journal){.world = w, .party = party, .on_done = on_done, .ctx = ctx};
+                      void (*on_crash)(void *ctx), void *ctx) {
+    *j = (struct sim_journal){
+        .world = w, .party = party, .on_done = on_done, .on_crash = on_crash, .ctx = ctx};
     begin_file(j);
 }
 
@@ -133,11 +134,13 @@ static void on_written(void *ctx, uint64_t arg, void *data) {
     RV_VEC(uint64_t) done = {0};
     uint64_t life = j->party->life;
     const char *problem = try_write(j);
+    bool crashes = false;
     (void)arg;
     (void)data;
 
     for (size_t i = 0; i < j->writing.n; i++) {
         struct sim_record *r = j->writing.v[i];
+        crashes = crashes || (!problem && sim_crashes(j->world, r->number, true));
         rv_vec_push(&done, r->seq);
         if (problem)
             record_free(r);
@@ -151,6 +154,8 @@ static void on_written(void *ctx, uint64_t arg, void *data) {
     }
     if (problem)
         j->waiting.n = 0;
+    if (crashes)
+        j->on_crash(j->ctx);
     for (size_t i = 0; i < done.n && j->party->life == life; i++)
         j->on_done(j->ctx, done.v[i], !problem, problem);
     rv_vec_free(&done);
@@ -177,13 +182,15 @@ static void start(struct sim_journal *j) {
            on_written, j, 0, NULL);
 }
 
-void sim_journal_write(struct sim_journal *j, const struct rv_checkpoint *c) {
+void sim_journal_write(struct sim_journal *j, const struct rv_checkpoint *c, uint64_t number) {
     struct rv_buf bytes = {0};
     struct rv_arena scratch;
 
     rv_arena_init(&scratch);
     rv_checkpoint_encode(c, &scratch, &bytes);
-    rv_vec_push(&j->waiting, record_new(c, rv_buf_str(&bytes)));
+    struct sim_record *r = record_new(c, rv_buf_str(&bytes));
+    r->number = number;
+    rv_vec_push(&j->waiting, r);
     rv_buf_free(&bytes);
     rv_arena_free(&scratch);
     start(j);

@@ -15,7 +15,8 @@
 #include "world.h"
 
 struct sim_record {
-    uint64_t seq; /* of this life of the agent */
+    uint64_t seq;    /* of this life of the agent */
+    uint64_t number; /* of this write in the whole run */
     enum rv_checkpoint_kind kind;
     struct rv_blob *bytes;
     char *framework_id, *task_id;
@@ -32,14 +33,16 @@ struct sim_journal {
     struct rv_buf frame; /* of what is being written */
     int64_t full_until_ms;
     void (*on_done)(void *ctx, uint64_t seq, bool ok, const char *message);
+    void (*on_crash)(void *ctx);
     void *ctx;
 };
 
 void sim_journal_init(struct sim_journal *j, struct sim_world *w, struct sim_party *party,
                       void (*on_done)(void *ctx, uint64_t seq, bool ok, const char *message),
-                      void *ctx);
+                      void (*on_crash)(void *ctx), void *ctx);
 void sim_journal_free(struct sim_journal *j);
-void sim_journal_write(struct sim_journal *j, const struct rv_checkpoint *c);
+/* number: of the write, for crash points. */
+void sim_journal_write(struct sim_journal *j, const struct rv_checkpoint *c, uint64_t number);
 void sim_journal_crash(struct sim_journal *j);
 void sim_journal_wipe(struct sim_journal *j);
 

@@ -13,9 +13,12 @@
 #include "seeds.h"
 
 static struct sim_cluster cluster;
-static bool verbose;
+static bool verbose, crash_points;
+static uint64_t crash_at; /* write of the next run, 0: none */
+static bool crash_after;
 static uint64_t trace_lines = 40;
 static uint64_t n_passed, n_failed;
+static uint64_t n_writes; /* of the last run */
 
 /* --- faults --- */
 
@@ -28,6 +31,8 @@ static void choose_faults(struct sim_world *w) {
     struct sim_faults *f = &w->faults;
 
     *f = (struct sim_faults){.latency_ms = sim_chance(w, 300) ? 200 : 5};
+    if (crash_points)
+        return; /* one crash, and nothing else */
     f->message_slow = maybe(w, 20);
     f->connection_drop = maybe(w, 10);
     f->connection_refused = maybe(w, 100);
@@ -239,6 +244,8 @@ static void build(struct sim_cluster *c, uint64_t seed) {
     memset(c, 0, sizeof *c);
     struct sim_world *w = &c->world;
     sim_world_init(w, seed, verbose);
+    w->crash_point.at = crash_at;
+    w->crash_point.after = crash_after;
     choose_faults(w);
     sim_network_init(&c->network, w);
     sim_auditor_init(&c->auditor, w, &c->master);
@@ -460,7 +467,7 @@ static void end_framework(struct sim_scheduler *s) {
 static void run(struct sim_cluster *c) {
     struct sim_world *w = &c->world;
 
-    run_for(c, sim_between(w, 120000, 600000));
+    run_for(c, crash_points ? 60000 : sim_between(w, 120000, 600000));
     if (w->failed)
         return;
     heal(c);
@@ -492,10 +499,16 @@ static uint64_t run_seed(uint64_t seed) {
     build(&cluster, seed);
     run(&cluster);
     uint64_t hash = cluster.world.hash;
+    n_writes = cluster.world.n_writes;
     if (cluster.world.failed) {
         print_trace(&cluster.world);
-        printf("FAILED %s\nRun it again: make sim SEED=%llu\n", cluster.world.failure,
-               (unsigned long long)seed);
+        if (crash_at)
+            printf("FAILED %s\nRun it again: build/sim/sim --seed=%llu --crash=%llu%s\n",
+                   cluster.world.failure, (unsigned long long)seed, (unsigned long long)crash_at,
+                   crash_after ? " --after" : "");
+        else
+            printf("FAILED %s\nRun it again: make sim SEED=%llu\n", cluster.world.failure,
+                   (unsigned long long)seed);
         n_failed++;
     } else
         n_passed++;
@@ -531,6 +544,21 @@ static void check_same(uint64_t seed) {
     }
 }
 
+/* For every checkpoint and every change of the registry in a run without faults: the run again,
+ * with a crash of who writes right before it, and right after it. */
+static void run_crash_points(uint64_t seed) {
+    crash_points = true;
+    crash_at = 0;
+    run_seed(seed);
+    for (uint64_t i = 1, n = n_writes; i <= n; i++) {
+        crash_at = i;
+        crash_after = false;
+        run_seed(seed);
+        crash_after = true;
+        run_seed(seed);
+    }
+}
+
 static void run_regressions(void) {
     for (size_t i = 0; i < RV_COUNT(sim_seeds); i++)
         run_seed(sim_seeds[i]);
@@ -544,10 +572,14 @@ static double seconds(void) {
 }
 
 static int usage(void) {
-    fputs("usage: sim [--seed=N | --seeds=FROM-TO | --minutes=N] [--verbose] [--events=N]\n"
+    fputs("usage: sim [--seed=N | --seeds=FROM-TO | --minutes=N | --crash-points=FROM-TO]\n"
+          "           [--verbose] [--events=N]\n"
           "  --seed=N         one seed\n"
           "  --seeds=FROM-TO  those, after the seeds that have failed before (default 1-200)\n"
           "  --minutes=N      new seeds for so long\n"
+          "  --crash-points=FROM-TO  those seeds without faults, but for one crash: before and\n"
+          "                   after each write of agents and master; --seed=N --crash=WRITE\n"
+          "                   [--after] is one of these runs\n"
           "  --verbose        print the whole trace\n"
           "  --events=N       lines of the trace to print of a failure (default 40)\n",
           stderr);
@@ -555,13 +587,17 @@ static int usage(void) {
 }
 
 int main(int argc, char **argv) {
-    unsigned long long seed = 0, from = 1, to = 200, lines = 40;
+    unsigned long long seed = 0, from = 1, to = 200, lines = 40, first = 0, last = 0, crash = 0;
     double minutes = 0;
 
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--verbose"))
             verbose = true;
-        else if (sscanf(argv[i], "--seed=%llu", &seed) != 1 &&
+        else if (!strcmp(argv[i], "--after"))
+            crash_after = true;
+        else if (sscanf(argv[i], "--crash=%llu", &crash) != 1 &&
+                 sscanf(argv[i], "--crash-points=%llu-%llu", &first, &last) != 2 &&
+                 sscanf(argv[i], "--seed=%llu", &seed) != 1 &&
                  sscanf(argv[i], "--seeds=%llu-%llu", &from, &to) != 2 &&
                  sscanf(argv[i], "--minutes=%lf", &minutes) != 1 &&
                  sscanf(argv[i], "--events=%llu", &lines) != 1)
@@ -570,8 +606,13 @@ int main(int argc, char **argv) {
     trace_lines = lines;
     signal(SIGABRT, on_abort);
     signal(SIGSEGV, on_abort);
+    crash_at = crash;
+    crash_points = crash > 0;
     if (seed)
         run_seed(seed);
+    else if (first)
+        for (seed = first; seed <= last; seed++)
+            run_crash_points(seed);
     else if (minutes > 0) {
         double end = seconds() + minutes * 60;
         for (seed = (unsigned long long)time(NULL) * 1000; seconds() < end; seed++)

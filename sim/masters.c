@@ -105,8 +105,12 @@ static void execute(struct sim_master *m, const struct rv_master_effect *e) {
         }
         return;
     case RV_MASTER_REGISTRY:
+        if (sim_crashes(&m->cluster->world, ++m->cluster->world.n_writes, false)) {
+            m->dying = true;
+            return;
+        }
         sim_audit_registry_asked(auditor, e->registry);
-        sim_registry_put(&m->registry, e->registry);
+        sim_registry_put(&m->registry, e->registry, m->cluster->world.n_writes);
         return;
     case RV_MASTER_LOG:
         sim_trace(&m->cluster->world, &m->server.party, "log: %s", e->message);
@@ -143,7 +147,7 @@ static void step_one(struct sim_master *m, struct rv_master_event *event) {
     event->now_ms = w->now_ms;
     event->wall_ns = sim_wall_ns(w, &m->server.party);
     rv_master_step(m->core, event, &m->effects);
-    for (size_t i = 0; i < m->effects.n; i++)
+    for (size_t i = 0; i < m->effects.n && !m->dying; i++)
         execute(m, &m->effects.v[i]);
     rv_effects_clear(&m->effects);
     if (++m->steps % m->cluster->check_every == 0) {
@@ -153,13 +157,43 @@ static void step_one(struct sim_master *m, struct rv_master_event *event) {
     }
 }
 
+static void on_start(void *ctx, uint64_t arg, void *data) {
+    struct sim_master *m = ctx;
+    (void)arg;
+    (void)data;
+
+    if (!m->core)
+        sim_master_start(m);
+}
+
+/* At a crash point. */
+static void die(void *ctx) {
+    struct sim_master *m = ctx;
+    struct sim_world *w = &m->cluster->world;
+
+    sim_master_crash(m, false);
+    sim_at_any(w, NULL, sim_between(w, 10, 5000), on_start, m, 0, NULL);
+}
+
+static void on_die(void *ctx, uint64_t arg, void *data) {
+    (void)arg;
+    (void)data;
+    die(ctx);
+}
+
 static void step(struct sim_master *m, struct rv_master_event *event) {
+    if (m->dying)
+        return;
     step_one(m, event);
-    while (m->closed.n) {
+    while (m->closed.n && !m->dying) {
         struct rv_master_event closed = {.kind = RV_MASTER_STREAM_CLOSED, .stream = m->closed.v[0]};
         rv_vec_remove_at(&m->closed, 0);
         sim_audit_closed(&m->cluster->auditor, closed.stream);
         step_one(m, &closed);
+    }
+    if (m->dying) { /* whoever called may not be done with the core */
+        sim_at(&m->cluster->world, &m->server.party, 0, on_die, m, 0, NULL);
+        return;
     }
     sim_audit_master_stepped(&m->cluster->auditor);
     arm(m);
@@ -342,7 +376,7 @@ void sim_master_init(struct sim_master *m, struct sim_cluster *c) {
     m->server.on_closed = on_closed;
     rv_arena_init(&m->arena);
     rv_arena_init(&m->scratch);
-    sim_registry_init(&m->registry, &c->world, &m->server.party, on_registry, m);
+    sim_registry_init(&m->registry, &c->world, &m->server.party, on_registry, die, m);
     configure(m);
 }
 
@@ -351,6 +385,7 @@ void sim_master_start(struct sim_master *m) {
     uint8_t uuid[16];
 
     RV_ASSERT(!m->core);
+    m->dying = false;
     rv_prng_uuid(&w->prng, uuid);
     rv_uuid_format(uuid, m->id);
     m->config.id = m->id;

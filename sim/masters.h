@@ -17,6 +17,7 @@ struct sim_master {
     struct sim_cluster *cluster;
     struct rv_master_config config;
     struct rv_master *core; /* NULL while it is down */
+    bool dying;             /* at a crash point */
     struct rv_effects effects;
     struct sim_registry registry;
     struct rv_map requests, streams; /* 8-byte number -> sim_conn */

@@ -137,6 +137,10 @@ bool sim_fault(struct sim_world *w, unsigned per_mille) {
     return !w->healing && sim_chance(w, per_mille);
 }
 
+bool sim_crashes(const struct sim_world *w, uint64_t write, bool after) {
+    return write && w->crash_point.at == write && w->crash_point.after == after;
+}
+
 uint64_t sim_number(struct sim_world *w) {
     return ++w->next_number;
 }

@@ -84,7 +84,12 @@ struct sim_world {
     uint64_t next_order, next_number, n_events;
     uint64_t hash;
     struct sim_faults faults;
-    bool healing; /* the liveness phase: no faults any more */
+    bool healing;      /* the liveness phase: no faults any more */
+    uint64_t n_writes; /* checkpoints and changes of the registry that were asked for */
+    struct {
+        uint64_t at; /* its number; 0: none */
+        bool after;
+    } crash_point;
     bool verbose;
     bool failed;
     char failure[1024];
@@ -114,6 +119,9 @@ bool sim_chance(struct sim_world *w, unsigned per_mille);
 /* A fault's: never in the liveness phase. */
 bool sim_fault(struct sim_world *w, unsigned per_mille);
 uint64_t sim_number(struct sim_world *w); /* unique, never 0 */
+/* Whether who writes crashes at this write: right before it is taken, or right after it is durable
+ * and before that is told. */
+bool sim_crashes(const struct sim_world *w, uint64_t write, bool after);
 
 /* One line of the trace; part of the hash. */
 void sim_trace(struct sim_world *w, const struct sim_party *p, const char *format, ...)
