@@ -404,6 +404,19 @@ def all_are_back(evidence):
 
 
 @check
+def the_registry_is_right(evidence):
+    """INV-4, INV-5: it is as it was written, and knows whom the leader knows."""
+    registry, state = evidence.end["registry"], evidence.end["state"]
+    if registry["status"]:
+        yield "its check ends with %d: %s" % (registry["status"], registry["said"])
+    for kind, list_ in (("agent", state["slaves"]), ("framework", state["frameworks"])):
+        keys = sorted(k for k in registry["keys"] if k.startswith(kind + "/"))
+        known = sorted("%s/%s" % (kind, one["id"]) for one in list_)
+        if keys != known:
+            yield "it has %s, the leader %s" % (keys, known)
+
+
+@check
 def nothing_is_in_use(evidence):
     """INV-27, when all tasks have ended; once the frameworks are gone nothing is offered either."""
     for when in ("state", "over"):

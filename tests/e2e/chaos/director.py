@@ -143,7 +143,8 @@ class Director:
 
     def look(self):
         end = {"cast": self.world.cast.schedulers, "state": self.state("/state"),
-               "metrics": self.state("/metrics/snapshot"), "agents": self.agents()}
+               "metrics": self.state("/metrics/snapshot"), "agents": self.agents(),
+               "registry": self.world.registry()}
         for f in end["state"]["frameworks"]:
             self.world.masters_say("/api/v1", {"type": "TEARDOWN", "teardown": {
                 "framework_id": {"value": f["id"]}}})

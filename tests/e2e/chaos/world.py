@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import shutil
+import subprocess
 import time
 
 import network
@@ -104,6 +105,16 @@ class World:
     def _url(self):
         port = int(ZOOKEEPER_PORTS.split(":", maxsplit=1)[0])
         return "zk://%s/reeve" % self._hosts(self.cast.zookeeper, port)
+
+    def registry(self):
+        """What `reeve registry check` and `dump` say of it."""
+        place = self._url() if self.cast.zookeeper else os.path.join(
+            self.disk(self.cast.masters[0]), "registry.sqlite")
+        check, dump = (subprocess.run([REEVE, "registry", verb, place], capture_output=True,
+                                      text=True, timeout=60, check=False)
+                       for verb in ("check", "dump"))
+        return {"status": check.returncode, "said": check.stdout + check.stderr,
+                "keys": [r["key"] for r in json.loads(dump.stdout or '{"records": []}')["records"]]}
 
     def _common(self, name, port):
         return ["--ip=" + self.network.addresses[name], "--port=%d" % port, "--hostname=" + name,
