@@ -625,8 +625,10 @@ static int start_containerizer(struct rv_agent_daemon *d, const char *folder,
                                const struct rv_containerizer_ops *ops, struct rv_error *err) {
     static const struct rv_containerizer_callbacks callbacks = {on_launched, on_exited};
     const char *const programs[] = {d->executor_path, d->fetcher_path, NULL};
-    const struct rv_linux_settings settings = {
-        .work_dir = d->work_dir, .programs = programs, .cpu_quota = d->flags->cgroups_enable_cfs};
+    const struct rv_linux_settings settings = {.work_dir = d->work_dir,
+                                               .programs = programs,
+                                               .pids_max = d->flags->container_pids_max,
+                                               .cpu_quota = d->flags->cgroups_enable_cfs};
     bool isolates = ops == &rv_linux_containerizer;
     int r = rv_isolation_policy_read(d->flags, isolates, &d->isolation, err);
 

@@ -32,6 +32,9 @@ static int check_flags(const struct rv_agent_daemon *d, struct rv_error *err) {
     if (f->gc_disk_headroom < 0 || f->gc_disk_headroom > 1)
         return rv_error_set(err, RV_ERR_INVALID, "--gc_disk_headroom: %g is not between 0 and 1",
                             f->gc_disk_headroom);
+    if (f->container_pids_max < 1)
+        return rv_error_set(err, RV_ERR_INVALID, "--container_pids_max: %lld is no limit",
+                            (long long)f->container_pids_max);
     if (f->enforce_container_ports && d->containerizer->ops != &rv_linux_containerizer)
         return rv_error_set(
             err, RV_ERR_INVALID,

@@ -166,6 +166,8 @@ struct rv_flag {
       "Part of the disk that is to stay free: a sandbox is kept for gc_delay * max(0, 1 - "        \
       "gc_disk_headroom - usage of the disk).")                                                    \
     X(DURATION, disk_watch_interval, "1mins", "Between looks at how full the disk is.")            \
+    X(INT, container_pids_max, "4096",                                                             \
+      "Most processes and threads of a container, under the linux containerizer.")                 \
     X(DURATION, container_disk_watch_interval, "15secs",                                           \
       "Between looks at how much disk each container uses.")                                       \
     X(BOOL, enforce_container_disk_quota, "true",                                                  \
