@@ -15,7 +15,7 @@
 #include "base/memory.h"
 #include "base/vec.h"
 
-enum { MAX_STOP_ROUNDS = 20 };
+enum { MAX_SCAN_ROUNDS = 8, MAX_STOP_ROUNDS = 20 };
 
 static ssize_t read_all(const char *path, char *out, size_t size) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -72,25 +72,37 @@ static int by_pid(const void *a, const void *b) {
     return (x->pid > y->pid) - (x->pid < y->pid);
 }
 
-void rv_proctree_scan(struct rv_proctree *t) {
+/* Reads the processes that are listed and not yet in the table; whether there were any. */
+static bool read_new(struct rv_proctree *t) {
+    const size_t n_known = t->n; /* the part in order */
     DIR *dir = opendir("/proc");
-    bool sorted = true;
+    bool any = false;
 
-    t->n = 0;
     if (!dir)
-        return;
+        return false;
     for (struct dirent *e; (e = readdir(dir));) {
+        const struct rv_proctree known = {.v = t->v, .n = n_known};
         struct rv_proc p;
+        pid_t pid;
         if (e->d_name[0] < '1' || e->d_name[0] > '9')
             continue;
-        if (!rv_proc_read((pid_t)strtol(e->d_name, NULL, 10), &p))
+        pid = (pid_t)strtol(e->d_name, NULL, 10);
+        if (rv_proctree_find(&known, pid))
             continue;
-        sorted = sorted && (!t->n || t->v[t->n - 1].pid < p.pid);
-        rv_vec_push(t, p);
+        any = true;
+        if (rv_proc_read(pid, &p))
+            rv_vec_push(t, p);
     }
     closedir(dir);
-    if (!sorted)
+    if (any && t->n)
         qsort(t->v, t->n, sizeof *t->v, by_pid);
+    return any;
+}
+
+void rv_proctree_scan(struct rv_proctree *t) {
+    t->n = 0;
+    for (int round = 0; round < MAX_SCAN_ROUNDS && read_new(t); round++)
+        ;
 }
 
 void rv_proctree_free(struct rv_proctree *t) {

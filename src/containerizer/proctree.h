@@ -32,7 +32,13 @@ struct rv_proctree {
 /* Reads one process; false if there is none. owner is -1. */
 bool rv_proc_read(pid_t pid, struct rv_proc *out);
 
-/* Takes a new snapshot; owners are all -1. Without /proc it is empty. */
+/*
+ * Takes a new snapshot; owners are all -1. Without /proc it is empty.
+ *
+ * /proc is first listed and then read: a process can fork and end in between, and neither it nor
+ * its child would be seen. So the list is taken again until it names nobody new: whoever lives then
+ * has been read.
+ */
 void rv_proctree_scan(struct rv_proctree *t);
 void rv_proctree_free(struct rv_proctree *t);
 

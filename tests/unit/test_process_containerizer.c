@@ -439,6 +439,41 @@ static void test_forking_does_not_escape(void **state) {
     assert_int_equal(leftovers(f), 0);
 }
 
+/* Each of the chain lives for a millisecond, forks the next and ends. */
+static pid_t start_chain(void) {
+    pid_t first = fork();
+
+    assert_true(first >= 0);
+    if (first)
+        return first;
+    setsid();
+    for (;;) {
+        usleep(1000);
+        if (fork() != 0)
+            _exit(0);
+    }
+}
+
+static void test_a_snapshot_sees_a_chain_of_short_lives(void **state) {
+    pid_t session = start_chain();
+    unsigned unseen = 0;
+
+    (void)state;
+    assert_int_equal(waitpid(session, NULL, 0), session);
+    for (int i = 0; i < 300; i++) {
+        struct rv_proctree t = {0};
+        bool seen_one = false;
+
+        rv_proctree_scan(&t);
+        for (size_t k = 0; k < t.n; k++)
+            seen_one = seen_one || (t.v[k].session == session && rv_proc_alive(&t.v[k]));
+        rv_proctree_free(&t);
+        unseen += !seen_one;
+    }
+    kill(-session, SIGKILL);
+    assert_int_equal(unseen, 0);
+}
+
 static void test_many(void **state) {
     enum { MANY = 500 };
     struct fixture *f = *state;
@@ -693,6 +728,7 @@ int main(void) {
         TEST(destroy_kills_all),
         TEST(end_kills_the_rest),
         TEST(forking_does_not_escape),
+        TEST(a_snapshot_sees_a_chain_of_short_lives),
         TEST(many),
         TEST(rotation),
         TEST(usage),
