@@ -3,9 +3,10 @@
  * the command below it, and all that these start. linux_start.c makes one; here is its life.
  *
  * Holds: every container in the map was launched or found and has not been reported as ended; it is
- * reported when its groups are removed, so when no process of it is left. Callbacks are made from
- * the loop only, never from within a call. Nothing waits: what is busy is tried again by a timer
- * with growing pauses, at most GIVE_UP_MS long; then the report names what is left.
+ * reported when its groups are removed, so when no process of it is left, or long after. Callbacks
+ * are made from the loop only, never from within a call. Nothing waits: what is busy is tried again
+ * by a timer with growing pauses; after give_up_ms the report names what is left, which is tried
+ * on.
  *
  * Costs: an end takes some 200 us of the loop; at rest a container costs four descriptors and no
  * wake-ups.
@@ -22,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "containerizer/launcher.h"
 #include "containerizer/linux_internal.h"
 #include "containerizer/proctree.h"
@@ -35,7 +37,7 @@ enum {
     FIRST_PAUSE_MS = 1, /* before something busy is tried again; doubled each time */
     MAX_PAUSE_MS = 200,
     KILLED_LONG_AGO = 4, /* tries, some 15 ms */
-    GIVE_UP_MS = 30000,
+    DEFAULT_GIVE_UP_MS = 30000,
     OOM_LOOKS = 10, /* for the kill after the kernel said that memory is short, OOM_PAUSE_MS each */
     OOM_PAUSE_MS = 10,
     STOP_ROUNDS = 1000, /* destroy_all: 2 ms each */
@@ -272,15 +274,23 @@ static void tell_launched(struct rv_linux_container *k, bool ok) {
         k->c->cb.on_launched(k->c->ctx, k->id, ok, ok ? NULL : k->report.text.data);
 }
 
-static void finish(struct rv_linux_container *k) {
+/* The caller may launch another of its id only when it is out of the map. */
+static void tell_exited(struct rv_linux_container *k) {
     struct rv_linux *c = k->c;
     struct rv_container_end end = {0};
 
     end.wait_status = status_of(k, &end.has_status);
     rv_verdict_tell(&k->verdict, &end);
-    rv_map_remove(&c->containers, rv_str(k->id));
     if (!k->silent && !c->closing)
         c->cb.on_exited(c->ctx, k->id, &end);
+    k->silent = true;
+}
+
+static void finish(struct rv_linux_container *k) {
+    struct rv_linux *c = k->c;
+
+    rv_map_remove(&c->containers, rv_str(k->id));
+    tell_exited(k);
     /* Only now: until the caller has written down what it must, the next agent finds it here. */
     rv_container_state_remove(c->state_dir, k->id);
     free_container(k);
@@ -296,18 +306,21 @@ static void try_to_finish(struct rv_linux_container *k) {
         finish(k);
         return;
     }
-    if (uv_now(k->c->loop) - k->dying_since_ms > GIVE_UP_MS) {
-        rv_error_prefix(&err, "Not all of it could be removed");
-        rv_verdict_add(&k->verdict, err.message);
-        finish(k);
-        return;
-    }
     /* Once should do: again, and with the cost of freezing it, if it did not. */
     if (!k->killed || k->tries >= KILLED_LONG_AGO)
         kill_all_of(k);
-    pause = (uint64_t)FIRST_PAUSE_MS << RV_MIN(k->tries, 16u);
+    pause = RV_MIN((uint64_t)FIRST_PAUSE_MS << RV_MIN(k->tries, 16u), (uint64_t)MAX_PAUSE_MS);
     k->tries++;
-    uv_timer_start(&k->timer, on_timer, RV_MIN(pause, (uint64_t)MAX_PAUSE_MS), 0);
+    if (uv_now(k->c->loop) - k->dying_since_ms > k->c->give_up_ms) {
+        /* Nobody is to wait for it any longer; what is left is removed when that can be. */
+        pause = k->c->give_up_ms;
+        rv_error_prefix(&err, "Not all of it could be removed");
+        if (!k->silent)
+            rv_verdict_add(&k->verdict, err.message);
+        RV_WARN("agent", "container %s: %s", k->id, err.message);
+        tell_exited(k);
+    }
+    uv_timer_start(&k->timer, on_timer, pause, 0);
 }
 
 static void mark_dying(struct rv_linux_container *k) {
@@ -826,6 +839,7 @@ void rv_linux_containerizer_set(struct rv_containerizer *base, const struct rv_l
         rv_vec_push(&c->programs, rv_strdup(*p));
     c->tmp_bytes = s->tmp_bytes ? s->tmp_bytes : DEFAULT_TMP;
     c->shm_bytes = s->shm_bytes ? s->shm_bytes : DEFAULT_TMP;
+    c->give_up_ms = s->give_up_ms ? s->give_up_ms : (uint64_t)DEFAULT_GIVE_UP_MS;
     c->pids_max = s->pids_max ? s->pids_max : DEFAULT_PIDS;
     c->cpu_quota = s->cpu_quota;
 }

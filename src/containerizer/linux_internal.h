@@ -26,7 +26,7 @@ struct rv_linux {
     char *state_dir;
     char *work_dir;          /* covered in containers */
     RV_VEC(char *) programs; /* that stay visible in there */
-    uint64_t tmp_bytes, shm_bytes;
+    uint64_t tmp_bytes, shm_bytes, give_up_ms;
     int64_t pids_max;
     bool cpu_quota;
     char boot_id[64];
@@ -79,7 +79,14 @@ RV_MUST_USE int rv_linux_start(struct rv_linux_container *k,
 /* Limits of its groups, from resources and what it was launched with. */
 RV_MUST_USE int rv_linux_limit(struct rv_linux_container *k, const struct rv_resources *resources,
                                struct rv_error *err);
-/* linux_limits.c: whether the kernel has killed in it for want of memory; then its verdict says so,
+/* linux_limits.c: limits that a resource of a certain name asks for. */
+struct rv_linux_special {
+    struct rv_buf cpuset; /* "0-1,3-3", the caller's to free; empty: any */
+    int64_t io_weight;    /* -1: the usual */
+};
+void rv_linux_read_special(const struct rv_resources *resources, struct rv_linux_special *out);
+extern const struct rv_cgroup_limits rv_linux_no_limits;
+/* Whether the kernel has killed in it for want of memory; then its verdict says so,
  * and it is to be destroyed. */
 bool rv_linux_look_for_oom(struct rv_linux_container *k);
 /* Whether it could not make processes; a failure has that as its reason, if it has no better. */

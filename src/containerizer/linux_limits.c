@@ -1,14 +1,65 @@
 /*
- * Which limits of its groups a container of the `linux` containerizer has gone over, as the kernel
- * tells it: memory, where it kills, and processes, where it refuses. What has no group of its own
- * is its parent's matter. Costs: one small file of cgroupfs where nothing has happened.
+ * Limits of the groups of a container of the `linux` containerizer: those that go by a resource's
+ * name beside cpus and mem; and which it has gone over, as the kernel tells it: memory, where it
+ * kills, and processes, where it refuses. What has no group of its own is its parent's matter.
+ * Costs: one small file of cgroupfs where nothing has happened.
  */
 #include <inttypes.h>
 
 #include "base/fixed.h"
+#include "base/log.h"
 #include "containerizer/linux_internal.h"
 
-enum { KIB = 1024, MIB = 1024 * 1024 };
+enum { KIB = 1024, MIB = 1024 * 1024, MIN_IO_WEIGHT = 10, MAX_IO_WEIGHT = 1000 };
+
+/* ---- what is set ---- */
+
+void rv_linux_read_special(const struct rv_resources *resources, struct rv_linux_special *out) {
+    _cleanup_(rv_ranges_free) struct rv_ranges cpus = {0};
+    int64_t weight;
+
+    *out = (struct rv_linux_special){.io_weight = -1};
+    if (!resources)
+        return;
+    for (size_t i = 0; i < resources->n; i++)
+        if (rv_streq(resources->v[i].kind->name, "cpuset") &&
+            resources->v[i].kind->type == RV_RANGES)
+            rv_ranges_add(&cpus, &resources->v[i].ranges);
+    for (size_t i = 0; i < cpus.n; i++)
+        rv_buf_printf(&out->cpuset, "%s%" PRIu64 "-%" PRIu64, i ? "," : "", cpus.v[i].begin,
+                      cpus.v[i].end);
+    weight = rv_resources_quantity(resources, "io_weight") / RV_FIXED_ONE;
+    if (weight > 0)
+        out->io_weight = RV_MIN(RV_MAX(weight, (int64_t)MIN_IO_WEIGHT), (int64_t)MAX_IO_WEIGHT);
+}
+
+int rv_linux_containerizer_offers(struct rv_containerizer *base, const struct rv_resources *total,
+                                  struct rv_error *err) {
+    static const char probe[] = "probe";
+    const struct rv_linux *c = RV_CONTAINER_OF(base, struct rv_linux, base);
+    struct rv_cgroup_limits limits = rv_linux_no_limits;
+    struct rv_linux_special special;
+    int rc = 0;
+
+    rv_linux_read_special(total, &special);
+    limits.cpuset = special.cpuset.data;
+    limits.io_weight = special.io_weight;
+    if (limits.cpuset || limits.io_weight >= 0) {
+        rc = rv_cgroup_remove(c->groups, probe, err);
+        if (!rc)
+            rc = rv_cgroup_create(c->groups, probe, err);
+        if (!rc)
+            rc = rv_cgroup_set(c->groups, probe, &limits, err);
+        if (rv_cgroup_remove(c->groups, probe, NULL))
+            RV_WARN("agent", "the control group %s could not be removed", probe);
+    }
+    rv_buf_free(&special.cpuset);
+    if (rc)
+        rv_error_prefix(err, "--resources: cpuset, io_weight");
+    return rc;
+}
+
+/* ---- what was gone over ---- */
 
 bool rv_linux_look_for_oom(struct rv_linux_container *k) {
     struct rv_container_end why = {.reason = RV_REASON_CONTAINER_LIMITATION_MEMORY};

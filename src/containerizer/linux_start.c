@@ -58,20 +58,27 @@ char *rv_linux_group_of(const char *id) {
 
 /* ---- limits ---- */
 
+const struct rv_cgroup_limits rv_linux_no_limits = {.cpu_request_milli = -1,
+                                                    .cpu_limit_milli = -1,
+                                                    .mem_request_bytes = -1,
+                                                    .mem_limit_bytes = -1,
+                                                    .pids_max = -1,
+                                                    .io_weight = -1};
+
 int rv_linux_limit(struct rv_linux_container *k, const struct rv_resources *resources,
                    struct rv_error *err) {
     int64_t cpus = resources ? rv_resources_quantity(resources, "cpus") : 0;
     int64_t mem = resources ? rv_resources_quantity(resources, "mem") : 0; /* thousandths of MiB */
     int64_t bytes = mem > INT64_MAX / MIB ? INT64_MAX : mem * MIB / 1000;
-    struct rv_cgroup_limits limits = {.cpu_request_milli = cpus > 0 ? cpus : -1,
-                                      .cpu_limit_milli = -1,
-                                      .mem_request_bytes = -1,
-                                      .mem_limit_bytes = -1,
-                                      .pids_max = k->c->pids_max,
-                                      .io_weight = -1,
-                                      .devices = devices,
-                                      .n_devices = RV_COUNT(devices)};
+    struct rv_cgroup_limits limits = rv_linux_no_limits;
+    struct rv_linux_special special;
+    int rc;
 
+    if (cpus > 0)
+        limits.cpu_request_milli = cpus;
+    limits.pids_max = k->c->pids_max;
+    limits.devices = devices;
+    limits.n_devices = RV_COUNT(devices);
     if (k->state.cpu_limit_milli > 0)
         limits.cpu_limit_milli = k->state.cpu_limit_milli;
     else if (k->state.cpu_limit_milli == 0 && k->c->cpu_quota && cpus > 0)
@@ -83,7 +90,12 @@ int rv_linux_limit(struct rv_linux_container *k, const struct rv_resources *reso
     }
     if (k->state.mem_limit_bytes > 0)
         limits.mem_limit_bytes = RV_MAX(k->state.mem_limit_bytes, (int64_t)MIN_MEMORY);
-    return rv_cgroup_set(k->c->groups, k->group, &limits, err);
+    rv_linux_read_special(resources, &special);
+    limits.cpuset = special.cpuset.data;
+    limits.io_weight = special.io_weight;
+    rc = rv_cgroup_set(k->c->groups, k->group, &limits, err);
+    rv_buf_free(&special.cpuset);
+    return rc;
 }
 
 /* ---- orders ---- */

@@ -44,7 +44,9 @@ static int check_flags(const struct rv_agent_daemon *d, struct rv_error *err) {
         return rv_error_set(err, RV_ERR_INVALID,
                             "--container_ports_isolated_range: not together with "
                             "--check_agent_port_range_only");
-    return 0;
+    if (d->containerizer->ops != &rv_linux_containerizer)
+        return 0;
+    return rv_linux_containerizer_offers(d->containerizer, &d->info.resources, err);
 }
 
 static void agents_ports(const struct rv_agent_daemon *d, struct rv_ranges *out) {

@@ -30,7 +30,7 @@
 #include "containerizer/containerizer.h"
 
 /* At most, for what takes milliseconds: a machine by emulation on a busy one is slow. */
-enum { WAIT_MS = 180000 };
+enum { WAIT_MS = 180000, GIVE_UP_MS = 30000 };
 
 struct seen {
     bool launched, ok, exited, has_status;
@@ -90,7 +90,8 @@ static inline void on_exited(void *ctx, const char *id, const struct rv_containe
 
 static inline void open_containerizer(struct world *w) {
     static const struct rv_containerizer_callbacks callbacks = {on_launched, on_exited};
-    struct rv_linux_settings settings = {.work_dir = w->root, .pids_max = 256};
+    struct rv_linux_settings settings = {
+        .work_dir = w->root, .pids_max = 256, .give_up_ms = GIVE_UP_MS};
     struct rv_error err = {0};
 
     assert_int_equal(uv_loop_init(&w->loop), 0);
@@ -218,6 +219,7 @@ struct options {
     int64_t cpus_milli, mem_mib;
     bool survive, tty;
     const struct rv_container_isolation *isolation;
+    const struct rv_resources *more;
 };
 
 static inline char *sandbox_of(const struct world *w, const char *id) {
@@ -251,6 +253,8 @@ static inline void launch_argv(struct world *w, const char *id, const char *cons
         rv_resources_add_scalar(&resources, "cpus", o->cpus_milli);
     if (o->mem_mib)
         rv_resources_add_scalar(&resources, "mem", o->mem_mib * 1000);
+    if (o->more)
+        rv_resources_add(&resources, o->more);
     ops->launch(w->c, &config);
     rv_resources_free(&resources);
 }

@@ -1,5 +1,10 @@
 /* The linux containerizer, as root, with real containers: life, limits, and what they see. */
+#include <glob.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
+
+#include <linux/fs.h>
 
 #include "../unit/wanted.h"
 #include "linux_world.h"
@@ -364,6 +369,54 @@ static void test_resize(void **state) {
     }
 }
 
+static bool has_file(const char *pattern, const char *text) {
+    char line[100] = "";
+    glob_t found;
+    bool has = false;
+
+    if (glob(pattern, 0, NULL, &found))
+        return false;
+    for (size_t i = 0; i < found.gl_pathc && !has; i++) {
+        FILE *f = fopen(found.gl_pathv[i], "re");
+        has = f && fgets(line, sizeof line, f) && rv_streq(line, text);
+        if (f)
+            fclose(f);
+    }
+    globfree(&found);
+    return has;
+}
+
+/* What it asks for by name is as the kernel can: of processors only some, of disks a weight. */
+static void test_processors_and_io_on_request(void **state) {
+    struct world *w = *state;
+    _cleanup_(rv_resources_free) struct rv_resources r = {0}, wrong = {0};
+    _cleanup_free_ char *cpus = NULL;
+    struct rv_error err = {0};
+    int rc;
+
+    assert_int_equal(rv_resources_parse("cpuset:[0-0];cpus:1", "*", &r, &err), 0);
+    assert_int_equal(rv_linux_containerizer_offers(w->c, &r, &err), 0);
+    assert_int_equal(rv_resources_parse("cpuset:[0-9999]", "*", &wrong, &err), 0);
+    assert_int_not_equal(rv_linux_containerizer_offers(w->c, &wrong, &err), 0);
+    assert_int_equal(count_groups(w, false), 0);
+    cpus = output_of(w, "a", "grep Cpus_allowed_list /proc/self/status", 0,
+                     &(struct options){.more = &r});
+    assert_string_equal(cpus, "Cpus_allowed_list:\t0\n");
+    rv_resources_add_scalar(&r, "io_weight", 300000);
+    rc = rv_linux_containerizer_offers(w->c, &r, &err);
+    if (rc) { /* a kernel without such a scheduler of disks */
+        assert_int_equal(rc, -RV_ERR_UNSUPPORTED);
+        assert_non_null(strstr(err.message, "no I/O scheduler"));
+        return;
+    }
+    launch_with(w, "b", "echo up; sleep 1000", &(struct options){.more = &r});
+    wait_text(w, "b", "stdout", "up");
+    assert_true(has_file("/sys/fs/cgroup/reeve/*/b/io*weight", "default 300\n") ||
+                has_file("/sys/fs/cgroup/blkio*/reeve/*/b/blkio.*weight", "300\n"));
+    ops->destroy(w->c, "b");
+    run_until(w, &w->n_exited, 2);
+}
+
 /* ---- ends ---- */
 
 static void test_destroys_a_tree(void **state) {
@@ -405,6 +458,42 @@ static void test_many_at_once(void **state) {
         launch(w, id, "exit 1");
     }
     run_until(w, &w->n_exited, 20);
+}
+
+/* The container with what a process of it holds that the kernel keeps from being killed. */
+static void test_tells_what_cannot_be_removed(void **state) {
+    struct world *w = *state;
+    const struct seen *s = seen(w, "stuck");
+    const struct rv_linux_settings settings = {.work_dir = w->root, .give_up_ms = 1000};
+    _cleanup_free_ char *folder = sandbox_of(w, "stuck");
+    _cleanup_free_ char *make =
+        rv_asprintf("mkdir -p %s && truncate -s 16M %s/image && mkfs.ext4 -q %s/image && "
+                    "mount -t ext4 -o loop %s/image %s",
+                    folder, w->root, w->root, w->root, folder);
+    int fd;
+
+    if (system(make) != 0) // NOLINT(cert-env33-c): our own words
+        skip();
+    rv_linux_containerizer_set(w->c, &settings);
+    launch(w, "stuck", "echo up; while :; do echo again; sleep 0.01; done");
+    wait_text(w, "stuck", "stdout", "again");
+    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(ioctl(fd, FIFREEZE, 0), 0);
+    run_for(w, 200); /* by now it waits in the kernel for its write */
+    ops->destroy(w->c, "stuck");
+    /* Nobody else waits for it. */
+    free(output_of(w, "other", "exit 0", 0, &(struct options){0}));
+    while (!s->exited)
+        run_until(w, &w->n_exited, w->n_exited + 1);
+    assert_int_equal(ioctl(fd, FITHAW, 0), 0);
+    close(fd);
+    assert_non_null(strstr(s->message, "Not all of it could be removed: "));
+    for (int ms = 0; ms < WAIT_MS && count_groups(w, false); ms += 20)
+        run_for(w, 20);
+    assert_int_equal(count_groups(w, false), 0);
+    assert_int_equal(w->n_exited, 2);
+    assert_int_equal(umount(folder), 0);
 }
 
 /* ---- nested containers ---- */
@@ -518,10 +607,12 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_usage, setup, teardown),
         cmocka_unit_test_setup_teardown(test_usage_of_a_network, setup, teardown),
         cmocka_unit_test_setup_teardown(test_resize, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_processors_and_io_on_request, setup, teardown),
         cmocka_unit_test_setup_teardown(test_destroys_a_tree, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_rest_ends_with_the_command, setup, teardown),
         cmocka_unit_test_setup_teardown(test_init_passes_signals_on, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_tells_what_cannot_be_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nested, setup, teardown),
         cmocka_unit_test_setup_teardown(test_recovers_after_the_agents_death, setup, teardown),
     };
