@@ -159,18 +159,19 @@ static void test_escapes_are_refused(void **state) {
     assert_int_equal(n, 45);
 }
 
-/* All that comes from a terminal until nobody has its other end any more. */
-static char *read_terminal(struct world *w, const char *id) {
+/* What comes from a terminal, up to a text. */
+static char *read_terminal(struct world *w, const char *id, const char *last) {
     struct rv_buf text = {0};
     char bytes[256];
     ssize_t n;
     int fd = ops->terminal(w->c, id);
 
     assert_true(fd >= 0);
-    while ((n = read(fd, bytes, sizeof bytes)) > 0)
-        rv_buf_append(&text, bytes, (size_t)n);
+    do {
+        n = read(fd, bytes, sizeof bytes);
+        rv_buf_append(&text, bytes, (size_t)RV_MAX(n, (ssize_t)0));
+    } while (n > 0 && !strstr(text.data, last));
     close(fd);
-    rv_buf_append(&text, "", 0);
     return text.data;
 }
 
@@ -187,14 +188,15 @@ static void test_terminal(void **state) {
     run_until(w, &w->n_launched, 1);
     assert_true(seen(w, "a")->ok);
     tty.isolation = &debug;
-    launch_with(w, "a.session", ASK_TERMINAL, &tty);
+    launch_with(w, "a.session", ASK_TERMINAL "; sleep 1000", &tty);
     tty.isolation = &nested;
-    launch_with(w, "a.nested", ASK_TERMINAL, &tty);
+    launch_with(w, "a.nested", ASK_TERMINAL "; sleep 1000", &tty);
     run_until(w, &w->n_launched, 3);
     for (const char *const *id = (const char *const[]){"a.session", "a.nested", NULL}; *id; id++) {
-        _cleanup_free_ char *text = read_terminal(w, *id);
+        _cleanup_free_ char *text = read_terminal(w, *id, "to\r\nand");
         if (!strstr(text, "/dev/pts/") || !strstr(text, "33 44") || !strstr(text, "to\r\nand"))
             fail_msg("%s: %s", *id, text);
+        ops->destroy(w->c, *id);
     }
     run_until(w, &w->n_exited, 2);
     ops->destroy(w->c, "a");
