@@ -7,8 +7,9 @@
 #include <stdlib.h>
 
 #include "emulator.h"
-#include "io/registry_zookeeper.h"
+#include "io/zk.h"
 #include "master/master.h"
+#include "quorum/registry_zookeeper.h"
 #include "store/registry_codec.h"
 #include "zk_world.h"
 

@@ -10,7 +10,7 @@
 #include "daemon/master_daemon.h"
 #include "io/election.h"
 #include "io/first_line.h"
-#include "io/registry_zookeeper.h"
+#include "quorum/registry_zookeeper.h"
 #include "wire/convert.h"
 
 #define MODULE "master"
@@ -99,8 +99,8 @@ int rv_master_election_start(struct rv_master_daemon *d, struct rv_error *err) {
                             "it listens on %s",
                             d->ip);
     if (!r)
-        r = rv_election_new(d->loop, &d->zk, d->flags->zk_session_timeout / 1000000, &handler, d,
-                            &d->election, err);
+        r = rv_election_begin(d->loop, &d->zk, d->flags->zk_session_timeout / 1000000, &handler, d,
+                              &d->election, err);
     if (r) {
         rv_error_prefix(err, "--zk");
         return r;

@@ -14,7 +14,8 @@
 #include "daemon/run.h"
 #include "daemon/shell.h"
 #include "io/election.h"
-#include "io/registry_zookeeper.h"
+#include "io/registry.h"
+#include "quorum/registry_zookeeper.h"
 #include "store/registry_codec.h"
 #include "store/registry_record.h"
 

@@ -93,8 +93,8 @@ static int use_zookeeper(struct rv_detector *d, const char *text, struct rv_erro
 
     if (r)
         return r;
-    r = rv_election_new(d->loop, &url, d->config.session_timeout_ms, &handler, d, &d->election,
-                        err);
+    r = rv_election_begin(d->loop, &url, d->config.session_timeout_ms, &handler, d, &d->election,
+                          err);
     rv_zk_url_free(&url);
     return r;
 }

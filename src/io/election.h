@@ -1,47 +1,15 @@
-/*
- * Who leads, as ZooKeeper tells: candidates are ephemeral nodes PATH/json.info_<sequence>, the
- * lowest one leads. Everybody may look; who stands is told when it leads and when no more.
- *
- * Leading ends by the clock, not by what ZooKeeper says: it holds for two thirds of the session's
- * timeout after a moment at which ZooKeeper is known to have heard from us. So it is over before
- * the session can expire and another can lead (INV-1), even if nothing is heard, or if this process
- * was stopped for a while. rv_election_holds() is to be asked before each act.
- */
+/* An election (quorum/election.h) on the loop, with sessions of ZooKeeper's library. */
 #ifndef RV_IO_ELECTION_H
 #define RV_IO_ELECTION_H
 
 #include "io/zk.h"
+#include "quorum/election.h"
 
-#define RV_ELECTION_LABEL "json.info_" /* how names of candidates begin */
-
-struct rv_election;
-
-struct rv_election_handler {
-    /* The leading candidate's data; s NULL: none is known. On each change, from the loop. */
-    void (*on_leader)(void *ctx, struct rv_str info);
-    /* Only told to who stands, in turn. After on_deposed the candidacy is over: it may stand again,
-     * also within. Neither comes from within a call below. */
-    void (*on_elected)(void *ctx);
-    void (*on_deposed)(void *ctx, const char *why);
-};
-
-/* -RV_ERR_UNSUPPORTED: ZooKeeper cannot be used here. The url is copied. */
-RV_MUST_USE int rv_election_new(uv_loop_t *loop, const struct rv_zk_url *url,
-                                int64_t session_timeout_ms,
-                                const struct rv_election_handler *handler, void *ctx,
-                                struct rv_election **out, struct rv_error *err);
-/* Ends the session, and a candidacy with it: others need not wait for its expiry. */
-struct rv_election *rv_election_free(struct rv_election *e);
-
-/* Becomes a candidate with this data, which is to be unlike any other candidate's ever. An older
- * candidacy ends first, without on_deposed. */
-void rv_election_stand(struct rv_election *e, struct rv_str info);
-void rv_election_withdraw(struct rv_election *e);
-
-/* Whether it leads at this moment. */
-bool rv_election_holds(const struct rv_election *e);
-/* While it leads: the session, and the candidate's node. They are gone with on_deposed. */
-struct rv_zk *rv_election_session(const struct rv_election *e);
-const char *rv_election_node(const struct rv_election *e);
+/* -RV_ERR_UNSUPPORTED: ZooKeeper cannot be used here. The url is copied. No callback comes from
+ * within. After rv_election_free() the loop must run once more. */
+RV_MUST_USE int rv_election_begin(uv_loop_t *loop, const struct rv_zk_url *url,
+                                  int64_t session_timeout_ms,
+                                  const struct rv_election_handler *handler, void *ctx,
+                                  struct rv_election **out, struct rv_error *err);
 
 #endif

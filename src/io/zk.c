@@ -28,7 +28,7 @@ enum kind { GET, EXISTS, CHILDREN, SYNC, CREATE, REMOVE, MULTI, STATE, CHANGED }
 
 struct op {
     struct rv_list node;
-    struct rv_zk *z;
+    struct session *z;
     enum kind kind;
     char *path;
     struct rv_buf data;
@@ -50,12 +50,13 @@ struct op {
 
 struct watch {
     struct rv_list node;
-    struct rv_zk *z;
+    struct session *z;
     void (*on_change)(void *ctx);
     void *ctx;
 };
 
-struct rv_zk {
+struct session {
+    struct rv_zk base;
     const struct rv_zoo *zoo;
     uv_loop_t *loop;
     struct rv_zk_url url;
@@ -98,7 +99,7 @@ static void op_free(struct op *op) {
     free(op);
 }
 
-static struct op *op_new(struct rv_zk *z, enum kind kind, const char *path) {
+static struct op *op_new(struct session *z, enum kind kind, const char *path) {
     struct op *op = rv_calloc(1, sizeof *op);
 
     RV_ASSERT(!z->closed);
@@ -188,7 +189,7 @@ static void on_strings(int code, const struct String_vector *strings, const void
     answer(op, code);
 }
 
-static void tell(struct rv_zk *z, enum kind kind, enum rv_zk_state state,
+static void tell(struct session *z, enum kind kind, enum rv_zk_state state,
                  void (*on_change)(void *ctx), void *ctx) {
     struct op *op = op_new(z, kind, NULL);
 
@@ -200,7 +201,7 @@ static void tell(struct rv_zk *z, enum kind kind, enum rv_zk_state state,
 }
 
 static void on_session(zhandle_t *zh, int type, int state, const char *path, void *ctx) {
-    struct rv_zk *z = ctx;
+    struct session *z = ctx;
     (void)zh;
     (void)path;
 
@@ -234,11 +235,11 @@ static void on_watch(zhandle_t *zh, int type, int state, const char *path, void 
 
 /* --- asking the library --- */
 
-static const struct ACL_vector *acl_of(const struct rv_zk *z, enum rv_zk_access access) {
+static const struct ACL_vector *acl_of(const struct session *z, enum rv_zk_access access) {
     return !z->url.credentials ? &everybody : access == RV_ZK_PUBLIC ? &others_read : &only_we;
 }
 
-static int issue_multi(struct rv_zk *z, struct op *op) {
+static int issue_multi(struct session *z, struct op *op) {
     op->zoo_ops = rv_calloc(op->n_ops + 1, sizeof *op->zoo_ops);
     op->zoo_results = rv_calloc(op->n_ops + 1, sizeof *op->zoo_results);
     for (size_t i = 0; i < op->n_ops; i++) {
@@ -263,7 +264,7 @@ static int issue_multi(struct rv_zk *z, struct op *op) {
     return z->zoo->zoo_amulti(z->zh, (int)op->n_ops, op->zoo_ops, op->zoo_results, on_void, op);
 }
 
-static int issue_children(struct rv_zk *z, struct op *op) {
+static int issue_children(struct session *z, struct op *op) {
     struct watch *w = NULL;
 
     if (op->on_change) {
@@ -277,7 +278,7 @@ static int issue_children(struct rv_zk *z, struct op *op) {
     return r;
 }
 
-static void issue(struct rv_zk *z, struct op *op) {
+static void issue(struct session *z, struct op *op) {
     int r = 0;
 
     rv_list_remove(&op->node);
@@ -318,7 +319,7 @@ static bool is_over(enum rv_zk_state state) {
     return state == RV_ZK_EXPIRED || state == RV_ZK_REFUSED;
 }
 
-static void ask(struct rv_zk *z, struct op *op, rv_zk_done done, void *ctx) {
+static void ask(struct session *z, struct op *op, rv_zk_done done, void *ctx) {
     op->done = done;
     op->ctx = ctx;
     z->dirty = true;
@@ -334,7 +335,7 @@ static void ask(struct rv_zk *z, struct op *op, rv_zk_done done, void *ctx) {
 
 /* --- delivery --- */
 
-static void change_state(struct rv_zk *z, enum rv_zk_state state) {
+static void change_state(struct session *z, enum rv_zk_state state) {
     if (is_over(z->state) || z->state == state)
         return;
     z->state = state;
@@ -352,7 +353,7 @@ static void change_state(struct rv_zk *z, enum rv_zk_state state) {
 }
 
 /* One that reads and has lost its connection is asked again. */
-static bool ask_again(struct rv_zk *z, struct op *op) {
+static bool ask_again(struct session *z, struct op *op) {
     if (op->result.code != RV_ZK_LOST || !reads(op->kind) || is_over(z->state))
         return false;
     if (z->state == RV_ZK_CONNECTED)
@@ -362,7 +363,7 @@ static bool ask_again(struct rv_zk *z, struct op *op) {
     return true;
 }
 
-static void deliver(struct rv_zk *z) {
+static void deliver(struct session *z) {
     while (!z->closed && !rv_list_empty(&z->answered)) {
         struct op *op = RV_LIST_ENTRY(z->answered.next, struct op, node);
         rv_list_remove(&op->node);
@@ -387,13 +388,13 @@ static void free_handle(uv_handle_t *h) {
     free(h);
 }
 
-static void drop_poll(struct rv_zk *z) {
+static void drop_poll(struct session *z) {
     if (z->poll)
         uv_close((uv_handle_t *)z->poll, free_handle);
     z->poll = NULL;
 }
 
-static void watch_socket(struct rv_zk *z, int fd, int interest) {
+static void watch_socket(struct session *z, int fd, int interest) {
     int events =
         (interest & RV_ZOO_READ ? UV_READABLE : 0) | (interest & RV_ZOO_WRITE ? UV_WRITABLE : 0);
 
@@ -415,7 +416,7 @@ static void watch_socket(struct rv_zk *z, int fd, int interest) {
 }
 
 /* After the library was in use: what it needs next, and what it has said. */
-static void settle(struct rv_zk *z) {
+static void settle(struct session *z) {
     struct timeval tv = {0, 0};
     int fd = -1, interest = 0;
 
@@ -429,13 +430,13 @@ static void settle(struct rv_zk *z) {
     deliver(z);
 }
 
-static void stop_watching(struct rv_zk *z) {
+static void stop_watching(struct session *z) {
     if (z->poll)
         uv_poll_stop(z->poll);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
-    struct rv_zk *z = poll->data;
+    struct session *z = poll->data;
     int ready = (events & UV_READABLE || status < 0 ? RV_ZOO_READ : 0) |
                 (events & UV_WRITABLE || status < 0 ? RV_ZOO_WRITE : 0);
 
@@ -449,7 +450,7 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
 }
 
 static void on_timer(uv_timer_t *timer) {
-    struct rv_zk *z = timer->data;
+    struct session *z = timer->data;
 
     stop_watching(z);
     z->zoo->zookeeper_process(z->zh, 0);
@@ -458,7 +459,7 @@ static void on_timer(uv_timer_t *timer) {
 
 /* Operations were asked since: the library may have more to send than the socket took. */
 static void on_prepare(uv_prepare_t *prepare) {
-    struct rv_zk *z = prepare->data;
+    struct session *z = prepare->data;
 
     for (int i = 0; z->dirty && !z->closed && i < BURST; i++) {
         stop_watching(z);
@@ -468,7 +469,7 @@ static void on_prepare(uv_prepare_t *prepare) {
 
 /* --- names of servers --- */
 
-static void start_session(struct rv_zk *z, char *addresses) {
+static void start_session(struct session *z, char *addresses) {
     z->addresses = addresses;
     z->zh =
         z->zoo->zookeeper_init2(addresses, on_session, (int)z->timeout_ms, NULL, z, 0, rv_zoo_log);
@@ -484,7 +485,7 @@ static void start_session(struct rv_zk *z, char *addresses) {
     settle(z);
 }
 
-static void use_addresses(struct rv_zk *z, char *addresses) {
+static void use_addresses(struct session *z, char *addresses) {
     if (!z->zh) {
         start_session(z, addresses);
         return;
@@ -503,7 +504,7 @@ static void use_addresses(struct rv_zk *z, char *addresses) {
 }
 
 static void on_names(void *ctx, char *addresses) {
-    struct rv_zk *z = ctx;
+    struct session *z = ctx;
 
     z->names = NULL;
     if (addresses)
@@ -513,7 +514,7 @@ static void on_names(void *ctx, char *addresses) {
 }
 
 static void on_resolve_timer(uv_timer_t *timer) {
-    struct rv_zk *z = timer->data;
+    struct session *z = timer->data;
 
     if (!z->names)
         rv_zk_names_find(z->loop, &z->url.servers, on_names, z, &z->names);
@@ -521,13 +522,141 @@ static void on_resolve_timer(uv_timer_t *timer) {
 
 /* --- life --- */
 
-static uv_handle_t *new_handle(struct rv_zk *z, size_t size) {
+static uv_handle_t *new_handle(struct session *z, size_t size) {
     uv_handle_t *h = rv_calloc(1, size);
 
     h->data = z;
     z->handles++;
     return h;
 }
+
+static void on_handle_closed(uv_handle_t *h) {
+    struct session *z = h->data;
+
+    free(h);
+    if (--z->handles)
+        return;
+    rv_zk_url_free(&z->url);
+    free(z->servers);
+    free(z->addresses);
+    free(z);
+}
+
+static void close_all(struct rv_list *list) {
+    static const struct rv_zk_result closed = {.code = RV_ZK_CLOSED};
+
+    RV_LIST_EACH (list, node, tmp) {
+        struct op *op = RV_LIST_ENTRY(node, struct op, node);
+        rv_list_remove(&op->node);
+        if (op->done)
+            op->done(op->ctx, &closed);
+        op_free(op);
+    }
+}
+
+static struct session *of(const struct rv_zk *zk) {
+    return (struct session *)(uintptr_t)zk; /* its first member */
+}
+
+static struct rv_zk *session_free(struct rv_zk *zk) {
+    struct session *z = of(zk);
+
+    z->closed = true;
+    stop_watching(z);
+    if (z->zh)
+        z->zoo->zookeeper_close(z->zh); /* answers what it has */
+    drop_poll(z);
+    rv_zk_names_forget(z->names);
+    close_all(&z->answered);
+    close_all(&z->issued);
+    close_all(&z->waiting);
+    RV_LIST_EACH (&z->watches, node, tmp)
+        watch_free(RV_LIST_ENTRY(node, struct watch, node));
+    uv_close((uv_handle_t *)z->timer, on_handle_closed);
+    uv_close((uv_handle_t *)z->resolve_timer, on_handle_closed);
+    uv_close((uv_handle_t *)z->prepare, on_handle_closed);
+    return NULL;
+}
+
+static enum rv_zk_state session_state(const struct rv_zk *zk) {
+    return of(zk)->state;
+}
+
+static int64_t session_timeout_ms(const struct rv_zk *zk) {
+    const struct session *z = of(zk);
+
+    return z->zh ? z->zoo->zoo_recv_timeout(z->zh) : z->timeout_ms;
+}
+
+static int64_t session_id(const struct rv_zk *zk) {
+    const struct session *z = of(zk);
+
+    return z->zh ? z->zoo->zoo_client_id(z->zh)->client_id : 0;
+}
+
+static const char *session_servers(const struct rv_zk *zk) {
+    return of(zk)->servers;
+}
+
+/* --- the operations --- */
+
+static void session_get(struct rv_zk *zk, const char *path, rv_zk_done done, void *ctx) {
+    ask(of(zk), op_new(of(zk), GET, path), done, ctx);
+}
+
+static void session_exists(struct rv_zk *zk, const char *path, rv_zk_done done, void *ctx) {
+    ask(of(zk), op_new(of(zk), EXISTS, path), done, ctx);
+}
+
+static void session_children(struct rv_zk *zk, const char *path,
+                             void (*on_change)(void *change_ctx), void *change_ctx, rv_zk_done done,
+                             void *ctx) {
+    struct op *op = op_new(of(zk), CHILDREN, path);
+
+    op->on_change = on_change;
+    op->change_ctx = change_ctx;
+    ask(of(zk), op, done, ctx);
+}
+
+static void session_sync(struct rv_zk *zk, const char *path, rv_zk_done done, void *ctx) {
+    ask(of(zk), op_new(of(zk), SYNC, path), done, ctx);
+}
+
+static void session_create(struct rv_zk *zk, const char *path, struct rv_str data, int flags,
+                           enum rv_zk_access access, rv_zk_done done, void *ctx) {
+    struct op *op = op_new(of(zk), CREATE, path);
+
+    rv_buf_append(&op->data, data.s, data.n);
+    op->flags = flags;
+    op->acl = acl_of(of(zk), access);
+    ask(of(zk), op, done, ctx);
+}
+
+static void session_remove(struct rv_zk *zk, const char *path, rv_zk_done done, void *ctx) {
+    ask(of(zk), op_new(of(zk), REMOVE, path), done, ctx);
+}
+
+static void session_multi(struct rv_zk *zk, const struct rv_zk_op *ops, size_t n, rv_zk_done done,
+                          void *ctx) {
+    struct op *op = op_new(of(zk), MULTI, NULL);
+
+    op->ops = ops;
+    op->n_ops = n;
+    ask(of(zk), op, done, ctx);
+}
+
+static const struct rv_zk_ops session_ops = {.free = session_free,
+                                             .state = session_state,
+                                             .timeout_ms = session_timeout_ms,
+                                             .id = session_id,
+                                             .servers = session_servers,
+                                             .get = session_get,
+                                             .exists = session_exists,
+                                             .children = session_children,
+                                             .sync = session_sync,
+                                             .create = session_create,
+                                             .remove = session_remove,
+                                             .multi = session_multi};
 
 int rv_zk_new(uv_loop_t *loop, const struct rv_zk_url *url, int64_t timeout_ms,
               rv_zk_on_state on_state, void *ctx, struct rv_zk **out, struct rv_error *err) {
@@ -537,7 +666,8 @@ int rv_zk_new(uv_loop_t *loop, const struct rv_zk_url *url, int64_t timeout_ms,
 
     if (r)
         return r;
-    struct rv_zk *z = rv_calloc(1, sizeof *z);
+    struct session *z = rv_calloc(1, sizeof *z);
+    z->base.ops = &session_ops;
     z->zoo = zoo;
     z->loop = loop;
     rv_zk_url_copy(&z->url, url);
@@ -561,120 +691,6 @@ int rv_zk_new(uv_loop_t *loop, const struct rv_zk_url *url, int64_t timeout_ms,
     uv_prepare_init(loop, z->prepare);
     uv_prepare_start(z->prepare, on_prepare);
     uv_unref((uv_handle_t *)z->prepare);
-    *out = z;
+    *out = &z->base;
     return 0;
-}
-
-static void on_handle_closed(uv_handle_t *h) {
-    struct rv_zk *z = h->data;
-
-    free(h);
-    if (--z->handles)
-        return;
-    rv_zk_url_free(&z->url);
-    free(z->servers);
-    free(z->addresses);
-    free(z);
-}
-
-static void close_all(struct rv_list *list) {
-    static const struct rv_zk_result closed = {.code = RV_ZK_CLOSED};
-
-    RV_LIST_EACH (list, node, tmp) {
-        struct op *op = RV_LIST_ENTRY(node, struct op, node);
-        rv_list_remove(&op->node);
-        if (op->done)
-            op->done(op->ctx, &closed);
-        op_free(op);
-    }
-}
-
-struct rv_zk *rv_zk_free(struct rv_zk *z) {
-    if (!z)
-        return NULL;
-    z->closed = true;
-    stop_watching(z);
-    if (z->zh)
-        z->zoo->zookeeper_close(z->zh); /* answers what it has */
-    drop_poll(z);
-    rv_zk_names_forget(z->names);
-    close_all(&z->answered);
-    close_all(&z->issued);
-    close_all(&z->waiting);
-    RV_LIST_EACH (&z->watches, node, tmp)
-        watch_free(RV_LIST_ENTRY(node, struct watch, node));
-    uv_close((uv_handle_t *)z->timer, on_handle_closed);
-    uv_close((uv_handle_t *)z->resolve_timer, on_handle_closed);
-    uv_close((uv_handle_t *)z->prepare, on_handle_closed);
-    return NULL;
-}
-
-enum rv_zk_state rv_zk_state(const struct rv_zk *z) {
-    return z->state;
-}
-
-int64_t rv_zk_timeout_ms(const struct rv_zk *z) {
-    return z->zh ? z->zoo->zoo_recv_timeout(z->zh) : z->timeout_ms;
-}
-
-int64_t rv_zk_id(const struct rv_zk *z) {
-    return z->zh ? z->zoo->zoo_client_id(z->zh)->client_id : 0;
-}
-
-const char *rv_zk_servers(const struct rv_zk *z) {
-    return z->servers;
-}
-
-const char *rv_zk_text(int code) {
-    const struct rv_zoo *zoo;
-
-    if (code == RV_ZK_OK)
-        return "done";
-    return rv_zoo_load(&zoo, NULL) ? "no library" : zoo->zerror(code);
-}
-
-/* --- the operations --- */
-
-void rv_zk_get(struct rv_zk *z, const char *path, rv_zk_done done, void *ctx) {
-    ask(z, op_new(z, GET, path), done, ctx);
-}
-
-void rv_zk_exists(struct rv_zk *z, const char *path, rv_zk_done done, void *ctx) {
-    ask(z, op_new(z, EXISTS, path), done, ctx);
-}
-
-void rv_zk_children(struct rv_zk *z, const char *path, void (*on_change)(void *change_ctx),
-                    void *change_ctx, rv_zk_done done, void *ctx) {
-    struct op *op = op_new(z, CHILDREN, path);
-
-    op->on_change = on_change;
-    op->change_ctx = change_ctx;
-    ask(z, op, done, ctx);
-}
-
-void rv_zk_sync(struct rv_zk *z, const char *path, rv_zk_done done, void *ctx) {
-    ask(z, op_new(z, SYNC, path), done, ctx);
-}
-
-void rv_zk_create(struct rv_zk *z, const char *path, struct rv_str data, int flags,
-                  enum rv_zk_access access, rv_zk_done done, void *ctx) {
-    struct op *op = op_new(z, CREATE, path);
-
-    rv_buf_append(&op->data, data.s, data.n);
-    op->flags = flags;
-    op->acl = acl_of(z, access);
-    ask(z, op, done, ctx);
-}
-
-void rv_zk_remove(struct rv_zk *z, const char *path, rv_zk_done done, void *ctx) {
-    ask(z, op_new(z, REMOVE, path), done, ctx);
-}
-
-void rv_zk_multi(struct rv_zk *z, const struct rv_zk_op *ops, size_t n, rv_zk_done done,
-                 void *ctx) {
-    struct op *op = op_new(z, MULTI, NULL);
-
-    op->ops = ops;
-    op->n_ops = n;
-    ask(z, op, done, ctx);
 }

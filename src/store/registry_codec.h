@@ -1,7 +1,7 @@
 /*
  * What the registry holds, as records: one key a thing ("agent/ID", "framework/ID", "weight/ROLE",
  * ...: at most 512 bytes), values in protobuf with their checksum. Pure; the engines that keep the
- * records are in io/registry.h.
+ * records are in quorum/registry.h.
  */
 #ifndef RV_STORE_REGISTRY_CODEC_H
 #define RV_STORE_REGISTRY_CODEC_H

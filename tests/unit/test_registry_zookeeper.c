@@ -10,7 +10,8 @@
 
 #include "base/prng.h"
 #include "base/vec.h"
-#include "io/registry_zookeeper.h"
+#include "io/zk.h"
+#include "quorum/registry_zookeeper.h"
 #include "zk_proxy.h"
 #include "zk_world.h"
 

@@ -9,7 +9,7 @@
  *
  * What is there is known: a map from keys to checksums, as of the last transaction that started.
  */
-#include "io/registry_zookeeper.h"
+#include "quorum/registry_zookeeper.h"
 
 #include <stdlib.h>
 
@@ -17,7 +17,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/vec.h"
-#include "io/registry_zk_head.h"
+#include "quorum/registry_zk_head.h"
 
 #define FLIGHTS 4
 #define FIXED_OPS 2 /* of each, before the changes */
@@ -509,11 +509,10 @@ static struct reading *reading_new(struct zookeeper *z, size_t bucket, const cha
 static void reading_failed(struct reading *r, int code) {
     struct zookeeper *z = r->owner;
     struct rv_error err;
-    char what[300];
 
     if (z->closed)
         return;
-    snprintf(what, sizeof what, "%02zx/%.255s", r->bucket, r->name ? r->name : "");
+    _cleanup_free_ char *what = rv_asprintf("%02zx/%.255s", r->bucket, r->name ? r->name : "");
     refused(z, code, what, &err);
     if (code == RV_ZK_NO_NODE)
         err.code = RV_ERR_CORRUPT;

@@ -1,5 +1,5 @@
 /* What the engines of the registry have in common: limits, and the tally that shows damage. */
-#include "io/registry.h"
+#include "quorum/registry.h"
 
 #include <inttypes.h>
 

@@ -4,7 +4,7 @@
  */
 #include <stdlib.h>
 
-#include "io/zk.h"
+#include "quorum/session.h"
 
 struct making {
     struct rv_zk *z;

@@ -1,9 +1,9 @@
-/* The head of a registry in ZooKeeper: read, and taken over. Private to io. */
-#ifndef RV_IO_REGISTRY_ZK_HEAD_H
-#define RV_IO_REGISTRY_ZK_HEAD_H
+/* The head of a registry in ZooKeeper: read, and taken over. Private to quorum. */
+#ifndef RV_QUORUM_REGISTRY_ZK_HEAD_H
+#define RV_QUORUM_REGISTRY_ZK_HEAD_H
 
-#include "io/registry.h"
-#include "io/zk.h"
+#include "quorum/registry.h"
+#include "quorum/session.h"
 
 #define RV_ZK_BUCKETS 256
 

@@ -8,11 +8,11 @@
  * connection. Each also expects the version of PATH/registry/epoch, which whoever takes the head
  * over changes: so that nobody else writes any more.
  */
-#ifndef RV_IO_REGISTRY_ZOOKEEPER_H
-#define RV_IO_REGISTRY_ZOOKEEPER_H
+#ifndef RV_QUORUM_REGISTRY_ZOOKEEPER_H
+#define RV_QUORUM_REGISTRY_ZOOKEEPER_H
 
-#include "io/registry.h"
-#include "io/zk.h"
+#include "quorum/registry.h"
+#include "quorum/session.h"
 
 struct rv_registry_zk_config {
     struct rv_zk *zk;      /* outlives the registry */

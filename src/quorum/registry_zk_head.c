@@ -5,10 +5,12 @@
  * their way when somebody took over, the second would find the version that it expects. The
  * epoch's is changed by taking over alone.
  */
-#include "io/registry_zk_head.h"
+#include "quorum/registry_zk_head.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
+
+#include "base/vec.h"
 
 #define NAME "reeve-registry"
 #define FORMAT 1
