@@ -5,9 +5,12 @@
  */
 #include "base/memory.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 
@@ -214,4 +217,13 @@ void rv_arena_free(struct rv_arena *a) {
         free(chunk);
     }
     rv_arena_init(a);
+}
+
+void rv_forget_pages(const void *data, size_t n) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t from = ((uintptr_t)data + page - 1) / page * page, to = (uintptr_t)data + n;
+
+    to = to / page * page;
+    if (from < to && madvise((void *)from, to - from, MADV_DONTNEED) != 0)
+        return; /* they stay: nothing depends on it */
 }

@@ -53,4 +53,7 @@ void rv_arena_free(struct rv_arena *a);  /* usable again after; for _cleanup_ to
 #define RV_ARENA_NEW(a, type) ((type *)rv_arena_zalloc((a), sizeof(type)))
 #define RV_ARENA_ARRAY(a, type, n) ((type *)rv_arena_zalloc((a), sizeof(type) * (n)))
 
+/* Lets go of pages of a mapped file that were read once: they need not stay resident. */
+void rv_forget_pages(const void *data, size_t n);
+
 #endif

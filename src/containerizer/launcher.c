@@ -24,6 +24,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/memory.h"
+#include "executor/embed.h"
 #include "reeve/v1/init.pb-c.h"
 
 #ifndef MFD_EXEC
@@ -243,6 +245,13 @@ int rv_launcher_seal(const char *name, const void *bytes, size_t n, int *fd, str
     }
     *fd = f;
     return 0;
+}
+
+int rv_launcher_seal_init(int *fd, struct rv_error *err) {
+    int rc = rv_launcher_seal("reeve-init", rv_executor_elf, rv_executor_elf_size, fd, err);
+
+    rv_forget_pages(rv_executor_elf, rv_executor_elf_size);
+    return rc;
 }
 
 int rv_launcher_seal_orders(const Reeve__V1__Init__Orders *orders, int *fd, struct rv_error *err) {

@@ -39,6 +39,8 @@ struct rv_launcher_start {
 RV_MUST_USE int rv_launcher_seal(const char *name, const void *bytes, size_t n, int *fd,
                                  struct rv_error *err);
 
+/* The same with init's program, which is part of ours. */
+RV_MUST_USE int rv_launcher_seal_init(int *fd, struct rv_error *err);
 struct Reeve__V1__Init__Orders;
 /* The same with orders for init. */
 RV_MUST_USE int rv_launcher_seal_orders(const struct Reeve__V1__Init__Orders *orders, int *fd,

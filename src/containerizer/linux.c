@@ -30,7 +30,6 @@
 #include "containerizer/rotation.h"
 #include "containerizer/sandbox.h"
 #include "containerizer/seccomp.h"
-#include "executor/embed.h"
 
 enum {
     LOGS_MS = 2000,     /* between two looks at the logs */
@@ -790,7 +789,7 @@ static int prepare(struct rv_linux *c, const char *state_dir, struct rv_error *e
     if (!rc)
         rc = rv_seccomp_compile(&c->seccomp, err);
     if (!rc)
-        rc = rv_launcher_seal("reeve-init", rv_executor_elf, rv_executor_elf_size, &c->image, err);
+        rc = rv_launcher_seal_init(&c->image, err);
     if (!rc)
         rc = rv_linux_find_hierarchies(c, err);
     if (!rc)

@@ -2,7 +2,6 @@
  * may change what is in it at any moment, and this may run as root. */
 #include "containerizer/logs.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/sendfile.h>
@@ -60,33 +59,12 @@ static void rotate(int dir, const char *name, uint64_t max_bytes, unsigned keep)
     close(from);
 }
 
-static void rotate_both(int dir, uint64_t max_bytes, unsigned keep) {
-    rotate(dir, "stdout", max_bytes, keep);
-    rotate(dir, "stderr", max_bytes, keep);
-}
-
 void rv_logs_rotate(const char *directory, uint64_t max_bytes, unsigned keep) {
-    enum { FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
-    int dir = rv_folder_open(directory, NULL), nested;
-    DIR *entries;
+    int dir = rv_folder_open(directory, NULL);
 
     if (dir < 0)
         return;
-    rotate_both(dir, max_bytes, keep);
-    nested = openat(dir, "containers", FLAGS);
+    rotate(dir, "stdout", max_bytes, keep);
+    rotate(dir, "stderr", max_bytes, keep);
     close(dir);
-    entries = nested >= 0 ? fdopendir(nested) : NULL;
-    if (!entries) {
-        if (nested >= 0)
-            close(nested);
-        return;
-    }
-    for (struct dirent *e; (e = readdir(entries));) {
-        int one = e->d_name[0] == '.' ? -1 : openat(nested, e->d_name, FLAGS);
-        if (one >= 0) {
-            rotate_both(one, max_bytes, keep);
-            close(one);
-        }
-    }
-    closedir(entries);
 }

@@ -10,9 +10,9 @@
 
 #include <stdint.h>
 
-/* Looks at the logs in the sandbox and in those of nested tasks, directory/containers/NAME. Keeps
- * `keep` rotated files of each. Trusts nothing in there: follows no symbolic links, leaves what has
- * several names. Blocks on files: not for the loop's thread. */
+/* Looks at the logs in the sandbox; keeps `keep` rotated files of each. Trusts nothing in there:
+ * follows no symbolic links, leaves what has several names. Blocks on files: not for the loop's
+ * thread. */
 void rv_logs_rotate(const char *directory, uint64_t max_bytes, unsigned keep);
 
 #endif

@@ -38,7 +38,6 @@
 #include "containerizer/spawn.h"
 #include "containerizer/state.h"
 #include "containerizer/verdict.h"
-#include "executor/embed.h"
 
 enum {
     SWEEP_MS = 20,     /* least time between two looks at all processes for ended containers */
@@ -497,7 +496,7 @@ static int start_below_init(struct container *k, const struct rv_container_confi
     int rc = 0;
 
     if (c->image < 0)
-        rc = rv_launcher_seal("reeve-init", rv_executor_elf, rv_executor_elf_size, &c->image, err);
+        rc = rv_launcher_seal_init(&c->image, err);
     if (rc)
         return rc;
     keeper.image = c->image;

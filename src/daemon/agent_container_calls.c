@@ -317,31 +317,37 @@ size_t rv_api_containers_count(const struct rv_api_containers *t) {
     return rv_map_count(&t->containers) - t->n_ended;
 }
 
-void rv_api_containers_view(const struct rv_api_containers *t, bool nested, bool standalone,
-                            struct rv_arena *arena,
-                            Reeve__V1__Agent__Response__GetContainers *out) {
-    typeof(out->containers) all = RV_ARENA_ARRAY(arena, typeof(*out->containers),
-                                                 out->n_containers + rv_map_count(&t->containers));
+static Reeve__V1__ContainerStatus *status_of(const struct rv_api_container *c,
+                                             struct rv_arena *arena) {
+    struct rv_containerizer *containerizer = c->table->d->containerizer;
+    pid_t pid = containerizer->ops->pid(containerizer, c->id);
+    Reeve__V1__ContainerStatus *m = RV_WIRE_MAKE(arena, ContainerStatus, container_status);
+
+    m->container_id = rv_wire_container_id_to((struct rv_container_id){c->id}, arena);
+    m->has_executor_pid = pid > 0;
+    m->executor_pid = pid > 0 ? (uint32_t)pid : 0;
+    return m;
+}
+
+struct rv_agent_containers rv_api_containers_view(const struct rv_agent_daemon *d, bool nested,
+                                                  bool standalone, struct rv_arena *arena) {
+    const struct rv_api_containers *t = d->api;
+    struct rv_agent_containers out =
+        rv_agent_view_containers(d, rv_map_count(&t->containers), arena);
     void *item;
 
-    if (out->n_containers)
-        memcpy(all, out->containers, out->n_containers * sizeof *all);
-    out->containers = all;
     for (size_t it = 0; rv_map_next(&t->containers, &it, NULL, &item);) {
         const struct rv_api_container *c = item;
-        const struct rv_agent_executor *ex = rv_api_executor_of(t->d, c->id);
+        const struct rv_agent_executor *ex = rv_api_executor_of(d, c->id);
         bool is_nested = strchr(c->id, '.') != NULL;
-        pid_t pid = t->d->containerizer->ops->pid(t->d->containerizer, c->id);
         if (c->state == RV_API_ENDED || (is_nested && !nested) || (!ex && !standalone))
             continue;
-        typeof(*all) m = RV_WIRE_MAKE(arena, Agent__Response__GetContainers__Container,
-                                      agent__response__get_containers__container);
-        m->container_id = rv_wire_container_id_to((struct rv_container_id){c->id}, arena);
-        m->container_status = RV_WIRE_MAKE(arena, ContainerStatus, container_status);
-        m->container_status->container_id = m->container_id;
-        m->container_status->has_executor_pid = pid > 0;
-        m->container_status->executor_pid = pid > 0 ? (uint32_t)pid : 0;
-        m->resource_statistics = rv_statistics_of(t->d, c->id, &c->resources, arena);
-        all[out->n_containers++] = m;
+        out.v[out.n++] = (struct rv_agent_container){
+            .executor = ex,
+            .id = {c->id},
+            .made = true,
+            .status = status_of(c, arena),
+            .statistics = rv_statistics_of(d, c->id, &c->resources, arena)};
     }
+    return out;
 }

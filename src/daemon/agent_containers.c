@@ -173,7 +173,6 @@ static const char *user_of(const struct rv_api_parent *p, struct rv_arena *arena
 bool rv_api_find_running(const struct rv_api_containers *t, const char *id, struct rv_arena *arena,
                          struct rv_api_parent *out) {
     const struct rv_api_container *c = rv_api_find(t, id);
-    const char *dot = strchr(id, '.');
 
     *out = (struct rv_api_parent){.executor = rv_api_executor_of(t->d, id), .container = c};
     out->task = out->executor ? task_in(out->executor, id) : NULL;
@@ -182,13 +181,10 @@ bool rv_api_find_running(const struct rv_api_containers *t, const char *id, stru
         out->user = c->user ? c->user : user_of(out, arena);
         return c->state == RV_API_RUNNING && !c->killed;
     }
-    if (!out->executor || (dot && !out->task))
+    if (!out->executor || strchr(id, '.'))
         return false;
     out->user = user_of(out, arena);
     out->directory = out->executor->directory;
-    if (dot)
-        out->directory =
-            rv_arena_printf(arena, "%s/containers/%s", out->executor->directory, dot + 1);
     return true;
 }
 
@@ -489,7 +485,7 @@ static bool has_parent(const struct rv_api_containers *t, const struct rv_api_co
                                         arena, &parent);
 }
 
-void rv_api_containers_check(struct rv_api_containers *t) {
+static void end_without_parents(struct rv_api_containers *t) {
     _cleanup_(rv_arena_free) struct rv_arena arena;
     void *item;
 
@@ -612,6 +608,6 @@ bool rv_api_containers_found(struct rv_api_containers *t, const struct rv_contai
 
 void rv_api_containers_recovered(struct rv_api_containers *t) {
     rv_api_records_read(t);
-    rv_api_containers_check(t);
+    end_without_parents(t);
     forget_oldest(t);
 }

@@ -59,8 +59,6 @@ bool rv_api_containers_exited(struct rv_api_containers *t, const char *id,
 bool rv_api_containers_found(struct rv_api_containers *t, const struct rv_container_found *found);
 /* The core is there: what has no parent any more is ended or forgotten. */
 void rv_api_containers_recovered(struct rv_api_containers *t);
-/* A task of a group may have ended: ends what was below it. */
-void rv_api_containers_check(struct rv_api_containers *t);
 
 /* --- for views and streams --- */
 
@@ -71,9 +69,10 @@ RV_MUST_USE int rv_api_containers_io(struct rv_api_containers *t, const char *id
 
 size_t rv_api_containers_count(const struct rv_api_containers *t); /* that have not ended */
 
-/* Appends those that run: standalone ones, nested ones, or both. */
-void rv_api_containers_view(const struct rv_api_containers *t, bool nested, bool standalone,
-                            struct rv_arena *arena, Reeve__V1__Agent__Response__GetContainers *out);
+struct rv_agent_containers;
+/* All that run: those of executors, and of these the nested ones, the standalone ones, or both. */
+struct rv_agent_containers rv_api_containers_view(const struct rv_agent_daemon *d, bool nested,
+                                                  bool standalone, struct rv_arena *arena);
 
 /* launch.c: starts a container that the API asks for, below an executor's (NULL: it is in none)
  * with its environment. What its URIs name is fetched first. The containerizer answers as for any

@@ -120,7 +120,6 @@ static void update_container(struct rv_agent_daemon *d, const struct rv_launch *
     rv_watch_update(d->watch, l->container_id.v, l->resources);
     if (!rv_agent_launch_update(d, l))
         d->containerizer->ops->update(d->containerizer, l->container_id.v, l->resources, &limits);
-    rv_api_containers_check(d->api);
 }
 
 static void execute(struct rv_agent_daemon *d, const struct rv_agent_effect *e) {
@@ -362,16 +361,6 @@ static char *read_boot_id(void) {
     return rv_strndup(text, n > 0 ? (size_t)n : 0);
 }
 
-/* Lets go of pages that were read once: they are the file's, and need not stay resident. */
-static void forget_pages(const void *data, size_t n) {
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t from = ((uintptr_t)data + page - 1) / page * page, to = (uintptr_t)data + n;
-
-    to = to / page * page;
-    if (from < to && madvise((void *)from, to - from, MADV_DONTNEED))
-        RV_DEBUG(MODULE, "a program's image stays resident: %s", strerror(errno));
-}
-
 static bool is_written(const char *path, const unsigned char *elf, size_t n) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat s;
@@ -392,7 +381,7 @@ static bool is_written(const char *path, const unsigned char *elf, size_t n) {
 static int write_program(const char *path, const unsigned char *elf, size_t n,
                          struct rv_error *err) {
     if (is_written(path, elf, n)) {
-        forget_pages(elf, n);
+        rv_forget_pages(elf, n);
         return 0;
     }
     _cleanup_free_ char *fresh = rv_asprintf("%s.%d", path, (int)getpid());
@@ -407,7 +396,7 @@ static int write_program(const char *path, const unsigned char *elf, size_t n,
     }
     bool ok = fd >= 0 && done == n && !fchmod(fd, 0755);
     ok = fd >= 0 && !close(fd) && ok;
-    forget_pages(elf, n);
+    rv_forget_pages(elf, n);
     if (ok && !rename(fresh, path))
         return 0;
     int r = rv_error_set(err, RV_ERR_IO, "cannot write %s: %s", fresh, strerror(errno));

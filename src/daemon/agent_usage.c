@@ -41,7 +41,7 @@ container_to(const struct rv_agent_container *c, struct rv_arena *arena) {
     m->container_id = rv_wire_container_id_to(c->id, arena);
     m->container_status = c->status;
     m->resource_statistics = c->statistics;
-    if (!c->nested) {
+    if (!c->made) {
         struct rv_str name = rv_agent_view_executor_name(ex, arena);
         m->framework_id = rv_wire_framework_id_to(ex->framework->id, arena);
         m->executor_id = rv_wire_executor_id_to(ex->info.id, arena);
@@ -54,14 +54,14 @@ static Reeve__V1__Agent__Response__GetContainers *containers_to(const struct ask
                                                                 struct rv_arena *arena) {
     Reeve__V1__Agent__Response__GetContainers *m =
         RV_WIRE_MAKE(arena, Agent__Response__GetContainers, agent__response__get_containers);
-    struct rv_agent_containers all = rv_agent_view_containers(asked->d, asked->nested, arena);
+    struct rv_agent_containers all =
+        rv_api_containers_view(asked->d, asked->nested, asked->standalone, arena);
 
     m->containers =
         RV_ARENA_ARRAY(arena, Reeve__V1__Agent__Response__GetContainers__Container *, all.n);
     m->n_containers = all.n;
     for (size_t i = 0; i < all.n; i++)
         m->containers[i] = container_to(&all.v[i], arena);
-    rv_api_containers_view(asked->d->api, asked->nested, asked->standalone, arena, m);
     return m;
 }
 
@@ -103,20 +103,22 @@ static void put_owner(struct rv_json *j, const struct rv_agent_executor *ex,
 }
 
 static void put_containers(const struct asked *asked, struct rv_json *j, struct rv_arena *arena) {
-    struct rv_agent_containers all = rv_agent_view_containers(asked->d, asked->nested, arena);
+    struct rv_agent_containers all =
+        rv_api_containers_view(asked->d, asked->nested, asked->standalone, arena);
 
     for (size_t i = 0; i < all.n; i++) {
         const struct rv_agent_container *c = &all.v[i];
+        const struct rv_agent_executor *ex = c->executor;
         const char *dot = strrchr(c->id.v, '.');
-        const char *id = c->nested && dot ? dot + 1 : c->id.v;
+        const char *id = dot ? dot + 1 : c->id.v;
         if (!is_wanted(asked->container_id, id) ||
-            !is_wanted(asked->framework_id, c->executor->framework->id.v) ||
-            !is_wanted(asked->executor_id, c->executor->info.id.v))
+            !is_wanted(asked->framework_id, ex ? ex->framework->id.v : "") ||
+            !is_wanted(asked->executor_id, ex ? ex->info.id.v : ""))
             continue;
         rv_json_object(j, NULL);
         rv_json_string(j, "container_id", id);
-        if (!c->nested)
-            put_owner(j, c->executor, arena);
+        if (!c->made)
+            put_owner(j, ex, arena);
         rv_json_message(j, "status", &c->status->base);
         if (c->statistics)
             rv_json_message(j, "statistics", &c->statistics->base);
@@ -125,7 +127,7 @@ static void put_containers(const struct asked *asked, struct rv_json *j, struct 
 }
 
 static void put_statistics(const struct asked *asked, struct rv_json *j, struct rv_arena *arena) {
-    struct rv_agent_containers all = rv_agent_view_containers(asked->d, false, arena);
+    struct rv_agent_containers all = rv_agent_view_containers(asked->d, 0, arena);
 
     for (size_t i = 0; i < all.n; i++) {
         if (!all.v[i].statistics)
@@ -170,6 +172,7 @@ static void legacy(struct rv_agent_daemon *d, struct rv_http_request *req,
     _cleanup_(rv_buf_free) struct rv_buf checked = {0};
     struct asked asked = {.d = d,
                           .nested = is_true(req, "show_nested"),
+                          .standalone = is_true(req, "show_standalone"),
                           .callback = rv_http_query(req, "jsonp"),
                           .container_id = rv_http_query(req, "container_id"),
                           .framework_id = rv_http_query(req, "framework_id"),

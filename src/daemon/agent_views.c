@@ -316,38 +316,18 @@ static void push_container(const struct rv_agent_daemon *d, const struct rv_agen
     push(l, c);
 }
 
-/* Where a task of a group runs is known from what its executor said of it. */
-static void push_nested(const struct rv_agent_daemon *d, const struct rv_agent_executor *ex,
-                        struct list *l) {
-    void *item;
-
-    for (size_t it = 0; rv_map_next(&ex->tasks, &it, NULL, &item);) {
-        const struct rv_agent_task *t = item;
-        const char *id = t->statuses.n ? t->statuses.v[t->statuses.n - 1].container_id.v : NULL;
-        if (t->place != RV_TASK_LAUNCHED || !id || !strchr(id, '.'))
-            continue;
-        struct rv_agent_container *c = RV_ARENA_NEW(l->arena, struct rv_agent_container);
-        *c = (struct rv_agent_container){.executor = ex, .id = {id}, .nested = true};
-        c->status = status_to(d, c->id, l->arena);
-        push(l, c);
-    }
-}
-
-struct rv_agent_containers rv_agent_view_containers(const struct rv_agent_daemon *d, bool nested,
+struct rv_agent_containers rv_agent_view_containers(const struct rv_agent_daemon *d, size_t more,
                                                     struct rv_arena *arena) {
     struct rv_agent_executors present = rv_agent_view_executors(d->core, RV_WHICH_PRESENT, arena);
+    struct rv_agent_containers out = {
+        RV_ARENA_ARRAY(arena, struct rv_agent_container, present.n + more), 0};
     struct list l = {.arena = arena};
 
-    for (size_t i = 0; i < present.n; i++) {
-        if (present.v[i]->state == RV_EXECUTOR_TERMINATED)
-            continue;
-        push_container(d, present.v[i], &l);
-        if (nested)
-            push_nested(d, present.v[i], &l);
-    }
-    struct rv_agent_containers out = {RV_ARENA_ARRAY(arena, struct rv_agent_container, l.n), l.n};
-    for (size_t i = 0; i < l.n; i++)
-        out.v[i] = *(struct rv_agent_container *)l.v[i];
+    for (size_t i = 0; i < present.n; i++)
+        if (present.v[i]->state != RV_EXECUTOR_TERMINATED)
+            push_container(d, present.v[i], &l);
+    for (; out.n < l.n; out.n++)
+        out.v[out.n] = *(struct rv_agent_container *)l.v[out.n];
     return out;
 }
 

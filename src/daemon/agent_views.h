@@ -44,12 +44,12 @@ Reeve__V1__Agent__Response__GetTasks *rv_agent_view_tasks(const struct rv_agent 
 
 /* --- containers --- */
 
-/* One container that runs or is about to; `nested`: of a task in a group, which has no process
- * tree of its own that the containerizer knows, so neither pid nor statistics. */
+/* One container that runs or is about to. `made`: by the agent's API, nested or standalone, so it
+ * is nobody's or that of the executor it lies in. */
 struct rv_agent_container {
-    const struct rv_agent_executor *executor;
-    struct rv_container_id id; /* "parent.child" */
-    bool nested;
+    const struct rv_agent_executor *executor; /* NULL: it is in none */
+    struct rv_container_id id;                /* "parent.child" */
+    bool made;
     Reeve__V1__ContainerStatus *status;
     Reeve__V1__ResourceStatistics *statistics; /* NULL: nothing runs yet */
 };
@@ -57,8 +57,9 @@ struct rv_agent_containers {
     struct rv_agent_container *v;
     size_t n;
 };
-/* Asks the containerizer about each: a few files of /proc per process. */
-struct rv_agent_containers rv_agent_view_containers(const struct rv_agent_daemon *d, bool nested,
+/* Those of executors, with room for `more`. Asks the containerizer about each: a few files of /proc
+ * per process. */
+struct rv_agent_containers rv_agent_view_containers(const struct rv_agent_daemon *d, size_t more,
                                                     struct rv_arena *arena);
 
 /* Fills in what an executor does not know: the networks of its container, unless the status names

@@ -95,12 +95,6 @@ static void environment(struct rv_agent_daemon *d, const struct rv_launch *l, st
                  RV_MAX(d->flags->executor_reregistration_timeout / 2000000, INT64_C(1)));
     if (l->checkpoint)
         put_duration(env, "MESOS_RECOVERY_TIMEOUT", d->flags->recovery_timeout / 1000000);
-    if (l->executor->type == RV_EXECUTOR_DEFAULT) { /* it fetches for its tasks */
-        put_variable(env, "REEVE_FETCHER", d->fetcher_path);
-        put_variable(env, "REEVE_FETCHER_MAX_SIZE",
-                     rv_arena_printf(env->arena, "%lld", (long long)d->flags->fetcher_max_size));
-        put_duration(env, "REEVE_FETCHER_STALL_TIMEOUT", d->flags->fetcher_stall_timeout / 1000000);
-    }
 }
 
 /* Copied: the command may be gone before it is launched. Returns the program. */
@@ -279,6 +273,8 @@ static void prepare(struct rv_agent_daemon *d, const struct rv_launch *l, const 
     p->daemon = d;
     p->argv.arena = p->env.arena = &p->arena;
     environment(d, l, &p->env);
+    if (l->executor->type != RV_EXECUTOR_CUSTOM) /* for checks over HTTPS; not for what it runs */
+        put_variable(&p->env, "REEVE_FETCHER", d->fetcher_path);
     if (w->executor)
         command_environment(&p->env, w->executor);
     if (l->executor->type == RV_EXECUTOR_CUSTOM && w->executor)

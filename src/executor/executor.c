@@ -141,6 +141,8 @@ static void stop_all(struct rv_executor *x, bool abandoned) {
     int64_t grace = x->config.shutdown_grace_ms;
 
     grace = grace > 2000 ? grace - 1000 : grace / 2;
+    if (abandoned && !x->abandoned)
+        rv_executor_act(x, RV_EXECUTOR_ABANDON);
     x->stopping = true;
     x->abandoned = x->abandoned || abandoned;
     for (size_t i = 0; i < x->tasks.n; i++)
@@ -176,6 +178,7 @@ static void launch(struct rv_executor *x, const Reeve__V1__TaskInfo *info, unsig
     a->task = task->number;
     a->info = task->info;
     a->container = task->container;
+    a->parent = x->container_id;
 }
 
 static void end_task(struct rv_executor *x, struct task *task, Reeve__V1__TaskState state,
@@ -212,43 +215,57 @@ static void launched(struct rv_executor *x, struct task *task, const struct rv_e
         rv_executor_kill_task(x, task, task->cause, task->kill_ms - x->now_ms, NULL);
 }
 
-static char *describe_end(int wait_status) {
-    if (WIFEXITED(wait_status))
-        return rv_asprintf("Command exited with status %d", WEXITSTATUS(wait_status));
-    if (WIFSIGNALED(wait_status))
-        return rv_asprintf("Command terminated with signal %s", strsignal(WTERMSIG(wait_status)));
-    return rv_asprintf("Command ended with wait status %d", wait_status);
+static char *describe_end(const struct rv_executor_input *in) {
+    int status = in->wait_status;
+
+    if (!in->has_status)
+        return rv_strdup("Command terminated with unknown status");
+    if (WIFEXITED(status))
+        return rv_asprintf("Command exited with status %d", WEXITSTATUS(status));
+    if (WIFSIGNALED(status))
+        return rv_asprintf("Command terminated with signal %s", strsignal(WTERMSIG(status)));
+    return rv_asprintf("Command ended with wait status %d", status);
+}
+
+/* Of a task that ended for a reason of ours; the message is completed. */
+static Reeve__V1__TaskState state_of(struct rv_executor *x, const struct task *task,
+                                     const struct rv_executor_input *in,
+                                     struct status_extra *extra) {
+    switch (task->cause) {
+    case CAUSE_COMPLETION_TIME:
+        extra->reason = REEVE__V1__TASK_STATUS__REASON__REASON_MAX_COMPLETION_TIME_REACHED;
+        extra->message =
+            keep_text(x, rv_asprintf("Task exceeded its max_completion_time: %s", extra->message));
+        return REEVE__V1__TASK_STATE__TASK_FAILED;
+    case CAUSE_UNHEALTHY:
+        extra->has_healthy = true;
+        extra->reason = REEVE__V1__TASK_STATUS__REASON__REASON_TASK_HEALTH_CHECK_STATUS_UPDATED;
+        extra->message = keep_text(x, rv_asprintf("Task was unhealthy: %s", extra->message));
+        return REEVE__V1__TASK_STATE__TASK_KILLED;
+    case CAUSE_KILL:
+        return REEVE__V1__TASK_STATE__TASK_KILLED;
+    case CAUSE_NONE:
+    default:
+        return in->has_status && in->wait_status == 0 ? REEVE__V1__TASK_STATE__TASK_FINISHED
+                                                      : REEVE__V1__TASK_STATE__TASK_FAILED;
+    }
 }
 
 static void exited(struct rv_executor *x, struct task *task, const struct rv_executor_input *in) {
-    struct status_extra extra = {.reason = -1};
+    struct status_extra extra = {.reason = -1, .limitation = in->limitation};
     Reeve__V1__TaskState state;
-    char *how;
 
     if (task->phase != PHASE_RUNNING && task->phase != PHASE_KILLING)
         return;
-    how = keep_text(x, describe_end(in->wait_status));
-    extra.message = how;
-    switch (task->cause) {
-    case CAUSE_COMPLETION_TIME:
+    extra.message = keep_text(x, describe_end(in));
+    state = state_of(x, task, in, &extra);
+    /* What the agent did to it is the better reason, whatever we wanted. */
+    if (in->has_reason) {
         state = REEVE__V1__TASK_STATE__TASK_FAILED;
-        extra.reason = REEVE__V1__TASK_STATUS__REASON__REASON_MAX_COMPLETION_TIME_REACHED;
-        extra.message = keep_text(x, rv_asprintf("Task exceeded its max_completion_time: %s", how));
-        break;
-    case CAUSE_UNHEALTHY:
-        state = REEVE__V1__TASK_STATE__TASK_KILLED;
-        extra.has_healthy = true;
-        extra.message = keep_text(x, rv_asprintf("Task was unhealthy: %s", how));
-        break;
-    case CAUSE_KILL:
-        state = REEVE__V1__TASK_STATE__TASK_KILLED;
-        break;
-    case CAUSE_NONE:
-    default:
-        state = in->wait_status == 0 ? REEVE__V1__TASK_STATE__TASK_FINISHED
-                                     : REEVE__V1__TASK_STATE__TASK_FAILED;
-        break;
+        extra.reason = in->reason;
     }
+    if (in->message)
+        extra.message = keep_text(x, rv_asprintf("%s: %s", extra.message, in->message));
     end_task(x, task, state, &extra);
 }
 
@@ -264,11 +281,9 @@ static void subscribed(struct rv_executor *x, const Reeve__V1__Executor__Event__
         if (s->framework_info->capabilities[i]->type ==
             REEVE__V1__FRAMEWORK_INFO__CAPABILITY__TYPE__TASK_KILLING_STATE)
             x->killing_state = true;
-    if (s->container_id) {
-        if (x->container_id)
-            reeve__v1__container_id__free_unpacked(x->container_id, NULL);
+    /* It does not change, and actions have named it. */
+    if (s->container_id && !x->container_id)
         x->container_id = rv_executor_copy_container(s->container_id);
-    }
     /* What was made since SUBSCRIBE was sent was not in it. */
     rv_executor_resend(x, x->told);
 }
@@ -343,7 +358,7 @@ static void event(struct rv_executor *x, const Reeve__V1__Executor__Event *e) {
 
 static void tick_task(struct rv_executor *x, struct task *task) {
     if (task->phase == PHASE_RUNNING && x->now_ms >= task->completion_ms)
-        rv_executor_kill_task(x, task, CAUSE_COMPLETION_TIME, rv_executor_grace_ms(task),
+        rv_executor_kill_task(x, task, CAUSE_COMPLETION_TIME, 0,
                               "Task exceeded its max_completion_time");
     if (task->phase == PHASE_KILLING && !task->kill_sent && x->now_ms >= task->kill_ms) {
         task->kill_sent = true;

@@ -5,8 +5,8 @@
  * (main.c) does what the actions say and reports back.
  *
  * Two modes. COMMAND runs one task, in the executor's own sandbox. GROUP runs task groups, each
- * task in a directory of its own; when a task of a group fails or is killed, the rest of its group
- * is killed.
+ * task in a nested container; when a task of a group fails or is killed, the rest of its group is
+ * killed.
  *
  * Messages are protobuf-c's, of the executor API. Actions and what they point to are valid until
  * the next rv_executor_step or rv_executor_clear.
@@ -41,6 +41,7 @@ struct rv_executor_check_spec {
     Reeve__V1__CheckInfo__Type type;
     const Reeve__V1__CommandInfo *command; /* COMMAND */
     unsigned port;                         /* HTTP, TCP */
+    bool ipv6;                             /* the loopback address is ::1 */
     const char *path, *scheme;             /* HTTP; never NULL */
 };
 
@@ -50,8 +51,8 @@ enum rv_executor_input_kind {
     RV_EXECUTOR_DISCONNECTED, /* the subscription ended or failed; status: HTTP's, or 0 */
     RV_EXECUTOR_CALL_FAILED,  /* an update did not get through; status: HTTP's, or 0 */
     RV_EXECUTOR_LAUNCHED,     /* task: it runs, or message says why not */
-    RV_EXECUTOR_EXITED,       /* task: its first process ended, wait_status; the rest is dead */
-    RV_EXECUTOR_CHECKED,      /* task, check: a result */
+    RV_EXECUTOR_EXITED,       /* task: its first process ended, and the rest is dead */
+    RV_EXECUTOR_CHECKED,      /* task, check: a result, or none */
     RV_EXECUTOR_STOP,         /* somebody wants the executor to end: SIGTERM */
 };
 
@@ -62,8 +63,13 @@ struct rv_executor_input {
     unsigned task;  /* the number that LAUNCH gave it */
     int status;
     bool ok;             /* LAUNCHED; CHECKED: there is a result at all */
-    int wait_status;     /* EXITED */
-    const char *message; /* why not; may be NULL */
+    bool unknown;        /* CHECKED: it could not be made, for no fault of the task's */
+    const char *message; /* why not; EXITED: in addition; may be NULL */
+    bool has_status;     /* EXITED: wait_status is known */
+    int wait_status;
+    int reason; /* EXITED: TaskStatus.Reason of what the agent had a part in; 0 is one too */
+    bool has_reason;
+    const Reeve__V1__TaskResourceLimitation *limitation; /* EXITED; may be NULL */
     const Reeve__V1__Executor__Event *event;
     enum rv_executor_check check;
     int value; /* CHECKED: exit code, HTTP status, or 1 if the port accepts a connection */
@@ -72,11 +78,12 @@ struct rv_executor_input {
 enum rv_executor_action_kind {
     RV_EXECUTOR_SUBSCRIBE,     /* body: open the stream with it, ending an older one */
     RV_EXECUTOR_CALL,          /* body: send it, in order */
-    RV_EXECUTOR_LAUNCH,        /* task, info, container (GROUP) */
+    RV_EXECUTOR_LAUNCH,        /* task, info, container and parent (GROUP) */
     RV_EXECUTOR_CANCEL_LAUNCH, /* task: LAUNCHED follows soon, if it was not told already */
-    RV_EXECUTOR_TERMINATE,     /* task: SIGTERM to all its processes */
+    RV_EXECUTOR_TERMINATE,     /* task: SIGTERM to all its processes; GROUP: to its first one */
     RV_EXECUTOR_KILL,          /* task: SIGKILL to all its processes */
-    RV_EXECUTOR_START_CHECK,   /* task, check, spec, info */
+    RV_EXECUTOR_ABANDON,       /* the agent is gone for good: tasks end without it */
+    RV_EXECUTOR_START_CHECK,   /* task, check, spec, info; container and parent (GROUP) */
     RV_EXECUTOR_CANCEL_CHECK,  /* task, check: no result is wanted */
     RV_EXECUTOR_EXIT,          /* status; message may be NULL: what to tell on standard error */
 };
@@ -88,7 +95,8 @@ struct rv_executor_action {
     const char *message;
     struct rv_str body; /* a packed Call */
     const Reeve__V1__TaskInfo *info;
-    const char *container;
+    const char *container;                /* valid until the task has EXITED, as info */
+    const Reeve__V1__ContainerID *parent; /* the executor's own; NULL: not known */
     enum rv_executor_check check;
     struct rv_executor_check_spec spec;
 };

@@ -75,6 +75,7 @@ struct status_extra {
     const char *message;
     int reason; /* -1: none */
     bool has_healthy, healthy;
+    const Reeve__V1__TaskResourceLimitation *limitation; /* may be NULL */
 };
 void rv_executor_uuid_text(const uint8_t uuid[UUID_SIZE], char out[UUID_TEXT]);
 void rv_executor_new_uuid(struct rv_executor *x, uint8_t out[UUID_SIZE]);

@@ -1,11 +1,12 @@
 /*
  * The link to the agent, see link.h. Holds: a listener is called when the link is in a state in
- * which it may be used again. A call that meets a connection which the agent has closed meanwhile
- * is sent once more on a new one; updates have ids, so twice does no harm.
+ * which it may be used again; call_by_ms is set exactly while the first of the calls is under way.
  */
 #include "executor/link.h"
 
 #include <stdlib.h>
+
+#define PATH "/api/v1/executor"
 
 enum {
     MAX_EVENT = 64 * 1024 * 1024, /* bytes */
@@ -13,9 +14,10 @@ enum {
 };
 
 int rv_link_init(struct rv_link *l, const char *endpoint, const char *token, struct rv_error *err) {
-    int rc = rv_http_address_parse(endpoint, &l->agent, err);
+    int rc = rv_http_address_parse(endpoint, &l->agent.address, err);
 
-    l->stream.fd = l->caller.fd = -1;
+    l->stream.fd = -1;
+    rv_call_init(&l->caller);
     if (rc)
         return rc;
     l->host = rv_strdup(endpoint);
@@ -23,6 +25,8 @@ int rv_link_init(struct rv_link *l, const char *endpoint, const char *token, str
         rv_asprintf("Content-Type: application/x-protobuf\r\n"
                     "Accept: application/x-protobuf\r\n%s%s%s",
                     token ? "Authorization: Bearer " : "", token ? token : "", token ? "\r\n" : "");
+    l->agent.host = l->host;
+    l->agent.headers = l->headers;
     l->stream_by_ms = l->call_by_ms = INT64_MAX;
     rv_recordio_init(&l->records, MAX_EVENT);
     return 0;
@@ -32,9 +36,8 @@ static void drop_calls(struct rv_link *l) {
     for (size_t i = 0; i < l->calls.n; i++)
         rv_buf_free(&l->calls.v[i]);
     l->calls.n = 0;
-    l->calling = false;
     l->call_by_ms = INT64_MAX;
-    rv_http_close(&l->caller);
+    rv_call_free(&l->caller);
 }
 
 void rv_link_free(struct rv_link *l) {
@@ -104,52 +107,21 @@ void rv_link_subscribe(struct rv_link *l, struct rv_str call, int64_t now_ms) {
     l->subscribing = true;
     l->stream_status = 0;
     l->stream_by_ms = now_ms + ANSWER_MS;
-    if (rv_http_open(&l->stream, &l->agent, &handler, l, NULL)) {
+    if (rv_http_open(&l->stream, &l->agent.address, &handler, l, NULL)) {
         l->stream_by_ms = now_ms; /* the next tick tells */
         return;
     }
-    rv_http1_request(&l->stream.out, "POST", "/api/v1/executor", l->host, l->headers, call);
+    rv_http1_request(&l->stream.out, "POST", PATH, l->host, l->headers, call);
 }
 
 /* ---- calls ---- */
 
-static void call_head(void *ctx, int status, const struct rv_http1_header *headers, size_t n) {
-    struct rv_link *l = ctx;
-
-    (void)headers;
-    (void)n;
-    l->call_status = status;
-}
-
-static void call_body(void *ctx, struct rv_str bytes) {
-    (void)ctx;
-    (void)bytes;
-}
-
-static void call_done(void *ctx, bool keep_alive) {
-    struct rv_link *l = ctx;
-
-    l->answered = true;
-    l->keep_alive = keep_alive;
-}
-
 static void start_call(struct rv_link *l, int64_t now_ms) {
-    static const struct rv_http1_handler handler = {call_head, call_body, call_done};
-    bool fresh = l->caller.fd < 0;
-
-    if (l->calling || !l->calls.n)
+    if (l->caller.busy || !l->calls.n)
         return;
-    l->calling = true;
-    l->retried = fresh;
-    l->answered = false;
-    l->call_status = 0;
     l->call_by_ms = now_ms + ANSWER_MS;
-    if (fresh && rv_http_open(&l->caller, &l->agent, &handler, l, NULL)) {
-        l->call_by_ms = now_ms;
-        return;
-    }
-    rv_http1_request(&l->caller.out, "POST", "/api/v1/executor", l->host, l->headers,
-                     rv_buf_str(&l->calls.v[0]));
+    if (!rv_call_post(&l->caller, &l->agent, PATH, rv_buf_str(&l->calls.v[0]), true))
+        l->call_by_ms = now_ms; /* the next tick tells */
 }
 
 void rv_link_call(struct rv_link *l, struct rv_str call, int64_t now_ms) {
@@ -157,13 +129,13 @@ void rv_link_call(struct rv_link *l, struct rv_str call, int64_t now_ms) {
 
     rv_buf_append(&body, call.s, call.n);
     rv_vec_push(&l->calls, body);
-    start_call(l, now_ms);
+    if (l->call_by_ms == INT64_MAX)
+        start_call(l, now_ms);
 }
 
 static void end_call(struct rv_link *l, bool ok, int64_t now_ms) {
-    int status = l->call_status;
+    int status = l->caller.status;
 
-    l->calling = false;
     l->call_by_ms = INT64_MAX;
     rv_buf_free(&l->calls.v[0]);
     rv_vec_remove_at(&l->calls, 0);
@@ -176,42 +148,34 @@ static void end_call(struct rv_link *l, bool ok, int64_t now_ms) {
 }
 
 static void caller_io(struct rv_link *l, short revents, int64_t now_ms) {
-    int rc = rv_http_io(&l->caller, revents, NULL);
-
-    if (l->calling && l->answered) {
-        if (!l->keep_alive)
-            rv_http_close(&l->caller);
-        end_call(l, l->call_status >= 200 && l->call_status < 300, now_ms);
-    } else if (l->calling && rc && !l->retried && !l->call_status) {
-        l->calling = false;
-        start_call(l, now_ms);
-    } else if (l->calling && rc) {
+    switch (rv_call_io(&l->caller, &l->agent, revents)) {
+    case RV_CALL_DONE:
+        end_call(l, l->caller.status >= 200 && l->caller.status < 300, now_ms);
+        break;
+    case RV_CALL_LOST:
         end_call(l, false, now_ms);
+        break;
+    case RV_CALL_MORE:
+    default:
+        break;
     }
 }
 
 /* ---- for the loop ---- */
 
-static void add(struct rv_pollfds *fds, const struct rv_http *h) {
-    struct pollfd p = {.fd = h->fd, .events = rv_http_events(h)};
-
-    if (h->fd >= 0)
-        rv_vec_push(&fds->v, p);
-}
-
 void rv_link_poll(const struct rv_link *l, struct rv_pollfds *fds) {
-    add(fds, &l->stream);
-    add(fds, &l->caller);
+    rv_pollfds_add(fds, &l->stream);
+    rv_pollfds_add(fds, &l->caller.http);
 }
 
 void rv_link_io(struct rv_link *l, const struct rv_pollfds *fds, int64_t now_ms) {
-    int stream = l->stream.fd, caller = l->caller.fd;
+    int stream = l->stream.fd, caller = l->caller.http.fd;
 
     for (size_t i = 0; i < fds->v.n; i++) {
         const struct pollfd *p = &fds->v.v[i];
         if (!p->revents || p->fd < 0)
             continue;
-        if (p->fd == caller && l->caller.fd == caller)
+        if (p->fd == caller && l->caller.http.fd == caller)
             caller_io(l, p->revents, now_ms);
         else if (p->fd == stream && l->stream.fd == stream &&
                  rv_http_io(&l->stream, p->revents, NULL))
@@ -222,11 +186,10 @@ void rv_link_io(struct rv_link *l, const struct rv_pollfds *fds, int64_t now_ms)
 void rv_link_tick(struct rv_link *l, int64_t now_ms) {
     if (l->subscribing && now_ms >= l->stream_by_ms)
         lose_stream(l);
-    if (l->calling && now_ms >= l->call_by_ms)
+    if (now_ms >= l->call_by_ms)
         end_call(l, false, now_ms);
 }
 
 int64_t rv_link_deadline(const struct rv_link *l) {
-    return RV_MIN(l->subscribing ? l->stream_by_ms : INT64_MAX,
-                  l->calling ? l->call_by_ms : INT64_MAX);
+    return RV_MIN(l->subscribing ? l->stream_by_ms : INT64_MAX, l->call_by_ms);
 }

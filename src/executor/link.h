@@ -6,8 +6,8 @@
 #define RV_EXECUTOR_LINK_H
 
 #include "base/vec.h"
-#include "executor/checks.h"
-#include "executor/http.h"
+#include "executor/call.h"
+#include "executor/pollfds.h"
 #include "reeve/v1/executor.pb-c.h"
 #include "wire/recordio.h"
 
@@ -19,8 +19,8 @@ struct rv_link {
     void (*on_call_failed)(void *ctx, int status);
     void *ctx;
 
-    struct rv_http_address agent;
-    char *host, *headers; /* owned */
+    struct rv_endpoint agent;
+    char *host, *headers; /* owned; of the endpoint */
 
     struct rv_http stream;
     bool subscribing; /* the stream is open or being opened */
@@ -28,11 +28,9 @@ struct rv_link {
     int64_t stream_by_ms; /* until its head is there; then INT64_MAX */
     struct rv_recordio records;
 
-    struct rv_http caller;
-    bool calling, retried, answered, keep_alive;
-    int call_status;
-    int64_t call_by_ms;
-    RV_VEC(struct rv_buf) calls; /* the first one is under way if calling */
+    struct rv_call caller;
+    int64_t call_by_ms;          /* INT64_MAX: none is under way */
+    RV_VEC(struct rv_buf) calls; /* the first one is under way */
 };
 
 /* endpoint: numeric address and port; token: sent as Bearer, or NULL. */

@@ -14,7 +14,6 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,33 +21,29 @@
 #include "containerizer/proctree.h"
 #include "executor/checks.h"
 #include "executor/executor.h"
-#include "executor/fetch.h"
 #include "executor/init.h"
 #include "executor/link.h"
+#include "executor/nested.h"
 #include "executor/process.h"
-#include "executor/unsupported.h"
-#include "fetcher/request.h"
 
 enum { SWEEP_MS = 10, MAX_KNOWN = 1024 };
 
+/* The task of a command. */
 struct running {
     unsigned task;
-    pid_t pid;
+    pid_t pid; /* 0: there is none */
     uint64_t start_ticks;
-    char *directory; /* of its own (GROUP), or NULL */
-    bool ended;      /* its first process has; the rest is being killed */
+    bool ended; /* its first process has; the rest is being killed */
     int wait_status;
-    const Reeve__V1__TaskInfo *fetching; /* pid is the fetcher's; the core's, or NULL */
-    int fetched;                         /* what the fetcher says */
 };
 
 struct shell {
     struct rv_executor *core;
     enum rv_executor_mode mode;
-    const char *sandbox;
     struct rv_link link;
     struct rv_checks checks;
-    RV_VEC(struct running) tasks;
+    struct running running;                  /* COMMAND */
+    struct rv_nested nested;                 /* GROUP */
     RV_VEC(struct rv_executor_input) inputs; /* not handled yet; their messages are owned */
     bool stepping, done;
     int signals, exit_status;
@@ -78,41 +73,9 @@ static void say(const char *what, const char *why) {
     dprintf(STDERR_FILENO, "reeve-executor: %s%s%s\n", what, why ? ": " : "", why ? why : "");
 }
 
-static struct running *find_running(struct shell *s, unsigned task) {
-    for (size_t i = 0; i < s->tasks.n; i++)
-        if (s->tasks.v[i].task == task)
-            return &s->tasks.v[i];
-    return NULL;
-}
-
-static struct rv_process_set set_of(const struct shell *s, const struct running *r,
-                                    pid_t known[MAX_KNOWN]) {
-    size_t n = rv_checks_pids(&s->checks, known, MAX_KNOWN);
-
-    n = RV_MIN(n, (size_t)MAX_KNOWN);
-    for (size_t i = 0; i < s->tasks.n && n < MAX_KNOWN; i++)
-        if (!s->tasks.v[i].ended)
-            known[n++] = s->tasks.v[i].pid;
-    return (struct rv_process_set){r->pid, r->start_ticks, r->directory, known, n};
-}
-
 static void feed(struct shell *s, const struct rv_executor_input *in);
 
 /* ---- actions ---- */
-
-static int make_directory(struct shell *s, const char *container, char **out,
-                          struct rv_error *err) {
-    _cleanup_free_ char *above = rv_asprintf("%s/containers", s->sandbox);
-    char *path = rv_asprintf("%s/%s", above, container);
-
-    if ((mkdir(above, 0755) != 0 && errno != EEXIST) || mkdir(path, 0700) != 0) {
-        int rc = rv_error_set(err, RV_ERR_IO, "mkdir %s: %s", path, strerror(errno));
-        free(path);
-        return rc;
-    }
-    *out = path;
-    return 0;
-}
 
 static void tell_launched(struct shell *s, unsigned task, const char *why) {
     struct rv_executor_input in = {
@@ -121,99 +84,67 @@ static void tell_launched(struct shell *s, unsigned task, const char *why) {
     feed(s, &in);
 }
 
-/* Takes over r and its folder. */
-static void add_running(struct shell *s, struct running *r) {
+static void launch(struct shell *s, const struct rv_executor_action *a) {
+    _cleanup_free_ char **env = NULL;
+    struct rv_error err = {0};
     struct rv_proc p = {0};
 
-    /* It is there, if only as a zombie: nobody has waited for it. */
-    if (rv_proc_read(r->pid, &p))
-        r->start_ticks = p.start_ticks;
-    rv_vec_push(&s->tasks, *r);
-}
-
-static void start(struct shell *s, const Reeve__V1__TaskInfo *info, struct running *r) {
-    struct rv_error err = {0};
-    _cleanup_free_ char **env =
-        rv_process_env(info->task_id->value, r->directory, info->command, NULL);
-    int rc = rv_process_start(info->command, env, r->directory,
-                              s->mode == RV_EXECUTOR_GROUP ? RV_PROCESS_FILES : RV_PROCESS_INHERIT,
-                              &r->pid, &err);
-
-    if (rc)
-        free(r->directory);
-    else
-        add_running(s, r);
-    tell_launched(s, r->task, rc ? err.message : NULL);
-}
-
-static void launch(struct shell *s, const struct rv_executor_action *a) {
-    const Reeve__V1__CommandInfo *command = a->info->command;
-    struct running r = {.task = a->task, .fetched = -1};
-    bool group = s->mode == RV_EXECUTOR_GROUP;
-    struct rv_error err = {0};
-    /* Of a command task the agent has looked at it. */
-    const char *missing = group ? rv_process_unsupported(a->info->container) : NULL;
-    int rc = missing ? rv_error_set(&err, RV_ERR_UNSUPPORTED, "%s", missing) : 0;
-
-    if (!rc && group)
-        rc = make_directory(s, a->container, &r.directory, &err);
-    if (!rc && !(group && command && command->n_uris)) {
-        start(s, a->info, &r);
+    if (s->mode == RV_EXECUTOR_GROUP && a->parent) {
+        rv_nested_launch(&s->nested, a->task, a->info, a->container, a->parent, now_ms());
         return;
     }
-    if (!rc)
-        rc = rv_executor_fetch(command, r.directory, &r.pid, &r.fetched, &err);
-    if (rc) {
-        free(r.directory);
+    if (s->mode == RV_EXECUTOR_GROUP) {
+        tell_launched(s, a->task, "The agent has not named the executor's container");
+        return;
+    }
+    env = rv_process_env(a->info, NULL);
+    if (rv_process_start(a->info->command, env, -1, &s->running.pid, &err)) {
         tell_launched(s, a->task, err.message);
         return;
     }
-    r.fetching = a->info;
-    add_running(s, &r);
-}
-
-/* The fetcher has ended, and nothing of it is left. */
-static void after_fetch(struct shell *s, struct running *r) {
-    const Reeve__V1__TaskInfo *info = r->fetching;
-    _cleanup_free_ char *why = r->wait_status ? rv_fetch_reason(r->fetched) : NULL;
-
-    close(r->fetched);
-    if (why) {
-        free(r->directory);
-        tell_launched(s, r->task, why);
-        return;
-    }
-    struct running next = {.task = r->task, .directory = r->directory, .fetched = -1};
-    start(s, info, &next);
+    s->running.task = a->task;
+    /* It is there, if only as a zombie: nobody has waited for it. */
+    if (rv_proc_read(s->running.pid, &p))
+        s->running.start_ticks = p.start_ticks;
+    tell_launched(s, a->task, NULL);
 }
 
 static void start_check(struct shell *s, const struct rv_executor_action *a) {
-    const struct running *r = find_running(s, a->task);
-    const char *directory = r ? r->directory : NULL;
-    _cleanup_free_ char **env =
-        rv_process_env(a->info->task_id->value, directory, a->info->command, a->spec.command);
+    Reeve__V1__ContainerID container = REEVE__V1__CONTAINER_ID__INIT;
+    _cleanup_free_ char **env = NULL;
+    bool nested = s->mode == RV_EXECUTOR_GROUP;
 
-    rv_checks_start(&s->checks, a->task, a->check, &a->spec, env, directory);
+    container.value = (char *)(uintptr_t)a->container;
+    container.parent = (Reeve__V1__ContainerID *)(uintptr_t)a->parent;
+    if (!nested)
+        env = rv_process_env(a->info, a->spec.command);
+    rv_checks_start(&s->checks, a->task, a->check, &a->spec, env, nested ? &container : NULL);
+}
+
+static struct rv_process_set processes_of(const struct shell *s, pid_t known[MAX_KNOWN]) {
+    size_t n = rv_checks_pids(&s->checks, known, MAX_KNOWN - 1);
+
+    n = RV_MIN(n, (size_t)MAX_KNOWN - 1);
+    if (!s->running.ended)
+        known[n++] = s->running.pid;
+    return (struct rv_process_set){s->running.pid, s->running.start_ticks, known, n};
 }
 
 static void signal_task(struct shell *s, unsigned task, int signal) {
-    const struct running *r = find_running(s, task);
     pid_t known[MAX_KNOWN];
+    struct rv_process_set set;
 
-    if (r && !r->ended && !r->fetching) {
-        struct rv_process_set set = set_of(s, r, known);
-        if (signal == SIGKILL)
-            rv_process_kill(&set);
-        else
-            rv_process_signal(&set, signal);
+    if (s->mode == RV_EXECUTOR_GROUP) {
+        rv_nested_signal(&s->nested, task, signal, now_ms());
+        return;
     }
-}
-
-static void cancel_launch(struct shell *s, unsigned task) {
-    const struct running *r = find_running(s, task);
-
-    if (r && r->fetching && !r->ended)
-        kill(r->pid, SIGKILL); /* its worker dies with it */
+    if (!s->running.pid || s->running.ended)
+        return;
+    set = processes_of(s, known);
+    if (signal == SIGKILL)
+        rv_process_kill(&set);
+    else
+        rv_process_signal(&set, signal);
 }
 
 static void act(struct shell *s, const struct rv_executor_action *a) {
@@ -228,13 +159,16 @@ static void act(struct shell *s, const struct rv_executor_action *a) {
         launch(s, a);
         break;
     case RV_EXECUTOR_CANCEL_LAUNCH:
-        cancel_launch(s, a->task);
+        signal_task(s, a->task, SIGKILL);
         break;
     case RV_EXECUTOR_TERMINATE:
         signal_task(s, a->task, SIGTERM);
         break;
     case RV_EXECUTOR_KILL:
         signal_task(s, a->task, SIGKILL);
+        break;
+    case RV_EXECUTOR_ABANDON:
+        rv_nested_abandon(&s->nested);
         break;
     case RV_EXECUTOR_START_CHECK:
         start_check(s, a);
@@ -286,16 +220,21 @@ static void feed(struct shell *s, const struct rv_executor_input *in) {
 
 static void on_event(void *ctx, const Reeve__V1__Executor__Event *event) {
     struct rv_executor_input in = {.kind = RV_EXECUTOR_EVENT, .event = event};
+    struct shell *s = ctx;
 
     if (event->type == REEVE__V1__EXECUTOR__EVENT__TYPE__ERROR)
         say("the agent reports an error", event->error ? event->error->message : NULL);
-    feed(ctx, &in);
+    if (event->type == REEVE__V1__EXECUTOR__EVENT__TYPE__SUBSCRIBED)
+        s->nested.up = true;
+    feed(s, &in);
 }
 
 static void on_disconnected(void *ctx, int status) {
     struct rv_executor_input in = {.kind = RV_EXECUTOR_DISCONNECTED, .status = status};
+    struct shell *s = ctx;
 
-    feed(ctx, &in);
+    s->nested.up = false;
+    feed(s, &in);
 }
 
 static void on_call_failed(void *ctx, int status) {
@@ -304,48 +243,53 @@ static void on_call_failed(void *ctx, int status) {
     feed(ctx, &in);
 }
 
-static void on_check_result(void *ctx, unsigned task, enum rv_executor_check check, bool ok,
-                            int value, const char *message) {
+static void on_check_result(void *ctx, unsigned task, enum rv_executor_check check,
+                            enum rv_check_outcome outcome, int value, const char *message) {
     struct rv_executor_input in = {.kind = RV_EXECUTOR_CHECKED,
                                    .task = task,
                                    .check = check,
-                                   .ok = ok,
+                                   .ok = outcome == RV_CHECK_RESULT,
+                                   .unknown = outcome == RV_CHECK_UNKNOWN,
                                    .value = value,
                                    .message = message};
 
     feed(ctx, &in);
 }
 
-/* Tells of the tasks that have ended, once nothing of them is left. */
+static void on_nested_launched(void *ctx, unsigned task, bool ok, const char *why) {
+    tell_launched(ctx, task, ok ? NULL : why);
+}
+
+static void on_nested_exited(void *ctx, unsigned task, const struct rv_nested_end *end) {
+    struct rv_executor_input in = {.kind = RV_EXECUTOR_EXITED,
+                                   .task = task,
+                                   .has_status = end->has_status,
+                                   .wait_status = end->wait_status,
+                                   .has_reason = end->reason >= 0,
+                                   .reason = end->reason,
+                                   .limitation = end->limitation,
+                                   .message = end->message};
+
+    feed(ctx, &in);
+}
+
+/* Tells that the command has ended, once nothing of it is left; true: not yet. */
 static bool sweep(struct shell *s) {
-    bool again = false;
+    struct rv_executor_input in = {.kind = RV_EXECUTOR_EXITED,
+                                   .task = s->running.task,
+                                   .has_status = true,
+                                   .wait_status = s->running.wait_status};
+    pid_t known[MAX_KNOWN];
+    struct rv_process_set set;
 
-    for (size_t i = 0; i < s->tasks.n; i++) {
-        struct rv_executor_input in = {.kind = RV_EXECUTOR_EXITED};
-        struct running *r = &s->tasks.v[i], ended;
-        pid_t known[MAX_KNOWN];
-        struct rv_process_set set;
-
-        if (!r->ended)
-            continue;
-        set = set_of(s, r, known);
-        if (rv_process_kill(&set) > 0) {
-            again = true;
-            continue;
-        }
-        ended = *r;
-        rv_vec_remove_at(&s->tasks, i);
-        i--;
-        if (ended.fetching) {
-            after_fetch(s, &ended);
-            continue;
-        }
-        in.task = ended.task;
-        in.wait_status = ended.wait_status;
-        free(ended.directory);
-        feed(s, &in);
-    }
-    return again;
+    if (!s->running.ended)
+        return false;
+    set = processes_of(s, known);
+    if (rv_process_kill(&set) > 0)
+        return true;
+    s->running = (struct running){0};
+    feed(s, &in);
+    return false;
 }
 
 static void reap(struct shell *s) {
@@ -353,14 +297,10 @@ static void reap(struct shell *s) {
     pid_t pid;
 
     while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0) {
-        if (rv_checks_reaped(&s->checks, pid, wait_status))
+        if (rv_checks_reaped(&s->checks, pid, wait_status) || pid != s->running.pid)
             continue;
-        for (size_t i = 0; i < s->tasks.n; i++) {
-            if (s->tasks.v[i].pid == pid && !s->tasks.v[i].ended) {
-                s->tasks.v[i].ended = true;
-                s->tasks.v[i].wait_status = wait_status;
-            }
-        }
+        s->running.ended = true;
+        s->running.wait_status = wait_status;
     }
 }
 
@@ -386,6 +326,7 @@ static void run(struct shell *s) {
 
         feed(s, &tick);
         rv_link_tick(&s->link, now_ms());
+        rv_nested_tick(&s->nested, now_ms());
         again = sweep(s);
         if (s->done)
             break;
@@ -393,7 +334,9 @@ static void run(struct shell *s) {
         rv_vec_push(&fds.v, signals);
         rv_link_poll(&s->link, &fds);
         rv_checks_poll(&s->checks, &fds);
+        rv_nested_poll(&s->nested, &fds);
         at = RV_MIN(rv_executor_deadline(s->core), rv_link_deadline(&s->link));
+        at = RV_MIN(at, rv_nested_deadline(&s->nested, now_ms()));
         wait = at == INT64_MAX ? -1 : RV_MIN(RV_MAX(at - now_ms(), 0), 3600000);
         if (again)
             wait = wait < 0 ? SWEEP_MS : RV_MIN(wait, SWEEP_MS);
@@ -404,6 +347,7 @@ static void run(struct shell *s) {
         fds.v.v[0].revents = 0;
         rv_link_io(&s->link, &fds, now_ms());
         rv_checks_io(&s->checks, &fds);
+        rv_nested_io(&s->nested, &fds, now_ms());
     }
     rv_vec_free(&fds.v);
 }
@@ -446,10 +390,35 @@ static const char *truth(const char *name) {
     return value && (strcmp(value, "1") == 0 || strcmp(value, "true") == 0) ? value : NULL;
 }
 
+static void connect_parts(struct shell *s, const char *sandbox) {
+    s->link.ctx = s->checks.ctx = s->nested.ctx = s;
+    s->link.on_event = on_event;
+    s->link.on_disconnected = on_disconnected;
+    s->link.on_call_failed = on_call_failed;
+    s->checks.on_result = on_check_result;
+    s->checks.helper = getenv("REEVE_FETCHER");
+    s->nested.on_launched = on_nested_launched;
+    s->nested.on_exited = on_nested_exited;
+    s->nested.sandbox = sandbox;
+    s->checks.agent = s->nested.agent = &s->link.agent;
+}
+
+static void configure(struct rv_executor_config *config, const char *mode) {
+    config->mode = mode[0] == 'c' ? RV_EXECUTOR_COMMAND : RV_EXECUTOR_GROUP;
+    config->random = fill_random;
+    config->framework_id = need("MESOS_FRAMEWORK_ID");
+    config->executor_id = need("MESOS_EXECUTOR_ID");
+    config->checkpoint = truth("MESOS_CHECKPOINT") != NULL;
+    config->recovery_timeout_ms = duration_ms("MESOS_RECOVERY_TIMEOUT", 900000);
+    config->shutdown_grace_ms = duration_ms("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", 5000);
+    config->backoff_max_ms = duration_ms("MESOS_SUBSCRIPTION_BACKOFF_MAX", 2000);
+}
+
 int main(int argc, char **argv) {
     struct shell s = {0};
     struct rv_error err = {0};
-    struct rv_executor_config config = {.random = fill_random};
+    struct rv_executor_config config = {0};
+    const char *sandbox;
 
     if (argc == 2 && strcmp(argv[1], "init") == 0)
         return rv_init_run();
@@ -457,25 +426,16 @@ int main(int argc, char **argv) {
         say("usage: reeve-executor command|group|init", NULL);
         return 2;
     }
-    s.mode = config.mode = argv[1][0] == 'c' ? RV_EXECUTOR_COMMAND : RV_EXECUTOR_GROUP;
-    config.framework_id = need("MESOS_FRAMEWORK_ID");
-    config.executor_id = need("MESOS_EXECUTOR_ID");
-    config.checkpoint = truth("MESOS_CHECKPOINT") != NULL;
-    config.recovery_timeout_ms = duration_ms("MESOS_RECOVERY_TIMEOUT", 900000);
-    config.shutdown_grace_ms = duration_ms("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", 5000);
-    config.backoff_max_ms = duration_ms("MESOS_SUBSCRIPTION_BACKOFF_MAX", 2000);
-    s.sandbox = getenv("MESOS_SANDBOX");
-    if (!s.sandbox)
-        s.sandbox = need("MESOS_DIRECTORY");
-    if (chdir(s.sandbox) != 0) {
-        say(s.sandbox, strerror(errno));
+    configure(&config, argv[1]);
+    s.mode = config.mode;
+    sandbox = getenv("MESOS_SANDBOX");
+    if (!sandbox)
+        sandbox = need("MESOS_DIRECTORY");
+    if (chdir(sandbox) != 0) {
+        say(sandbox, strerror(errno));
         return 1;
     }
-    s.link.ctx = s.checks.ctx = &s;
-    s.link.on_event = on_event;
-    s.link.on_disconnected = on_disconnected;
-    s.link.on_call_failed = on_call_failed;
-    s.checks.on_result = on_check_result;
+    connect_parts(&s, sandbox);
     if (rv_link_init(&s.link, need("MESOS_AGENT_ENDPOINT"),
                      getenv("MESOS_EXECUTOR_AUTHENTICATION_TOKEN"), &err)) {
         say("MESOS_AGENT_ENDPOINT", err.message);
@@ -485,9 +445,9 @@ int main(int argc, char **argv) {
     s.core = rv_executor_new(&config);
     run(&s);
     rv_checks_free(&s.checks);
+    rv_nested_free(&s.nested);
     rv_link_free(&s.link);
     rv_executor_free(s.core);
-    rv_vec_free(&s.tasks);
     rv_vec_free(&s.inputs);
     return s.exit_status;
 }

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -84,8 +83,14 @@ static char **env_pack(struct env *env) {
     return block;
 }
 
-char **rv_process_env(const char *task_id, const char *directory,
-                      const Reeve__V1__CommandInfo *task, const Reeve__V1__CommandInfo *check) {
+const char *rv_process_role(const Reeve__V1__TaskInfo *task) {
+    const Reeve__V1__Resource *first = task->n_resources ? task->resources[0] : NULL;
+
+    return first && first->allocation_info ? first->allocation_info->role : NULL;
+}
+
+char **rv_process_env(const Reeve__V1__TaskInfo *task, const Reeve__V1__CommandInfo *check) {
+    const char *role = rv_process_role(task);
     struct env env = {{0}};
 
     for (char **e = environ; *e; e++) {
@@ -95,12 +100,10 @@ char **rv_process_env(const char *task_id, const char *directory,
         if (!own)
             rv_vec_push(&env.v, rv_strdup(*e));
     }
-    env_put(&env, rv_asprintf("MESOS_TASK_ID=%s", task_id));
-    if (directory) {
-        env_put(&env, rv_asprintf("MESOS_SANDBOX=%s", directory));
-        env_put(&env, rv_asprintf("MESOS_DIRECTORY=%s", directory));
-    }
-    env_add_command(&env, task);
+    env_put(&env, rv_asprintf("MESOS_TASK_ID=%s", task->task_id->value));
+    if (role)
+        env_put(&env, rv_asprintf("MESOS_ALLOCATION_ROLE=%s", role));
+    env_add_command(&env, task->command);
     env_add_command(&env, check);
     return env_pack(&env);
 }
@@ -160,23 +163,8 @@ static _Noreturn void fail(int pipe_fd, const char *what) {
     _exit(127);
 }
 
-static void open_output(int pipe_fd, enum rv_process_output output) {
-    static const char *const names[] = {"stdout", "stderr"};
-
-    for (int i = 0; i < 2 && output != RV_PROCESS_INHERIT; i++) {
-        int fd = output == RV_PROCESS_NULL
-                     ? open("/dev/null", O_WRONLY)
-                     : open(names[i], O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0644);
-        if (fd < 0 || dup2(fd, i + 1) < 0)
-            fail(pipe_fd, names[i]);
-        if (fd > 2)
-            close(fd);
-    }
-}
-
 static _Noreturn void child(int pipe_fd, const char *file, char **argv, char *const *env,
-                            const char *directory, enum rv_process_output output,
-                            const struct user *user) {
+                            int output, const struct user *user) {
     sigset_t none;
 
     setsid();
@@ -184,14 +172,11 @@ static _Noreturn void child(int pipe_fd, const char *file, char **argv, char *co
         signal(s, SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    if (user && directory && chown(directory, user->uid, user->gid) != 0)
-        fail(pipe_fd, "chown");
     if (user && (setgroups(user->n_groups, user->groups) != 0 || setgid(user->gid) != 0 ||
                  setuid(user->uid) != 0))
         fail(pipe_fd, "change of user");
-    if (directory && chdir(directory) != 0)
-        fail(pipe_fd, "chdir");
-    open_output(pipe_fd, output);
+    if (output >= 0 && (dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0))
+        fail(pipe_fd, "dup2");
     environ = (char **)(uintptr_t)env;
     execvp(file, argv);
     fail(pipe_fd, "");
@@ -241,8 +226,8 @@ static int build_argv(const Reeve__V1__CommandInfo *c, char ***out, const char *
     return 0;
 }
 
-int rv_process_start(const Reeve__V1__CommandInfo *command, char *const *env, const char *directory,
-                     enum rv_process_output output, pid_t *pid, struct rv_error *err) {
+int rv_process_start(const Reeve__V1__CommandInfo *command, char *const *env, int output,
+                     pid_t *pid, struct rv_error *err) {
     _cleanup_free_ char **argv = NULL;
     const char *file = NULL;
     struct user user, *as = NULL;
@@ -261,7 +246,7 @@ int rv_process_start(const Reeve__V1__CommandInfo *command, char *const *env, co
         return rv_error_set(err, RV_ERR_IO, "pipe: %s", strerror(errno));
     p = fork();
     if (p == 0)
-        child(fds[1], file, argv, env, directory, output, as);
+        child(fds[1], file, argv, env, output, as);
     close(fds[1]);
     if (p < 0) {
         close(fds[0]);
@@ -292,8 +277,7 @@ static void mark(void *ctx, struct rv_proctree *t) {
         struct rv_proc *p = &t->v[i];
         if (!given_away && (p->pid == set->leader || p->session == set->leader))
             p->owner = 0;
-        else if (p->ppid == self && !is_known(set, p->pid) && rv_proc_alive(p) &&
-                 (!set->directory || rv_proc_mentions(p->pid, set->directory)))
+        else if (p->ppid == self && !is_known(set, p->pid) && rv_proc_alive(p))
             p->owner = 0;
     }
 }

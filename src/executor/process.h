@@ -12,31 +12,25 @@
 #include "base/error.h"
 #include "reeve/v1/v1.pb-c.h"
 
-/* The executor's environment without what is for it alone, with MESOS_TASK_ID, with MESOS_SANDBOX
- * and MESOS_DIRECTORY if directory is not NULL, and with the variables of both commands (either may
+/* The executor's environment without what is for it alone, with MESOS_TASK_ID and, if there is one,
+ * MESOS_ALLOCATION_ROLE, and with the variables of the task's command and of a check's (which may
  * be NULL); later ones win. One block, to be freed; NULL-terminated. */
-char **rv_process_env(const char *task_id, const char *directory,
-                      const Reeve__V1__CommandInfo *task, const Reeve__V1__CommandInfo *check);
+char **rv_process_env(const Reeve__V1__TaskInfo *task, const Reeve__V1__CommandInfo *check);
+/* The role that a task's resources are allocated to, or NULL. */
+const char *rv_process_role(const Reeve__V1__TaskInfo *task);
 
-enum rv_process_output {
-    RV_PROCESS_INHERIT, /* the executor's own stdout and stderr */
-    RV_PROCESS_FILES,   /* stdout and stderr in its directory */
-    RV_PROCESS_NULL,    /* /dev/null */
-};
-
-/* Starts the command in a new session, in directory (NULL: where the executor is), as
- * command->user if the executor is root, with no descriptor but 0 to 2. -RV_ERR_INVALID if the
- * command is none, -RV_ERR_IO with the program and errno if it cannot be executed. */
+/* Starts the command in a new session, where the executor is, as command->user if the executor is
+ * root, with no descriptor but 0 to 2; output: what 1 and 2 are, -1: the executor's own.
+ * -RV_ERR_INVALID if the command is none, -RV_ERR_IO with the program and errno if it cannot be
+ * executed. */
 RV_MUST_USE int rv_process_start(const Reeve__V1__CommandInfo *command, char *const *env,
-                                 const char *directory, enum rv_process_output output, pid_t *pid,
-                                 struct rv_error *err);
+                                 int output, pid_t *pid, struct rv_error *err);
 
-/* What belongs to a task: its session, its descendants, and among the orphans those that mention
- * directory, or all if it is NULL. known: children of the executor that are no orphans. */
+/* What belongs to a task: its session, its descendants, and all orphans. known: children of the
+ * executor that are no orphans. */
 struct rv_process_set {
     pid_t leader;
     uint64_t start_ticks; /* of the leader, so that its number is not mistaken once given away */
-    const char *directory;
     const pid_t *known;
     size_t n_known;
 };

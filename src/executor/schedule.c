@@ -32,10 +32,12 @@ static void init_health(struct checker *c, const Reeve__V1__HealthCheck *h) {
     c->spec.command = h->command;
     if (h->http) {
         c->spec.port = h->http->port;
+        c->spec.ipv6 = h->http->protocol == REEVE__V1__NETWORK_INFO__PROTOCOL__IPv6;
         c->spec.path = h->http->path ? h->http->path : "/";
         c->spec.scheme = h->http->scheme ? h->http->scheme : "http";
     } else if (h->tcp) {
         c->spec.port = h->tcp->port;
+        c->spec.ipv6 = h->tcp->protocol == REEVE__V1__NETWORK_INFO__PROTOCOL__IPv6;
     }
 }
 
@@ -146,6 +148,8 @@ void rv_executor_checked(struct rv_executor *x, struct task *task,
         return;
     c->running = false;
     c->at_ms = x->now_ms + c->interval_ms;
+    if (in->unknown)
+        return;
     if (in->check == RV_EXECUTOR_HEALTH)
         health_result(x, task, c, in);
     else
@@ -176,6 +180,7 @@ void rv_executor_checks_tick(struct rv_executor *x, struct task *task) {
             a->spec = c->spec;
             a->info = task->info;
             a->container = task->container;
+            a->parent = x->container_id;
         }
     }
 }

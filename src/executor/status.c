@@ -158,6 +158,7 @@ void rv_executor_tell(struct rv_executor *x, struct task *task, Reeve__V1__TaskS
     status.has_reason = extra->reason >= 0;
     status.reason =
         extra->reason >= 0 ? (Reeve__V1__TaskStatus__Reason)extra->reason : status.reason;
+    status.limitation = (Reeve__V1__TaskResourceLimitation *)(uintptr_t)extra->limitation;
     if (extra->has_healthy) {
         status.has_healthy = true;
         status.healthy = extra->healthy;

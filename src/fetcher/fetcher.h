@@ -18,6 +18,13 @@
 
 #define RV_SHA256_TEXT 65 /* hexadecimal, with NUL */
 
+/* --- probe.c: the other thing that this program does --- */
+
+/* Mode `probe`: a GET as a check makes it, which follows redirects, believes every certificate and
+ * uses no proxy. Prints the status of the response, or in one line why there is none. The exit
+ * status of the process. */
+int rv_probe(const char *url);
+
 /* --- uri.c: what a URI says --- */
 
 enum rv_uri_source { RV_URI_LOCAL, RV_URI_HTTP };

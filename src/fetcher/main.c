@@ -331,10 +331,12 @@ static Reeve__V1__Fetch__Request *read_request(struct rv_error *err) {
     return request;
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     struct rv_error err = {0};
 
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (argc == 3 && strcmp(argv[1], "probe") == 0)
+        return rv_probe(argv[2]);
     signal(SIGPIPE, SIG_IGN);
     umask(022);
     Reeve__V1__Fetch__Request *request = read_request(&err);

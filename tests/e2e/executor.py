@@ -11,6 +11,7 @@ Ends with a line "N passed, N failed, N skipped"; exit status 0 if none failed.
 import http.server
 import os
 import queue
+import select
 import shutil
 import signal
 import socket
@@ -145,11 +146,121 @@ def health(kind, interval=0.2, failures=3, grace=0.0, delay=0.0, timeout=5.0):
     return {2: delay, 3: interval, 4: timeout, 5: failures, 6: grace, **kind}
 
 
+class Containers:
+    """What an agent makes of nested containers: processes of its own, by their ids. Outlives it."""
+
+    LAUNCH, WAIT, KILL, SESSION, REMOVE = 22, 15, 16, 17, 21
+
+    def __init__(self):
+        self.processes = {}     # id -> Popen, of those that run and those that have ended
+        self.sandbox = None     # of the executor
+        self.env = {}           # of the executor
+        self.calls = []         # (type, id) of all calls
+        self.answers = {}       # type -> list of what is answered instead, one call after another:
+        #                         a status, or "lost" and "taken" for none, before and after the deed
+        self.lock = threading.Lock()
+
+    def launch(self, container, message, session=False):
+        with self.lock:
+            if container in self.processes and self.processes[container].poll() is None:
+                return 202, b""
+        folder = self.sandbox if session else os.path.join(self.sandbox, "containers",
+                                                           container.split(".")[-1])
+        os.makedirs(folder, exist_ok=True)
+        value, arguments = path(message, 3).decode(), [
+            a.decode() for a in decode(message).get(7, [])]
+        env = dict(self.env, MESOS_SANDBOX=folder, MESOS_DIRECTORY=folder)
+        for variable in decode(path(message, 2) or b"").get(1, []):
+            env[path(variable, 1).decode()] = path(variable, 2).decode()
+        shell = path(message, 6) != 0
+        out, err = (open(os.path.join(folder, name), "ab") for name in ("stdout", "stderr"))
+        try:
+            with out, err:
+                process = subprocess.Popen(
+                    ["sh", "-c", value] if shell else arguments, env=env, cwd=folder,
+                    executable=None if shell else value, stdin=subprocess.DEVNULL, stdout=out,
+                    stderr=err, start_new_session=True)
+        except OSError as e:
+            return 400, ("Cannot execute '%s': %s\n" % (value, e.strerror)).encode()
+        with self.lock:
+            self.processes[container] = process
+        return 200, b""
+
+    def wait(self, container):
+        process = self.processes.get(container)
+        if not process:
+            return 404, b"There is no such container\n"
+        status = process.wait()
+        for pid in leftovers(os.path.join(self.sandbox, "containers", container)):
+            os.kill(pid, signal.SIGKILL)
+        return 200, encode({1: 13, 14: {1: status << 8 if status >= 0 else -status}})
+
+    def kill(self, container, number):
+        process = self.processes.get(container)
+        if not process or process.poll() is not None:
+            return 404, b""
+        process.send_signal(number)
+        return 200, b""
+
+    def serve(self, request, call):
+        """Answers, or not."""
+        kind = path(call, 1)
+        part = {self.LAUNCH: 13, self.WAIT: 7, self.KILL: 8, self.SESSION: 9, self.REMOVE: 12}[kind]
+        message = path(call, part)
+        ids, at = [], path(message, 1)
+        while at:
+            ids.append(path(at, 1).decode())
+            at = path(at, 2)
+        container = ids[0]
+        self.calls.append((kind, container))
+        instead = self.answers[kind].pop(0) if self.answers.get(kind) else None
+        if instead == "lost":
+            request.connection.shutdown(socket.SHUT_RDWR)
+            return
+        status, body = (instead, b"not now\n") if isinstance(instead, int) else \
+            self.answer(kind, container, message, request.connection)
+        if instead == "taken":
+            request.connection.shutdown(socket.SHUT_RDWR)
+            return
+        try:
+            request.send_response(status)
+            request.send_header("Content-Length", str(len(body)))
+            request.end_headers()
+            request.wfile.write(body)
+        except OSError:
+            pass    # nobody wants it any more
+
+    def answer(self, kind, container, message, connection):
+        if kind == self.LAUNCH:
+            return self.launch(container, path(message, 2))
+        if kind == self.SESSION:
+            status, body = self.launch(container, path(message, 2), True)
+            process = self.processes.get(container)
+            while status == 200 and process.poll() is None:
+                # A session ends with its connection.
+                if select.select([connection], [], [], 0.02)[0]:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+            return status, body
+        if kind == self.WAIT:
+            return self.wait(container)
+        if kind == self.KILL:
+            return self.kill(container, path(message, 2))
+        return (200 if self.processes.pop(container, None) else 404), b""
+
+    def end(self):
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+
 class Agent:
     """Serves one executor. Statuses arrive in a queue; each is acknowledged unless ack is off."""
 
-    def __init__(self, capabilities=(), port=0):
+    def __init__(self, capabilities=(), port=0, containers=None):
         self.capabilities, self.ack = capabilities, True
+        self.containers = containers or Containers()
         self.statuses, self.subscribes = queue.Queue(), queue.Queue()
         self.seen, self.authorizations = [], []
         self.stream = None
@@ -180,6 +291,10 @@ class Agent:
 
     def serve(self, request):
         call = decode(request.rfile.read(int(request.headers["Content-Length"])))
+        if request.path == "/api/v1":
+            self.connections.append(request.connection)
+            self.containers.serve(request, call)
+            return
         self.authorizations.append(request.headers.get("Authorization"))
         self.connections.append(request.connection)
         if path(call, 3) == 1:
@@ -262,6 +377,8 @@ class Run:
                 "MESOS_CHECKPOINT": "0", "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD": "5secs",
                 "MESOS_EXECUTOR_AUTHENTICATION_TOKEN": "secret"}
         base.update(env)
+        self.agent.containers.sandbox = self.sandbox
+        self.agent.containers.env = {k: v for k, v in base.items() if "TOKEN" not in k}
         self.out = open(self.sandbox + "/stdout", "ab")
         self.err = open(self.sandbox + "/stderr", "ab")
         self.process = subprocess.Popen([BINARY, mode], env=base, cwd=self.sandbox,
@@ -279,6 +396,7 @@ class Run:
             pass
         self.process.wait()
         self.agent.stop()
+        self.agent.containers.end()
         for pid in leftovers(self.sandbox):
             os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.sandbox, ignore_errors=True)
@@ -297,6 +415,8 @@ class Run:
 
     def ends(self, status=0, timeout=10):
         equal(self.process.wait(timeout), status)
+        if self.mode == "group":    # containers are the agent's to end
+            wait_until(lambda: not leftovers(self.sandbox), "the end of all containers")
         equal(leftovers(self.sandbox), [])
 
 
@@ -629,12 +749,13 @@ def test_health_http():
         web.server.server_close()
 
 
-def test_health_https_is_told():
+def test_health_https_without_a_program():
     with Run("command") as run:
         run.agent.launch(task("t", "sleep 1000", health=health({8: 2, 1: {1: 1, 3: "https"}})))
         run.next()
         status = run.next()
-        equal((status.healthy, status.message), (False, "Checks over https are not supported"))
+        equal((status.healthy, status.message),
+              (False, "There is no program for HTTPS and redirects"))
 
 
 def test_health_tcp():
@@ -683,13 +804,13 @@ def test_group():
     with Run("group") as run:
         run.agent.launch_group(task("a", "echo in $MESOS_SANDBOX; pwd; echo err >&2; sleep 0.5"),
                                task("b", "sleep 1"))
-        statuses = [run.next(), run.next()]
+        statuses = sorted((run.next(), run.next()), key=lambda s: s.task)
         equal([s.state for s in statuses], [RUNNING, RUNNING])
         check_that(statuses[0].container != statuses[1].container, "own containers")
         equal([s.parent for s in statuses], [b"executor-container"] * 2)
         own = "containers/" + statuses[0].container.decode()
         equal(str(uuid.UUID(statuses[0].container.decode())), statuses[0].container.decode())
-        equal([run.next().task, run.next().task], ["a", "b"])
+        equal({run.next(FINISHED).task, run.next(FINISHED).task}, {"a", "b"})
         run.ends()
         directory = os.path.join(run.sandbox, own)
         equal(run.text(own + "/stdout"), "in %s\n%s\n" % (directory, directory))
@@ -728,16 +849,169 @@ def test_group_kill_one_kills_all():
         run.ends()
 
 
-def test_group_daemons_of_one_task():
-    """What left its session dies with its own task, not with another."""
+def test_group_links_and_variables():
+    """A task's sandbox is found by its id; it has the role and its id in its environment."""
     with Run("group") as run:
-        daemon = "setsid sh -c '(setsid sleep 1000 &)' ; sleep %s"
-        run.agent.launch_group(task("a", daemon % 0.5), task("b", daemon % 1000))
-        run.next(FINISHED, "a")
-        wait_until(lambda: len(leftovers(run.sandbox)) == 4, "a's daemon to be gone alone")
-        run.agent.kill("b")
+        resources = {1: "cpus", 2: 0, 3: {1: 0.1}, 11: {1: "some/role"}}
+        info = task("a", command("echo $MESOS_TASK_ID $MESOS_ALLOCATION_ROLE $A",
+                                 env={"A": "own"}))
+        info[4] = [resources]
+        run.agent.launch_group(info)
+        status = run.next(FINISHED)
+        equal(run.text("tasks/a/stdout"), "a some/role own\n")
+        equal(os.path.realpath(run.sandbox + "/tasks/a"),
+              os.path.join(run.sandbox, "containers", status.container.decode()))
+
+
+def test_group_launch_is_refused():
+    """Its group is killed; the message is the agent's."""
+    with Run("group") as run:
+        run.agent.launch_group(task("a", command("/no/such/program", shell=False)),
+                               task("b", "sleep 1000"))
+        status = run.next(task_id="a")
+        equal((status.state, status.message),
+              (FAILED, "Cannot execute '/no/such/program': No such file or directory"))
         run.next(KILLED, "b")
         run.ends()
+
+
+def test_group_agent_is_not_ready():
+    """503: it is asked again."""
+    with Run("group") as run:
+        run.agent.containers.answers = {Containers.LAUNCH: [503, 503], Containers.WAIT: [503]}
+        run.agent.launch_group(task("a", "exit 0"))
+        run.next(RUNNING)
+        run.next(FINISHED)
+        run.ends()
+
+
+def test_group_lost_answers():
+    """A launch is made once, whether its answer or the call itself was lost."""
+    for how in ("lost", "taken"):
+        with Run("group") as run:
+            run.agent.containers.answers = {Containers.LAUNCH: [how], Containers.WAIT: ["lost"],
+                                            Containers.KILL: ["lost"]}
+            run.agent.launch_group(task("a", "echo once; while true; do sleep 0.1; done"))
+            status = run.next(RUNNING)
+            run.agent.kill("a")
+            equal(run.next(timeout=20).state, KILLED)
+            run.ends()
+            equal(run.text("containers/%s/stdout" % status.container.decode()), "once\n")
+
+
+def test_group_ends_before_its_launch_is_known():
+    with Run("group") as run:
+        run.agent.containers.answers = {Containers.LAUNCH: ["taken"]}
+        run.agent.launch_group(task("a", "exit 7"))
+        equal([run.next().state, run.next().message], [RUNNING, "Command exited with status 7"])
+        run.ends()
+
+
+def test_group_kill_while_launching():
+    """The kill overtakes the launch, which is answered late, or never was made."""
+    with Run("group") as run:
+        release = threading.Event()
+        launch = run.agent.containers.launch
+
+        def slow(*args):
+            release.wait(10)
+            return launch(*args)
+        run.agent.containers.launch = slow
+        run.agent.launch_group(task("a", "sleep 1000"))
+        wait_until(lambda: run.agent.containers.calls, "the launch")
+        run.agent.kill("a")
+        wait_until(lambda: Containers.KILL in [c[0] for c in run.agent.containers.calls], "a kill")
+        release.set()
+        equal(run.next(KILLED).task, "a")
+        run.ends()
+
+
+def test_group_kill_escalates():
+    with Run("group") as run:
+        run.agent.launch_group(task("a", "trap '' TERM; touch ready; while true; do sleep 0.1; done",
+                                    grace=0.5))
+        run.next(RUNNING)
+        wait_until(lambda: os.path.exists(run.sandbox + "/tasks/a/ready"), "the trap")
+        run.agent.kill("a")
+        equal(run.next(KILLED).message, "Command terminated with signal Killed")
+        run.ends()
+
+
+def test_group_agent_comes_back():
+    """Containers go on; their ends are learned from the next agent."""
+    with Run("group", MESOS_CHECKPOINT="1", MESOS_RECOVERY_TIMEOUT="30secs",
+             MESOS_SUBSCRIPTION_BACKOFF_MAX="200ms") as run:
+        run.agent.launch_group(task("a", "sleep 0.5; exit 3"), task("b", "sleep 1000"))
+        run.next(RUNNING)
+        run.next(RUNNING)
+        port, containers = run.agent.port, run.agent.containers
+        run.agent.stop()
+        time.sleep(1)
+        run.agent = Agent(port=port, containers=containers)
+        run.agent.subscribes.get(timeout=10)
+        status = run.next(task_id="a")
+        equal((status.state, status.message), (FAILED, "Command exited with status 3"))
+        run.next(KILLED, "b")
+        run.ends()
+
+
+def test_group_agent_is_gone():
+    """Without checkpointing, or when it is over, the executor ends what it can find."""
+    for env in ({}, {"MESOS_CHECKPOINT": "1", "MESOS_RECOVERY_TIMEOUT": "1secs",
+                     "MESOS_SUBSCRIPTION_BACKOFF_MAX": "200ms"}):
+        with Run("group", **env) as run:
+            run.agent.launch_group(task("a", "trap 'echo TERM; exit 0' TERM; echo ready; "
+                                        "(setsid sleep 1000 &); while true; do sleep 0.1; done"))
+            run.next(RUNNING)
+            wait_until(lambda: "ready" in run.text("tasks/a/stdout"), "ready")
+            run.agent.stop()
+            run.ends(1)
+            check_that("TERM" in run.text("tasks/a/stdout"), "without grace")
+
+
+def test_group_checks_are_sessions():
+    """In the task's container; nothing is left of them."""
+    with Run("group") as run:
+        run.agent.launch_group(task("a", "sleep 1000", health=health(
+            {8: 1, 7: command("test -n \"$MESOS_SANDBOX\"")}), check={
+                1: 1, 2: {1: command("exit 7")}, 4: 0.0, 5: 0.2, 6: 5.0}))
+        seen = {}
+        while len(seen) < 2:
+            status = run.next()
+            if status.reason:
+                seen[status.reason] = status
+        equal(seen[HEALTH].healthy, True)
+        equal(path(seen[CHECK].check, 2, 1), 7)
+        calls = run.agent.containers.calls
+        wait_until(lambda: len([c for c in calls if c[0] == Containers.REMOVE]) > 4, "removals")
+        check_that(all(c[1].startswith("check-") for c in calls if c[0] == Containers.SESSION),
+                   "names")
+        run.agent.kill("a")
+        run.next(KILLED)
+        run.ends()
+
+
+def test_group_check_times_out():
+    """The session is closed; then it is waited for and removed."""
+    with Run("group") as run:
+        run.agent.launch_group(task("a", "sleep 1000", health=health(
+            {8: 1, 7: command("sleep 1")}, timeout=0.3, failures=1)))
+        run.next(RUNNING)
+        status = run.next()
+        equal((status.healthy, status.message), (False, "The check timed out"))
+        status = run.next(KILLED)
+        equal((status.healthy, status.reason), (False, HEALTH))
+        run.ends()
+
+
+def test_group_checks_that_cannot_be_made():
+    """Say nothing about the task."""
+    with Run("group") as run:
+        run.agent.containers.answers = {Containers.SESSION: [503, "lost", 404]}
+        run.agent.launch_group(task("a", "sleep 1000", health=health(
+            {8: 1, 7: command("exit 0")}, interval=0.1, failures=1)))
+        run.next(RUNNING)
+        equal(run.next().healthy, True)
 
 
 def test_memory():

@@ -247,8 +247,10 @@ static void acknowledge(struct world *w, const Reeve__V1__TaskStatus *status) {
 }
 
 static void exit_task(struct world *w, unsigned number, int wait_status) {
-    give(w, (struct rv_executor_input){
-                .kind = RV_EXECUTOR_EXITED, .task = number, .wait_status = wait_status});
+    give(w, (struct rv_executor_input){.kind = RV_EXECUTOR_EXITED,
+                                       .task = number,
+                                       .has_status = true,
+                                       .wait_status = wait_status});
 }
 
 static void checked(struct world *w, unsigned number, enum rv_executor_check check, bool ok,
@@ -392,6 +394,7 @@ static void test_completion_time(void **state) {
     assert_int_equal(rv_executor_deadline(w->x) - w->now_ms, 2000);
     tick(w, 2000);
     next(w, RV_EXECUTOR_TERMINATE);
+    next(w, RV_EXECUTOR_KILL); /* its time is over: there is no grace */
     exit_task(w, number, SIGTERM);
     assert_int_equal(update(w, "t", FAILED)->reason,
                      REEVE__V1__TASK_STATUS__REASON__REASON_MAX_COMPLETION_TIME_REACHED);
@@ -441,7 +444,60 @@ static void test_health(void **state) {
     nothing_more(w);
     exit_task(w, number, SIGTERM);
     s = update(w, "t", KILLED);
-    assert_true(s->has_healthy && !s->healthy);
+    assert_true(s->has_healthy && !s->healthy && (int)s->reason == HEALTH);
+    free_world(w);
+}
+
+/* What could not be made says nothing about the task; it is made again after the interval. */
+static void test_unknown_result(void **state) {
+    struct world *w = new_world((struct rv_executor_config){.mode = RV_EXECUTOR_GROUP});
+    struct task_proto t;
+    unsigned number;
+
+    (void)state;
+    connect_world(w, false);
+    init_task(&t, "t");
+    add_health(&t, 0, 0, 1);
+    number = launch(w, &t);
+    for (int i = 0; i < 5; i++) {
+        const struct rv_executor_action *a = next(w, RV_EXECUTOR_START_CHECK);
+        assert_string_equal(a->parent->value, "container");
+        assert_int_equal(strlen(a->container), 36);
+        give(w, (struct rv_executor_input){.kind = RV_EXECUTOR_CHECKED,
+                                           .task = number,
+                                           .check = RV_EXECUTOR_HEALTH,
+                                           .unknown = true});
+        nothing_more(w);
+        tick(w, 1000);
+    }
+    free_world(w);
+}
+
+static void test_loopback_of_version_6(void **state) {
+    struct world *w = new_world((struct rv_executor_config){.mode = RV_EXECUTOR_COMMAND});
+    Reeve__V1__HealthCheck__HTTPCheckInfo http = REEVE__V1__HEALTH_CHECK__HTTPCHECK_INFO__INIT;
+    const struct rv_executor_action *a;
+    struct task_proto t;
+    char path[] = "/p", scheme[] = "https";
+
+    (void)state;
+    connect_world(w, false);
+    init_task(&t, "t");
+    add_health(&t, 0, 0, 1);
+    t.health.type = REEVE__V1__HEALTH_CHECK__TYPE__HTTP;
+    t.health.command = NULL;
+    t.health.http = &http;
+    http.port = 8080;
+    http.path = path;
+    http.scheme = scheme;
+    http.has_protocol = true;
+    http.protocol = REEVE__V1__NETWORK_INFO__PROTOCOL__IPv6;
+    launch(w, &t);
+    a = next(w, RV_EXECUTOR_START_CHECK);
+    assert_true(a->spec.ipv6);
+    assert_int_equal(a->spec.port, 8080);
+    assert_string_equal(a->spec.path, "/p");
+    assert_string_equal(a->spec.scheme, "https");
     free_world(w);
 }
 
@@ -485,7 +541,7 @@ static void test_check(void **state) {
     free_world(w);
 }
 
-static void launch_group(struct world *w, const char *const *names, size_t n, unsigned *numbers) {
+static void send_group(struct world *w, const char *const *names, size_t n, unsigned *numbers) {
     Reeve__V1__Executor__Event__LaunchGroup l = REEVE__V1__EXECUTOR__EVENT__LAUNCH_GROUP__INIT;
     Reeve__V1__TaskGroupInfo group = REEVE__V1__TASK_GROUP_INFO__INIT;
     struct task_proto *t = rv_calloc(n, sizeof *t);
@@ -499,8 +555,17 @@ static void launch_group(struct world *w, const char *const *names, size_t n, un
     group.tasks = infos;
     l.task_group = &group;
     EVENT(w, LAUNCH_GROUP, .launch_group = &l);
-    for (size_t i = 0; i < n; i++)
-        numbers[i] = next(w, RV_EXECUTOR_LAUNCH)->task;
+    for (size_t i = 0; i < n; i++) {
+        const struct rv_executor_action *a = next(w, RV_EXECUTOR_LAUNCH);
+        assert_string_equal(a->parent->value, "container");
+        numbers[i] = a->task;
+    }
+    free(t);
+    free(infos);
+}
+
+static void launch_group(struct world *w, const char *const *names, size_t n, unsigned *numbers) {
+    send_group(w, names, n, numbers);
     for (size_t i = 0; i < n; i++) {
         give(w, (struct rv_executor_input){
                     .kind = RV_EXECUTOR_LAUNCHED, .task = numbers[i], .ok = true});
@@ -508,8 +573,6 @@ static void launch_group(struct world *w, const char *const *names, size_t n, un
             update(w, names[i], RUNNING)->container_status->container_id->parent->value,
             "container");
     }
-    free(t);
-    free(infos);
 }
 
 static void test_group(void **state) {
@@ -538,6 +601,95 @@ static void test_group(void **state) {
     exit_task(w, m[1], SIGTERM);
     update(w, "e", KILLED);
     nothing_more(w);
+    free_world(w);
+}
+
+/* What the agent knows about the end goes before what the executor can tell. */
+static void test_ends_of_containers(void **state) {
+    struct world *w = new_world((struct rv_executor_config){.mode = RV_EXECUTOR_GROUP});
+    Reeve__V1__TaskResourceLimitation limitation = REEVE__V1__TASK_RESOURCE_LIMITATION__INIT;
+    static const char *const one[] = {"a"}, *const two[] = {"b"}, *const three[] = {"c"};
+    const int memory = REEVE__V1__TASK_STATUS__REASON__REASON_CONTAINER_LIMITATION_MEMORY;
+    const Reeve__V1__TaskStatus *s;
+    unsigned a, b, c;
+
+    (void)state;
+    connect_world(w, false);
+    launch_group(w, one, 1, &a);
+    launch_group(w, two, 1, &b);
+    launch_group(w, three, 1, &c);
+    give(w, (struct rv_executor_input){.kind = RV_EXECUTOR_EXITED, .task = a});
+    s = update(w, "a", FAILED);
+    assert_string_equal(s->message, "Command terminated with unknown status");
+    assert_false(s->has_reason);
+    kill_task(w, "b", -1);
+    for (unsigned *n = &b;; n = &c) {
+        give(w, (struct rv_executor_input){.kind = RV_EXECUTOR_EXITED,
+                                           .task = *n,
+                                           .has_status = true,
+                                           .wait_status = SIGKILL,
+                                           .has_reason = true,
+                                           .reason = memory,
+                                           .message = "too much",
+                                           .limitation = &limitation});
+        s = update(w, n == &b ? "b" : "c", FAILED);
+        assert_string_equal(s->message, "Command terminated with signal Killed: too much");
+        assert_int_equal(s->reason, memory);
+        assert_non_null(s->limitation);
+        if (n == &c)
+            break;
+    }
+    free_world(w);
+}
+
+/* One task cannot be launched, one is launched in spite of the kill, one not any more. */
+static void test_group_fails_while_launching(void **state) {
+    static const char *const names[] = {"a", "b", "c"};
+    struct world *w = new_world((struct rv_executor_config){.mode = RV_EXECUTOR_GROUP});
+    unsigned n[3];
+
+    (void)state;
+    connect_world(w, false);
+    send_group(w, names, 3, n);
+    give(w, (struct rv_executor_input){
+                .kind = RV_EXECUTOR_LAUNCHED, .task = n[0], .message = "no room"});
+    assert_string_equal(update(w, "a", FAILED)->message, "no room");
+    assert_int_equal(next(w, RV_EXECUTOR_CANCEL_LAUNCH)->task, n[1]);
+    assert_int_equal(next(w, RV_EXECUTOR_CANCEL_LAUNCH)->task, n[2]);
+    give(w, (struct rv_executor_input){.kind = RV_EXECUTOR_LAUNCHED, .task = n[1], .ok = true});
+    update(w, "b", RUNNING);
+    assert_int_equal(next(w, RV_EXECUTOR_TERMINATE)->task, n[1]);
+    give(w, (struct rv_executor_input){
+                .kind = RV_EXECUTOR_LAUNCHED, .task = n[2], .message = "destroyed"});
+    update(w, "c", KILLED);
+    nothing_more(w);
+    exit_task(w, n[1], SIGTERM);
+    update(w, "b", KILLED);
+    nothing_more(w);
+    free_world(w);
+}
+
+/* The grace of a kill's own policy is everybody's; else each task has that of its own policy. */
+static void test_grace_of_a_group(void **state) {
+    static const char *const names[] = {"a", "b"};
+    struct world *w = new_world((struct rv_executor_config){.mode = RV_EXECUTOR_GROUP});
+    unsigned n[2];
+
+    (void)state;
+    connect_world(w, false);
+    launch_group(w, names, 2, n);
+    kill_task(w, "a", 700);
+    next(w, RV_EXECUTOR_TERMINATE);
+    next(w, RV_EXECUTOR_TERMINATE);
+    assert_int_equal(rv_executor_deadline(w->x) - w->now_ms, 700);
+    tick(w, 700);
+    assert_int_equal(next(w, RV_EXECUTOR_KILL)->task, n[0]);
+    assert_int_equal(next(w, RV_EXECUTOR_KILL)->task, n[1]);
+    exit_task(w, n[0], SIGKILL);
+    update(w, "a", KILLED);
+    nothing_more(w); /* the other one is being killed already */
+    exit_task(w, n[1], SIGKILL);
+    update(w, "b", KILLED);
     free_world(w);
 }
 
@@ -581,6 +733,7 @@ static void test_lost_without_checkpoint(void **state) {
     connect_world(w, false);
     number = launch_simple(w, "t");
     disconnect(w, 0);
+    next(w, RV_EXECUTOR_ABANDON);
     next(w, RV_EXECUTOR_TERMINATE);
     nothing_more(w);
     exit_task(w, number, SIGTERM);
@@ -652,6 +805,7 @@ static void test_recovery_timeout(void **state) {
     launch_simple(w, "t");
     disconnect(w, 0);
     tick(w, 60000);
+    next(w, RV_EXECUTOR_ABANDON);
     next(w, RV_EXECUTOR_TERMINATE);
     nothing_more(w);
     free_world(w);
@@ -667,6 +821,7 @@ static void test_refused(void **state) {
         next(w, RV_EXECUTOR_SUBSCRIBE);
         disconnect(w, 403);
     }
+    next(w, RV_EXECUTOR_ABANDON);
     assert_int_equal(next(w, RV_EXECUTOR_EXIT)->status, 1);
     free_world(w);
 }
@@ -712,8 +867,13 @@ int main(void) {
         cmocka_unit_test(test_kill_before_start),
         cmocka_unit_test(test_completion_time),
         cmocka_unit_test(test_health),
+        cmocka_unit_test(test_unknown_result),
+        cmocka_unit_test(test_loopback_of_version_6),
         cmocka_unit_test(test_check),
         cmocka_unit_test(test_group),
+        cmocka_unit_test(test_ends_of_containers),
+        cmocka_unit_test(test_group_fails_while_launching),
+        cmocka_unit_test(test_grace_of_a_group),
         cmocka_unit_test(test_shutdown),
         cmocka_unit_test(test_shutdown_when_idle),
         cmocka_unit_test(test_lost_without_checkpoint),
