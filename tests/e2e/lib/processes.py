@@ -189,9 +189,10 @@ class Scheduler:
                          {"type": "MULTI_ROLE"}, {"type": "RESERVATION_REFINEMENT"},
                          {"type": "PARTITION_AWARE"}]}
         self.info.update(info)
-        self.used, self.socket, self.first = set(), None, 0
+        self.used, self.socket, self.reader, self.first = set(), None, None, 0
 
-    def subscribe(self):
+    def subscribe(self, answer="SUBSCRIBED"):
+        """Until an event of that type has come, ERROR if it is to be refused."""
         self.close()
         call = {"type": "SUBSCRIBE", "subscribe": {"framework_info": self.info}}
         if self.id:
@@ -213,9 +214,11 @@ class Scheduler:
             raise AssertionError("SUBSCRIBE: HTTP %d" % status)
         self.stream = headers["mesos-stream-id"]
         since = self.first = len(self.events)       # offers of before are void
-        threading.Thread(target=self._read, args=(file,), daemon=True).start()
-        event = self.wait(lambda e: e["type"] == "SUBSCRIBED", "SUBSCRIBED", since=since)
-        self.id = event["subscribed"]["framework_id"]
+        self.reader = threading.Thread(target=self._read, args=(file,), daemon=True)
+        self.reader.start()
+        event = self.wait(lambda e: e["type"] == answer, answer, since=since)
+        if answer == "SUBSCRIBED":
+            self.id = event["subscribed"]["framework_id"]
         return self
 
     def _read(self, file):
