@@ -2,7 +2,8 @@
  * one write(2), so the agent's death leaves all of it or nothing; nothing means that nothing was
  * launched. What the container's init appends, a NUL and its status, is beyond what the second
  * record covers. Making a file is what costs most in a launch (370 us on a slow ext4), so there is
- * one.
+ * one. The line "sum" is the CRC-32C of all the others; records of versions that had none are read
+ * without.
  */
 #include "containerizer/state.h"
 
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/crc.h"
 #include "base/memory.h"
 #include "base/str.h"
 #include "base/vec.h"
@@ -46,9 +48,25 @@ void rv_container_boot_id(char out[64]) {
     out[n > 0 ? strcspn(out, "\n") : 0] = '\0';
 }
 
+static uint32_t sum_of(const char *lines, size_t n, const char *directory) {
+    return rv_crc32c(rv_crc32c(0, lines, n), directory, strlen(directory));
+}
+
+/* `directory` is its last line, which anything may be in. */
+static bool is_whole(const char *text, const char *directory) {
+    const char *sum = strstr(text, "\nsum ");
+    uint32_t expected;
+
+    return !sum || sum >= directory ||
+           // NOLINTNEXTLINE(cert-err34-c)
+           (sscanf(sum, "\nsum %" SCNx32, &expected) == 1 &&
+            expected == sum_of(text, (size_t)(sum + 1 - text), directory + 1));
+}
+
 int rv_container_state_write(const char *state_dir, const char *boot_id, const char *id,
                              const struct rv_container_state *state, struct rv_error *err) {
     _cleanup_free_ char *path = rv_asprintf("%s/%s", state_dir, id);
+    _cleanup_free_ char *directory = rv_asprintf("directory %s\n", state->directory);
     _cleanup_(rv_buf_free) struct rv_buf text = {0};
     int fd, error = 0;
     ssize_t n;
@@ -56,11 +74,11 @@ int rv_container_state_write(const char *state_dir, const char *boot_id, const c
     /* Numbers that change have a fixed width, so that the second record covers the first. */
     rv_buf_printf(&text,
                   HEADER "boot %s\npid %10d\nstart %20" PRIu64 "\nsurvive %d\nlog_max %" PRIu64
-                         "\nlog_keep %u\nlimits %20" PRId64 " %20" PRId64
-                         "\nown %d %d\ndirectory %s\n",
+                         "\nlog_keep %u\nlimits %20" PRId64 " %20" PRId64 "\nown %d %d\n",
                   boot_id, (int)state->pid, state->start_ticks, state->survive,
                   state->log_max_bytes, state->log_keep, state->cpu_limit_milli,
-                  state->mem_limit_bytes, state->own_group, state->own_pids, state->directory);
+                  state->mem_limit_bytes, state->own_group, state->own_pids);
+    rv_buf_printf(&text, "sum %08" PRIx32 "\n%s", sum_of(text.data, text.n, directory), directory);
     fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return rv_error_set(err, RV_ERR_IO, "open %s: %s", path, strerror(errno));
@@ -84,6 +102,8 @@ int rv_container_state_read(const char *state_dir, const char *boot_id, const ch
 
     if (n < 0)
         return rv_error_set(err, RV_ERR_IO, "read %s: %s", path, strerror(errno));
+    if (n == 0)
+        return rv_error_set(err, RV_ERR_NOT_FOUND, "%s is empty: nothing was launched", path);
     s.has_status = (size_t)n > strlen(text) &&
                    // NOLINTNEXTLINE(cert-err34-c)
                    sscanf(text + strlen(text) + 1, "status %d", &s.wait_status) == 1;
@@ -94,8 +114,10 @@ int rv_container_state_read(const char *state_dir, const char *boot_id, const ch
                HEADER "boot %63s pid %d start %" SCNu64 " survive %d log_max %" SCNu64
                       " log_keep %u",
                found, &pid, &s.start_ticks, &survive, &s.log_max_bytes, &s.log_keep) != 6 ||
-        !rv_starts_with(text, HEADER) || !directory || text[n - 1] != '\n')
-        return rv_error_set(err, RV_ERR_CORRUPT, "%s is no record of a container", path);
+        !rv_starts_with(text, HEADER) || !directory || text[n - 1] != '\n' ||
+        !is_whole(text, directory))
+        return rv_error_set(err, RV_ERR_CORRUPT, "%s is damaged, or no record of a container",
+                            path);
     if (strcmp(boot_id, found) != 0)
         return rv_error_set(err, RV_ERR_NOT_FOUND, "%s is from before the machine started", path);
     limits = strstr(text, "\nlimits ");
@@ -144,4 +166,23 @@ int rv_container_state_list(const char *state_dir, char ***ids, size_t *n, struc
     *ids = found.v;
     *n = found.n;
     return 0;
+}
+
+int rv_container_states_check(const char *state_dir, struct rv_error *err) {
+    struct rv_container_state state;
+    char **ids = NULL, boot_id[64];
+    size_t n = 0;
+    int rc = rv_container_state_list(state_dir, &ids, &n, err);
+
+    rv_container_boot_id(boot_id);
+    for (size_t i = 0; i < n; i++) {
+        int one = rv_container_state_read(state_dir, boot_id, ids[i], &state, rc ? NULL : err);
+        if (!one)
+            free(state.directory);
+        else if (one != -RV_ERR_NOT_FOUND && !rc)
+            rc = one;
+        free(ids[i]);
+    }
+    free(ids);
+    return rc;
 }

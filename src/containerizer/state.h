@@ -35,7 +35,7 @@ bool rv_container_id_fits(const char *id);
 RV_MUST_USE int rv_container_state_write(const char *state_dir, const char *boot_id, const char *id,
                                          const struct rv_container_state *state,
                                          struct rv_error *err);
-/* -RV_ERR_NOT_FOUND if it is of an earlier boot, -RV_ERR_CORRUPT if it is no such file. */
+/* -RV_ERR_NOT_FOUND if it is of an earlier boot or empty, -RV_ERR_CORRUPT if it is no such file. */
 RV_MUST_USE int rv_container_state_read(const char *state_dir, const char *boot_id, const char *id,
                                         struct rv_container_state *out, struct rv_error *err);
 /* A descriptor for appending a NUL and "status N\n" to a record that is there, or an error. */
@@ -46,5 +46,8 @@ void rv_container_state_remove(const char *state_dir, const char *id);
 /* The ids that have records, malloc'ed strings in a malloc'ed array. */
 RV_MUST_USE int rv_container_state_list(const char *state_dir, char ***ids, size_t *n,
                                         struct rv_error *err);
+/* Whether all can be read, if the machine has not been rebooted since they were written: else they
+ * may be anything. -RV_ERR_CORRUPT names the first that is damaged. */
+RV_MUST_USE int rv_container_states_check(const char *state_dir, struct rv_error *err);
 
 #endif

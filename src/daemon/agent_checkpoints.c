@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "containerizer/state.h"
 #include "daemon/agent_daemon.h"
 #include "daemon/folders.h"
 #include "store/checkpoint_compact.h"
@@ -65,6 +66,31 @@ int rv_agent_checkpoints_open(struct rv_agent_daemon *d, struct rv_agent_recover
     if (r == -RV_ERR_CORRUPT && !out->lenient)
         rv_error_prefix(err, "cannot recover (--no-strict goes on with what can be read)");
     return r;
+}
+
+/* Whose containers they are is only known while the machine has not been rebooted. */
+static bool is_of_this_boot(const struct rv_agent_daemon *d, const struct rv_agent_recovery *r) {
+    const char *boot_id = NULL;
+
+    for (size_t i = 0; i < r->records.n; i++)
+        if (r->records.v[i].kind == RV_CHECKPOINT_AGENT && r->records.v[i].boot_id)
+            boot_id = r->records.v[i].boot_id;
+    return boot_id && d->boot_id && rv_streq(boot_id, d->boot_id);
+}
+
+int rv_agent_checkpoints_check_containers(struct rv_agent_daemon *d, struct rv_agent_recovery *r,
+                                          struct rv_error *err) {
+    _cleanup_free_ char *folder = rv_asprintf("%s/meta/containers", d->work_dir);
+    int rc = is_of_this_boot(d, r) ? rv_container_states_check(folder, err) : 0;
+
+    if (rc == -RV_ERR_CORRUPT && r->lenient) {
+        RV_ERROR(MODULE, "%s: what runs of that container is not found again", err->message);
+        r->errors++;
+        return 0;
+    }
+    if (rc == -RV_ERR_CORRUPT)
+        rv_error_prefix(err, "cannot recover (--no-strict goes on without that container)");
+    return rc;
 }
 
 void rv_agent_recovery_free(struct rv_agent_recovery *r) {

@@ -535,6 +535,8 @@ static int start_core(struct rv_agent_daemon *d, struct rv_error *err) {
     if (!r)
         r = try_core(d, &rec, err);
     if (!r)
+        r = rv_agent_checkpoints_check_containers(d, &rec, err);
+    if (!r)
         r = recover_containers(&containers, &rec, err);
     if (!r)
         r = make_core(d, &rec, &containers, err);

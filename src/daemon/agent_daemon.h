@@ -105,6 +105,10 @@ struct rv_agent_recovery {
  * the flags say not to be strict. To be freed in any case. */
 RV_MUST_USE int rv_agent_checkpoints_open(struct rv_agent_daemon *d, struct rv_agent_recovery *out,
                                           struct rv_error *err);
+/* The same for the records of containers that the agent before has left. */
+RV_MUST_USE int rv_agent_checkpoints_check_containers(struct rv_agent_daemon *d,
+                                                      struct rv_agent_recovery *r,
+                                                      struct rv_error *err);
 void rv_agent_recovery_free(struct rv_agent_recovery *r);
 /* Rewrites it without what is superseded, once it has grown to compact_at bytes; not while a batch
  * is being written. */

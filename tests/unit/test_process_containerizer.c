@@ -26,6 +26,7 @@
 #include "containerizer/containerizer.h"
 #include "containerizer/logs.h"
 #include "containerizer/proctree.h"
+#include "containerizer/state.h"
 #include "wanted.h"
 
 enum { WAIT_MS = 20000 };
@@ -705,6 +706,49 @@ static void test_recovery_distrusts_numbers(void **state) {
     waitpid(bystander, NULL, 0);
 }
 
+static void rewrite(const char *path, const char *bytes, size_t n) {
+    FILE *file = fopen(path, "w");
+
+    assert_int_equal(fwrite(bytes, 1, n, file), n);
+    fclose(file);
+}
+
+/* INV-19: whichever bit of a record has turned over, and wherever it ends too early. */
+static void test_damaged_records_are_named(void **state) {
+    struct fixture *f = *state;
+    struct rv_container_state record = {
+        .pid = 12345, .start_ticks = 678, .survive = true, .directory = f->root};
+    _cleanup_free_ char *path = rv_asprintf("%s/one", f->state_dir);
+    char boot[64], good[1024] = "", *sum;
+    struct rv_error err;
+    size_t n;
+
+    rv_container_boot_id(boot);
+    assert_int_equal(rv_container_state_write(f->state_dir, boot, "one", &record, NULL), 0);
+    FILE *file = fopen(path, "r");
+    n = fread(good, 1, sizeof good - 1, file);
+    fclose(file);
+    sum = strstr(good, "\nsum ");
+    assert_non_null(sum);
+    assert_int_equal(rv_container_states_check(f->state_dir, NULL), 0);
+    for (size_t bit = 0; bit < 8 * n; bit++) {
+        good[bit / 8] ^= (char)(1 << bit % 8);
+        rewrite(path, good, n);
+        good[bit / 8] ^= (char)(1 << bit % 8);
+        if (good + bit / 8 >= sum && good + bit / 8 < sum + strlen("\nsum 01234567"))
+            continue; /* maybe a record without a sum now; all else of it is right */
+        assert_int_equal(rv_container_states_check(f->state_dir, &err), -RV_ERR_CORRUPT);
+        assert_non_null(strstr(err.message, path));
+    }
+    for (size_t end = 1; end < n; end++) {
+        rewrite(path, good, end);
+        assert_int_equal(rv_container_states_check(f->state_dir, NULL), -RV_ERR_CORRUPT);
+    }
+    rewrite(path, "", 0); /* the agent died before it wrote anything */
+    assert_int_equal(rv_container_states_check(f->state_dir, NULL), 0);
+    unlink(path);
+}
+
 static void test_destroy_all(void **state) {
     struct fixture *f = *state;
 
@@ -736,6 +780,7 @@ int main(void) {
         TEST(kept_status),
         TEST(terminal),
         TEST(recovery_distrusts_numbers),
+        TEST(damaged_records_are_named),
         TEST(destroy_all),
     };
 
