@@ -1,7 +1,7 @@
 """What a run must not show, from what it left behind: the frameworks' logs, the tasks' own records,
 the journal of the harness and the state at the end. Every check is a function of the evidence that
 gives what is wrong, a sentence each; none asks anybody or looks at a clock, so each is tested with
-evidence made by hand (test_audit.py).
+evidence made by hand (test_chaos).
 
 A check claims only what it can know. All clocks are one machine's. A message may come late, so what
 a party did not yet know is no fault; a call that was made after something was seen elsewhere was made
@@ -224,7 +224,8 @@ def may_be_told_otherwise(evidence, name, task, ended, final):
     agent = agent_names(evidence).get(ended.agent)
     return (any(e["task"] == task for e in of(evidence.frameworks[name], "kill"))
             or any(e["executor"] == task
-                   for e in of(evidence.journal, "kill executor", "freeze executor"))
+                   for e in of(evidence.journal, "kill executor", "freeze executor", "kill process",
+                               "freeze process"))
             or any(kind in ("kill", "freeze", "damage", "full disk") and agent in who
                    and begin < final["t"] and end > ended.t - 1
                    for kind, who, begin, end in harms(evidence)))
@@ -383,8 +384,8 @@ def damage_is_refused(evidence):
     """INV-19."""
     for e in of(evidence.journal, "damaged"):
         if e["started"] or e["status"] == 0 or not e["named"]:
-            yield "%s, its journal %s at %d of %d bytes (%d used): %s, and said %r" % (
-                e["who"], e["how"], e["at"], e["size"], e["used"],
+            yield "%s, its %s %s at %d of %d bytes (%d used): %s, and said %r" % (
+                e["who"], e["file"], e["how"], e["at"], e["size"], e["used"],
                 "started" if e["started"] else "ended with %s" % e["status"], e["text"])
 
 

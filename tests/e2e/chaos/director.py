@@ -7,6 +7,7 @@ import os
 import signal
 import time
 
+import apart
 import audit
 import faults
 import processes
@@ -158,7 +159,7 @@ class Director:
         end["left"] = {"process": [line or name for name, line in
                                    processes.everybody().values()],
                        "mount": sorted(worlds.mounts() - self.world.mounts),
-                       "control group": sorted(filter(os.path.exists, self.world.groups))}
+                       "control group": apart.groups_of_agents()}
         self.say("ended")
         with open(os.path.join(self.world.folder, "end"), "w", encoding="utf-8") as f:
             json.dump(end, f)

@@ -9,7 +9,7 @@ import signal
 import plan
 import processes
 import world as worlds
-from network import both
+from network import NAMES, both
 
 KINDS = {}
 
@@ -53,17 +53,43 @@ def freeze(world, step, who):
             service.thaw()
 
 
-def an_executor(world, agent):
-    """(pid, framework, executor) of one on this agent, or None."""
-    endpoint = world.network.addresses[agent] + ":"
-    pids = [pid for pid, (name, _) in sorted(processes.everybody().items())
-            if name == "reeve-executor"
-            and (processes.variable(pid, "MESOS_AGENT_ENDPOINT") or "").startswith(endpoint)]
+def below(world, agent):
+    """{pid: parent} of all that runs on this node but the agent's own process and what it left."""
+    home = os.stat(os.path.join(NAMES, agent)).st_ino
+    own = world.services[agent].process
+    found = {}
+    for pid in processes.everybody():
+        try:
+            if os.stat("/proc/%d/ns/net" % pid).st_ino == home and not (own and pid == own.pid):
+                found[pid] = processes.parent(pid)
+        except OSError:
+            pass
+    return found
+
+
+def of_container(tree, pid, name):
+    """A variable of the environment of the executor that this process is of, if of any: its own,
+    or the nearest one's above it, or of what is below."""
+    above = pid
+    while above in tree:
+        if (value := processes.variable(above, name)):
+            return value
+        above = tree[above]
+    return next(filter(None, (of_container({k: v for k, v in tree.items() if k != pid}, child, name)
+                              for child, parent in tree.items() if parent == pid)), None)
+
+
+def some_process(world, agent, kind):
+    """(pid, framework, executor) of an executor on this agent, or of anything else, or None."""
+    tree = below(world, agent)
+    names = {pid: name for pid, (name, _) in processes.everybody().items()}
+    pids = [pid for pid in sorted(tree)
+            if kind.endswith("process") or names.get(pid) == "reeve-executor"]
     if not pids:
         return None
     pid = random.choice(pids)
-    return (pid, processes.variable(pid, "MESOS_FRAMEWORK_ID"),
-            processes.variable(pid, "MESOS_EXECUTOR_ID"))
+    return (pid, names.get(pid), of_container(tree, pid, "MESOS_FRAMEWORK_ID"),
+            of_container(tree, pid, "MESOS_EXECUTOR_ID"))
 
 
 def send(pid, number):
@@ -74,14 +100,16 @@ def send(pid, number):
 
 
 @fault("kill executor")
+@fault("kill process")
 @fault("freeze executor")
-def harm_executor(world, step, who):
-    found = an_executor(world, who[0])
+@fault("freeze process")
+def harm_container(world, step, who):
+    found = some_process(world, who[0], step.kind)
     if not found:
         return
-    pid, framework, executor = found
-    world.journal.write(step.kind, framework=framework, executor=executor, pid=pid)
-    if step.kind == "kill executor":
+    pid, name, framework, executor = found
+    world.journal.write(step.kind, framework=framework, executor=executor, pid=pid, name=name)
+    if step.kind.startswith("kill"):
         send(pid, signal.SIGKILL)
         return
     send(pid, signal.SIGSTOP)
@@ -177,26 +205,47 @@ def fill(world, step, who):
 
 
 def damaged(good, how, chance):
-    used = len(good.rstrip(b"\0"))
+    """(where, what is left of it). What a container's init has appended to a record is not of it."""
+    used = len(good.partition(b"\0status ")[0].rstrip(b"\0"))
     at = chance.randrange(16, used)
-    if how == "cut":
+    if how.endswith("cut"):
         return at, good[:at]
     return at, good[:at] + bytes([good[at] ^ 1 << chance.randrange(8)]) + good[at + 1:]
 
 
+def checkpoint(world, agent, how):
+    """The journal, or the record of some container, if it has one."""
+    meta = os.path.join(world.disk(agent), "meta")
+    records = [p for p in sorted(glob.glob(os.path.join(meta, "containers", "*")))
+               if os.path.getsize(p) > 16]
+    if how.startswith("record") and records:
+        return random.choice(records)
+    path, = glob.glob(os.path.join(meta, "*.journal"))
+    return path
+
+
+def put_back(path, good, bad):
+    """As it was; an init may have appended to it in the meantime."""
+    with open(path, "r+b") as f:
+        appended = f.read()[len(bad):]
+        f.seek(0)
+        f.write(good + appended)
+
+
 @fault("damage")
 def damage(world, step, who):
-    """INV-19: an agent whose journal is damaged refuses to start and names the file, then goes on
-    from the one that was put back."""
+    """INV-19: an agent one of whose checkpoints is damaged refuses to start and names the file, then
+    goes on from the one that was put back."""
     service = world.services[who[0]]
     service.kill()
-    path, good = None, b""
+    path, good, bad = None, b"", b""
     try:
-        path, = glob.glob(os.path.join(world.disk(who[0]), "meta", "*.journal"))
+        path = checkpoint(world, who[0], step.how)
         with open(path, "rb") as f:
             good = f.read()
         at, bad = damaged(good, step.how, random.Random(str(step)))
-        with open(path, "wb") as f:
+        with open(path, "r+b") as f:
+            f.truncate(len(bad))
             f.write(bad)
         said = os.path.getsize(service.log)
         service.attempt()
@@ -207,13 +256,12 @@ def damage(world, step, who):
         with open(service.log, encoding="utf-8", errors="replace") as f:
             f.seek(said)
             text = f.read()
-        world.journal.write("damaged", who=who[0], how=step.how, at=at, size=len(good),
+        world.journal.write("damaged", who=who[0], how=step.how, file=path, at=at, size=len(good),
                             used=len(good.rstrip(b"\0")), started=service.alive(),
                             status=service.status, named=path in text, text=text[-300:])
         yield max(step.seconds - 0.5, 0)
     finally:
         service.kill()
-        if good:
-            with open(path, "wb") as f:
-                f.write(good)
+        if bad:
+            put_back(path, good, bad)
         service.start()

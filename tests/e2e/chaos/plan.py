@@ -9,7 +9,7 @@ import random
 from dataclasses import dataclass
 
 # Seeds that between them have every kind of step in a short time.
-SHORT, SHORT_SECONDS = (9, 29, 54), 18
+SHORT, SHORT_SECONDS = (18, 64, 231), 18
 LEADER = "leader"
 ZOOKEEPER = "zookeeper"     # as many of its servers as make the rest useless
 
@@ -71,6 +71,8 @@ KINDS = {
     "freeze": Kind(workers),
     "kill executor": Kind(lambda cast: cast.agents, longest=1),
     "freeze executor": Kind(lambda cast: cast.agents),
+    "kill process": Kind(lambda cast: cast.agents, longest=1),
+    "freeze process": Kind(lambda cast: cast.agents),
     "cut off": Kind(lambda cast: workers(cast) + cast.zookeeper, ("drop", "reset")),
     "cut one way": Kind(workers, ("in", "out")),
     "cut from masters": Kind(lambda cast: cast.agents + list(cast.schedulers), ("drop", "reset")),
@@ -78,7 +80,8 @@ KINDS = {
     "lose packets": Kind(workers, ("10", "30", "60")),
     "slow": Kind(workers),
     "full disk": Kind(lambda cast: cast.agents + ([] if cast.zookeepers else cast.masters)),
-    "damage": Kind(lambda cast: cast.agents, ("flip", "cut"), longest=4),
+    "damage": Kind(lambda cast: cast.agents, ("flip", "cut", "record flip", "record cut"),
+                   longest=4),
     # Of ZooKeeper:
     "cut from zookeeper": Kind(lambda cast: cast.masters + [LEADER] * 3 + cast.agents,
                                ("drop", "reset", "in", "out")),

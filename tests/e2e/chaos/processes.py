@@ -126,20 +126,9 @@ def everybody():
     return found
 
 
-def groups():
-    """The control groups, as folders, of all that runs here in those of an agent."""
-    found = set()
-    for pid in everybody():
-        try:
-            with open("/proc/%d/cgroup" % pid, encoding="ascii", errors="replace") as f:
-                for line in f.read().splitlines():
-                    _, controllers, path = line.split(":", 2)
-                    if path.startswith("/reeve/"):
-                        mount = controllers.removeprefix("name=") or "unified"
-                        found.add("/sys/fs/cgroup/%s/%s" % (mount, "/".join(path.split("/")[1:3])))
-        except OSError:
-            pass
-    return found
+def parent(pid):
+    with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as f:
+        return int(f.read().rpartition(")")[2].split()[1])
 
 
 def variable(pid, name):

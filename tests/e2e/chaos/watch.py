@@ -4,8 +4,6 @@ no partition is."""
 
 import threading
 
-import processes
-
 SCALARS = ("cpus", "mem", "disk")
 
 
@@ -24,9 +22,6 @@ class Watch(threading.Thread):
             self.look()
 
     def look(self):
-        for group in processes.groups() - self.world.groups:
-            self.world.groups.add(group)
-            self.world.journal.write("group", path=group)
         leads = self.world.masters_say("/api/v1", {"type": "GET_MASTER"})
         for name, (begin, end, answer) in leads.items():
             self.world.journal.write("leads", who=name, begin=begin, end=end,

@@ -1,6 +1,6 @@
 """The cluster of a run: who there is, how each is started, and what an operator would ask them.
 
-All of it lives below one folder and in the namespaces of this process (see main.py). MOUNTED is
+All of it lives below one folder and in the namespaces of this process (see apart.py). MOUNTED is
 where tasks find what they run and leave their records: containers see the machine's file system, but
 neither its /tmp nor the folders of the agents."""
 
@@ -68,7 +68,7 @@ class World:
             self._add(name, lambda name=name, c=containerizer: self._agent(name, c), disk=True)
         for name in cast.schedulers:
             self._add(name, lambda name=name: self._scheduler(name, seed))
-        self.mounts, self.groups, self.leading = mounts(), set(), None
+        self.mounts, self.leading = mounts(), None
 
     def _name(self):
         """Masters are redirected to by their names."""
