@@ -440,6 +440,16 @@ static void measure_http(const struct rv_agent_daemon *d, struct rv_metrics *m) 
     rv_metrics_counter(m, "http/connections", "Connections so far", (double)http.connections);
 }
 
+static void measure_fetches(const struct rv_agent_daemon *d, struct rv_metrics *m) {
+    rv_metrics_counter(m, "containerizer/fetcher/task_fetches_succeeded",
+                       "Containers for which all URIs were fetched", (double)d->fetches_succeeded);
+    rv_metrics_counter(m, "containerizer/fetcher/task_fetches_failed",
+                       "Containers that failed for want of a URI", (double)d->fetches_failed);
+    rv_metrics_gauge(m, "containerizer/fetcher/cache_size_total_bytes",
+                     "Bytes that the cache of fetched files may hold",
+                     (double)d->flags->fetcher_cache_size);
+}
+
 void rv_agent_view_measure(void *ctx, struct rv_metrics *m) {
     const struct rv_agent_daemon *d = ctx;
     const struct rv_agent *a = d->core;
@@ -464,6 +474,7 @@ void rv_agent_view_measure(void *ctx, struct rv_metrics *m) {
     rv_metrics_gauge(
         m, rv_arena_printf(&m->arena, "containerizer/%s/containers", d->containerizer->ops->name),
         "Containers that run or are about to", (double)rv_map_count(&a->containers));
+    measure_fetches(d, m);
     measure_http(d, m);
 }
 

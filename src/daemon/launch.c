@@ -180,6 +180,8 @@ static void on_fetched(void *ctx, const char *why) {
     struct rv_agent_launching *p = ctx;
 
     rv_map_remove(&p->daemon->launching, rv_str(p->config.id));
+    if (!p->cancelled)
+        (*(why ? &p->daemon->fetches_failed : &p->daemon->fetches_succeeded))++;
     if (why || p->cancelled)
         failed(p, p->cancelled ? cancelled : why);
     else

@@ -13,6 +13,8 @@ import io
 import lzma
 import os
 import random
+import shutil
+import ssl
 import stat
 import subprocess
 import sys
@@ -26,7 +28,7 @@ import zipfile
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from cluster import Report  # noqa: E402
-from processes import Cell, wait  # noqa: E402
+from processes import Cell, get, wait  # noqa: E402
 
 MB = 1 << 20
 USER = "nobody" if os.geteuid() == 0 else None
@@ -291,8 +293,10 @@ def offer_files(s, folder):
     s.files.update({
         "plain": b"plain\n", "slow": b"slow" * MB, "tool.gz": SCRIPT,
         "ok.tar": tar(), "ok.tgz": tar(gzip.compress), "ok.tar.gz": tar(gzip.compress),
-        "ok.tar.bz2": tar(bz2.compress), "ok.tar.xz": tar(lzma.compress),
+        "ok.tar.bz2": tar(bz2.compress), "ok.tbz2": tar(bz2.compress), "ok.tbz": tar(bz2.compress),
+        "ok.tar.xz": tar(lzma.compress), "ok.txz": tar(lzma.compress),
         "ok.tar.lzma": tar(lambda d: lzma.compress(d, lzma.FORMAT_ALONE)),
+        "ok.tlz": tar(lambda d: lzma.compress(d, lzma.FORMAT_ALONE)),
         "one.txt.gz": gzip.compress(b"one\n"),
         "links.tar": tar(members=[("d/inner", b"inner\n"), ("d/soft", link("inner")),
                                   ("d/hard", hard("d/inner"))]),
@@ -301,9 +305,11 @@ def offer_files(s, folder):
             ("null", {"type": tarfile.CHRTYPE, "devmajor": 1, "devminor": 3}),
             ("pipe", {"type": tarfile.FIFOTYPE}), ("last", b"x")]),
     })
-    if subprocess.run(["sh", "-c", "command -v zstd"], stdout=subprocess.DEVNULL,
-                      check=False).returncode == 0:
-        s.files["ok.tar.zst"] = tar(by_program("zstd", "-q", "-c"))
+    for program, names in ((("zstd", "-q", "-c"), ("tar.zst", "tzst")),
+                           (("lz4", "-q", "-c"), ("tar.lz4",)),
+                           (("compress", "-c"), ("tar.Z",))):
+        if shutil.which(program[0]):
+            s.files.update({"ok." + name: tar(by_program(*program)) for name in names})
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
         for name, data, mode in (("d/inner", b"inner\n", 0o644), ("d/tool", SCRIPT, 0o755)):
@@ -415,12 +421,23 @@ def cache_cases(t, report):
         assert hashlib.sha256(bytes(9 * MB)).hexdigest() not in objects(), "it is kept"
         return problem
 
+    def counted():
+        m = get(t.cell.agent.address, "/metrics/snapshot")
+        assert m["containerizer/fetcher/task_fetches_succeeded"] >= 10, m
+        assert m["containerizer/fetcher/cache_size_total_bytes"] == 8 * MB, m
+        before = m["containerizer/fetcher/task_fetches_failed"]
+        problem = t.fails(server.uri("nope"), because="404")
+        m = get(t.cell.agent.address, "/metrics/snapshot")
+        assert m["containerizer/fetcher/task_fetches_failed"] == before + 1, m
+        return problem
+
     def tidy():
         left = os.listdir(os.path.join(folder, "fresh")) + os.listdir(os.path.join(folder, "locks"))
         assert not left, left
         assert os.stat(folder).st_mode & 0o777 == 0o700, oct(os.stat(folder).st_mode)
 
-    for case in (concurrent, again, uncached, same_content, changed, eviction, too_large, tidy):
+    for case in (concurrent, again, uncached, same_content, changed, eviction, too_large,
+                 counted, tidy):
         report.case("cache: " + case.__name__.replace("_", " "), case)
 
 
@@ -516,6 +533,48 @@ def life_cases(t, report):
         report.case("life: " + case.__name__.replace("_", " "), case)
 
 
+# --- https ---
+
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+
+
+class SecureServer(Server):
+    def __init__(self, folder):
+        super().__init__()
+        self.certificate = os.path.join(folder, "certificate.pem")
+        key = os.path.join(folder, "key.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
+                        "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key,
+                        "-out", self.certificate], check=True, stderr=subprocess.DEVNULL)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, key)
+        # The handshake is the thread's of the connection.
+        self.socket = context.wrap_socket(self.socket, server_side=True,
+                                          do_handshake_on_connect=False)
+
+    def uri(self, name):
+        return super().uri(name).replace("http:", "https:")
+
+    def handle_error(self, *_):
+        """One that does not trust us leaves within the handshake."""
+
+
+def secure_cases(folder, plain, report):
+    """A server whom the agent's machine trusts, and one whom it does not."""
+    trusted, other = SecureServer(folder), SecureServer(tempfile.mkdtemp(dir=folder))
+    trusted.files = other.files = {"plain": b"plain\n", "ok.tgz": plain.files["ok.tgz"]}
+    see = ("unshare", "-m", "--propagation", "private", "sh", "-c",
+           'mount --bind "$0" %s && exec "$@"' % CERTIFICATES, trusted.certificate)
+    with Cell(agent=("--fetcher_stall_timeout=5secs",), prefix=see) as cell:
+        t = Tasks(cell, plain)
+        report.case("https", lambda: t.works(
+            "test $(cat plain) = plain && test $(cat d/inner) = inner", trusted.uri("plain"),
+            {"value": trusted.uri("ok.tgz"), "cache": True}))
+        report.case("https: who is not trusted", lambda: t.fails(
+            other.uri("plain"), because="certificate"))
+
+
 def main():
     words, report, server = sys.argv[1:], Report(), Server()
     with tempfile.TemporaryDirectory(prefix="reeve-fetcher-") as folder:
@@ -541,6 +600,8 @@ def main():
                 cache_cases(t, report)
             if wanted("life"):
                 life_cases(t, report)
+        if wanted("https") and USER and os.path.exists(CERTIFICATES):
+            secure_cases(folder, server, report)
     server.release.set()
     return report.finish()
 
