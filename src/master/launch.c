@@ -186,6 +186,23 @@ void rv_master_launch(struct rv_master *m, struct rv_master_acceptance *a,
         launch_one(m, a, &op->tasks[i]);
 }
 
+/* Of one executor, all tasks share its control groups or none does. */
+static bool mixes_cgroups(const struct rv_master_acceptance *a, const struct rv_operation *op,
+                          const struct rv_master_executor *running) {
+    for (size_t i = 1; i < op->n_tasks; i++)
+        if (op->tasks[i].own_cgroups != op->tasks[0].own_cgroups)
+            return true;
+    if (!running)
+        return false;
+    RV_LIST_EACH (&a->agent->tasks, node, tmp) {
+        const struct rv_master_task *t = RV_LIST_ENTRY(node, struct rv_master_task, on_agent);
+        if (t->framework == a->framework && rv_streq(t->executor_id.v, running->info.id.v) &&
+            t->info.own_cgroups != op->tasks[0].own_cgroups)
+            return true;
+    }
+    return false;
+}
+
 /* What is wrong with the group; NULL: nothing, and `needs` and `executor` are filled. */
 static const char *group_problem(struct rv_master *m, const struct rv_master_acceptance *a,
                                  const struct rv_operation *op, struct need *needs,
@@ -200,6 +217,9 @@ static const char *group_problem(struct rv_master *m, const struct rv_master_acc
         return "Task group has no executor";
     if ((problem = executor_problem(m, a, op->executor, executor)))
         return RV_MASTER_TEXT(m, "Task group %s", problem);
+    if (mixes_cgroups(a, op, executor->running))
+        return "Task group is not valid: 'share_cgroups' must be the same for all tasks of a group "
+               "and for all of an executor";
     rv_resources_copy(&left, &a->available);
     if ((problem = take(m, &left, &executor->executor)))
         problem = RV_MASTER_TEXT(m, "Task group has an executor that %s", problem);

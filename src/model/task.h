@@ -44,6 +44,7 @@ struct rv_task_info {
     int64_t max_completion_ms;         /* -1: none */
     struct rv_limits limits;
     bool has_check, has_health_check;
+    bool own_cgroups;       /* of a group: it shares none with its executor */
     struct rv_blob *packed; /* the whole TaskInfo as sent, unknown fields included */
     char *problem;          /* as above: the sentence of the TASK_ERROR; NULL: nothing */
 };

@@ -101,6 +101,7 @@ void rv_wire_task_info_from(const Reeve__V1__TaskInfo *m, bool check, bool group
         .max_completion_ms = duration_ms(m->max_completion_time),
         .has_check = m->check != NULL,
         .has_health_check = m->health_check != NULL,
+        .own_cgroups = !rv_wire_shares_cgroups(m->container),
         .packed = rv_wire_pack(&m->base),
     };
     for (size_t i = 0; i < m->n_limits; i++)

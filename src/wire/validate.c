@@ -385,7 +385,7 @@ static char *run_problem(const Reeve__V1__CommandInfo *command,
     return p;
 }
 
-static bool shares_cgroups(const Reeve__V1__ContainerInfo *m) {
+bool rv_wire_shares_cgroups(const Reeve__V1__ContainerInfo *m) {
     return !m || !m->linux_info || m->linux_info->share_cgroups; /* true unless given */
 }
 
@@ -443,7 +443,7 @@ static char *group_problem(const Reeve__V1__TaskInfo *m, struct rv_arena *arena)
     if (container && container->n_network_infos > 0)
         return PROBLEM(arena, "task", "container.network_infos",
                        "must not be set in a task group: its executor's network is used");
-    if (m->n_limits > 0 && shares_cgroups(container))
+    if (m->n_limits > 0 && rv_wire_shares_cgroups(container))
         return PROBLEM(arena, "task", "limits",
                        "must only be set in a task group with 'share_cgroups' false");
     return NULL;
@@ -456,7 +456,7 @@ static char *place_problem(const Reeve__V1__TaskInfo *m, bool group, struct rv_a
         return rv_arena_printf(arena, "'task' must have only one of 'command' and 'executor'");
     if (!m->command && !m->executor)
         return rv_arena_printf(arena, "'task' must have one of 'command' and 'executor'");
-    if (!shares_cgroups(m->container))
+    if (!rv_wire_shares_cgroups(m->container))
         return PROBLEM(arena, "task", "container.linux_info.share_cgroups",
                        "must only be false in a task group");
     return NULL;

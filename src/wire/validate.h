@@ -32,6 +32,8 @@ char *rv_wire_executor_problem(const Reeve__V1__ExecutorInfo *m,
 char *rv_wire_limit_problem(const char *name, const Reeve__V1__Value__Scalar *value,
                             const struct rv_resources *resources, const char *path,
                             struct rv_arena *arena);
+/* Whether a task of a group uses the control groups of its executor: true unless it says no. */
+bool rv_wire_shares_cgroups(const Reeve__V1__ContainerInfo *m);
 /* group: it came in a LAUNCH_GROUP. Its executor is judged apart. */
 char *rv_wire_task_problem(const Reeve__V1__TaskInfo *m, const struct rv_resources *resources,
                            bool group, struct rv_arena *arena);

@@ -160,7 +160,7 @@ static struct rv_executor_info *executor_info(struct script *s, const char *text
     return x;
 }
 
-/* t1@cpus:1;mem:32+t2@... ; tasks=... of an operation */
+/* t1@cpus:1;mem:32+t2@cpus:1@own+... ; tasks=... of an operation */
 static void tasks(struct script *s, const char *text, const char *agent, struct rv_operation *op) {
     char **v, **parts;
     size_t n = split(s, text, '+', &v);
@@ -177,6 +177,7 @@ static void tasks(struct script *s, const char *text, const char *agent, struct 
         t->agent_id.v = agent;
         t->resources = resources(n_parts > 1 ? parts[1] : NULL);
         t->kill_grace_ms = t->max_completion_ms = -1;
+        t->own_cgroups = n_parts > 2 && rv_streq(parts[2], "own");
         t->executor = group ? NULL : executor_info(s, arg(s, "executor"), RV_EXECUTOR_CUSTOM);
     }
     if (group)

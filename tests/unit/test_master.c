@@ -644,6 +644,26 @@ static void test_groups(void **state) {
     script_free(&s);
 }
 
+static void test_groups_share_control_groups_or_do_not(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, CLUSTER "scheduler S1 accept offers=M-O0 refuse=0 group=g1@cpus:1+g2@cpus:1@own "
+                     "executor=e1@cpus:0.1\nt=1100\n");
+    EXPECT(s, "g1 TASK_ERROR SOURCE_MASTER REASON_TASK_GROUP_INVALID");
+    EXPECT(s, "g2 TASK_ERROR SOURCE_MASTER REASON_TASK_GROUP_INVALID");
+    tell(&s, "scheduler S1 accept offers=M-O1 refuse=0 group=g1@cpus:1@own+g2@cpus:1@own "
+             "executor=e1@cpus:0.1\nt=2200\n");
+    EXPECT(s, "RUN_TASKS M-0000 group executor=e1 g1{cpus:1} g2{cpus:1}");
+    tell(&s, "scheduler S1 accept offers=M-O2 refuse=0 group=g3@cpus:1 executor=e1@cpus:0.1\n"
+             "t=3300\n");
+    EXPECT(s, "g3 TASK_ERROR SOURCE_MASTER REASON_TASK_GROUP_INVALID");
+    EXPECT(s, "'share_cgroups'");
+    tell(&s, "scheduler S1 accept offers=M-O3 refuse=0 group=g3@cpus:0.5 executor=e2@cpus:0.1\n");
+    EXPECT(s, "RUN_TASKS M-0000 group executor=e2 g3{cpus:0.5}");
+    script_free(&s);
+}
+
 static void test_launch_errors(void **state) {
     struct script s = {0};
 
@@ -903,6 +923,7 @@ int main(void) {
         cmocka_unit_test(test_gave_up_while_the_registry_wrote),
         cmocka_unit_test(test_executors),
         cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_groups_share_control_groups_or_do_not),
         cmocka_unit_test(test_launch_errors),
         cmocka_unit_test(test_ports_are_not_given_twice),
         cmocka_unit_test(test_operations_are_refused_aloud),
