@@ -68,15 +68,19 @@ void *rv_memdup(const void *p, size_t n) {
     return copy;
 }
 
-char *rv_asprintf(const char *format, ...) {
+char *rv_vasprintf(const char *format, va_list ap) {
     char *text = NULL;
+
+    return check(vasprintf(&text, format, ap) < 0 ? NULL : text);
+}
+
+char *rv_asprintf(const char *format, ...) {
     va_list ap;
-    int n;
 
     va_start(ap, format);
-    n = vasprintf(&text, format, ap);
+    char *text = rv_vasprintf(format, ap);
     va_end(ap);
-    return check(n < 0 ? NULL : text);
+    return text;
 }
 
 void rv_freep(void *pointer_to_pointer) {

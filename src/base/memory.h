@@ -18,6 +18,7 @@ char *rv_strdup(const char *s); /* NULL gives NULL */
 char *rv_strndup(const char *s, size_t n);
 void *rv_memdup(const void *p, size_t n);
 char *rv_asprintf(const char *format, ...) RV_PRINTF(1, 2);
+char *rv_vasprintf(const char *format, va_list ap) RV_PRINTF(1, 0);
 void rv_freep(void *pointer_to_pointer); /* for _cleanup_free_ */
 
 #define _cleanup_(f) __attribute__((cleanup(f)))

@@ -73,8 +73,7 @@ RV_PRINTF(2, 3) static void fail(struct session *s, const char *format, ...) {
     if (s->failure)
         return;
     va_start(ap, format);
-    if (vasprintf(&s->failure, format, ap) < 0)
-        s->failure = NULL;
+    s->failure = rv_vasprintf(format, ap);
     va_end(ap);
 }
 

@@ -217,13 +217,11 @@ void rv_http_reply_borrowed(struct rv_http_request *req, int status, const char 
 }
 
 void rv_http_reply_text(struct rv_http_request *req, int status, const char *format, ...) {
-    char *text = NULL;
     va_list ap;
     va_start(ap, format);
-    int n = vasprintf(&text, format, ap);
+    char *text = rv_vasprintf(format, ap);
     va_end(ap);
-    RV_ASSERT(n >= 0);
-    answer_buffer(req, status, "text/plain", text, (size_t)n, MHD_RESPMEM_MUST_FREE, NULL);
+    answer_buffer(req, status, "text/plain", text, strlen(text), MHD_RESPMEM_MUST_FREE, NULL);
 }
 
 void rv_http_reply_fd(struct rv_http_request *req, int status, const char *content_type, int fd,

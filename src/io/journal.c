@@ -36,6 +36,7 @@ struct rv_journal {
     char *path;
     int fd;
     uint64_t end, size, dirty;
+    bool named; /* on the disk, too: the folder was made durable since the file got its name */
     uv_work_t work;
     struct rv_buf gathering; /* records */
     struct rv_buf writing;   /* a frame */
@@ -281,11 +282,19 @@ static int grow(struct rv_journal *j, uint64_t used) {
     return -1;
 }
 
+/* Else a crash may bring back the file that had the name before. */
+static int name(struct rv_journal *j) {
+    if (!j->named && sync_folder(j->path))
+        return -1;
+    j->named = true;
+    return 0;
+}
+
 static void write_batch(uv_work_t *work) {
     struct rv_journal *j = work->data;
 
     j->result = 0;
-    if (erase(j) || grow(j, j->end + j->writing.n)) {
+    if (name(j) || erase(j) || grow(j, j->end + j->writing.n)) {
         j->result = io_error(j->path, "append", &j->err);
         return;
     }
@@ -431,7 +440,8 @@ int rv_journal_rewrite(struct rv_journal *j, const struct rv_str *records, size_
         j->end = end;
         j->size = size_for(end);
         j->dirty = 0;
-        if (sync_folder(j->path))
+        j->named = false;
+        if (name(j))
             r = io_error(j->path, "sync the folder", err);
     }
     return r;

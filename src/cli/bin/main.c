@@ -1,6 +1,8 @@
 /* reeve VERB [arguments]: one table of verbs. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <uv.h>
 
 #include "base/memory.h"
 #include "cli/verbs.h"
@@ -55,6 +57,8 @@ static int usage(FILE *out, int status) {
 }
 
 int main(int argc, char **argv) {
+    /* Without memory libuv just aborts; ours say why. */
+    (void)uv_replace_allocator(rv_malloc, rv_realloc, rv_calloc, free);
     if (argc < 2)
         return usage(stderr, 2);
     if (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
