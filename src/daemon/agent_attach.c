@@ -9,9 +9,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#include "daemon/agent_containers.h"
+#include "daemon/agent_containers_internal.h"
 #include "daemon/common.h"
-#include "wire/convert.h"
 #include "wire/recordio.h"
 
 struct attach {
@@ -90,8 +89,8 @@ static int identify(struct attach *a, const Reeve__V1__Agent__Call__AttachContai
         !m->container_id)
         return rv_error_set(&a->err, RV_ERR_INVALID,
                             "attach_container_input: expecting CONTAINER_ID first");
-    int rc = rv_api_containers_io(a->d->api, rv_wire_container_id_from(m->container_id, arena).v,
-                                  false, &io, &a->err);
+    const char *id = rv_api_id_of(m->container_id, arena, &a->err);
+    int rc = id ? rv_api_containers_io(a->d->api, id, false, &io, &a->err) : -RV_ERR_INVALID;
     if (!rc)
         rc = rv_container_io_attach_input(io, &input, &a->err);
     if (rc)

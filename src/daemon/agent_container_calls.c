@@ -108,6 +108,7 @@ void rv_api_wait(struct rv_agent_daemon *d, struct rv_http_request *req,
     }
 }
 
+/* Of any container, also an executor's: that one's end is the core's to hear of. */
 void rv_api_kill(struct rv_agent_daemon *d, struct rv_http_request *req,
                  const Reeve__V1__Agent__Call *call) {
     bool nested = call->type == REEVE__V1__AGENT__CALL__TYPE__KILL_NESTED_CONTAINER;
@@ -117,6 +118,7 @@ void rv_api_kill(struct rv_agent_daemon *d, struct rv_http_request *req,
     int signal = has_signal ? (nested ? n->signal : s->signal) : SIGKILL;
     const struct rv_containerizer_ops *ops = d->containerizer->ops;
     struct rv_api_container *c;
+    struct rv_api_parent place;
     struct rv_error err;
     pid_t pid;
     const char *id = named(nested ? n->container_id : s->container_id, nested, &d->arena, &err);
@@ -130,14 +132,14 @@ void rv_api_kill(struct rv_agent_daemon *d, struct rv_http_request *req,
         return;
     }
     c = rv_api_find(d->api, id);
-    if (!c || c->state == RV_API_ENDED) {
+    if (!rv_api_find_running(d->api, id, &d->arena, &place) && (!c || c->state == RV_API_ENDED)) {
         no_such(d, req, id);
         return;
     }
     pid = ops->pid(d->containerizer, id);
-    if (signal == SIGKILL || pid <= 0)
+    if (c && (signal == SIGKILL || pid <= 0))
         rv_api_destroy(c);
-    else if (kill(pid, signal) != 0)
+    else if (pid <= 0 || kill(pid, signal) != 0)
         RV_DEBUG("agent", "cannot send signal %d to container %s: %s", signal, id, strerror(errno));
     ok(req);
 }
@@ -171,6 +173,20 @@ static bool runs_below(const struct rv_api_containers *t, const char *id) {
     return false;
 }
 
+/* Where the sandbox of a container would be that is not known any more, or never was: one of an
+ * earlier agent, or of so many. NULL: its parent does not run, so there is none. */
+static char *forgotten_place(struct rv_api_containers *t, const char *id) {
+    const char *last = strrchr(id, '.');
+    struct rv_arena *arena = &t->d->arena;
+    struct rv_api_parent parent;
+
+    if (!last)
+        return rv_asprintf("%s/containers/%s", t->d->work_dir, id);
+    if (!rv_api_find_running(t, rv_arena_strndup(arena, id, (size_t)(last - id)), arena, &parent))
+        return NULL;
+    return rv_asprintf("%s/containers/%s", parent.directory, last + 1);
+}
+
 void rv_api_remove(struct rv_agent_daemon *d, struct rv_http_request *req,
                    const Reeve__V1__Agent__Call *call) {
     bool nested = call->type == REEVE__V1__AGENT__CALL__TYPE__REMOVE_NESTED_CONTAINER;
@@ -187,21 +203,20 @@ void rv_api_remove(struct rv_agent_daemon *d, struct rv_http_request *req,
         return;
     }
     if (runs_below(t, id)) {
-        rv_error_set(&err, RV_ERR_CONFLICT, "The container %s has not ended", id);
+        /* 500 as with the peer, whose clients know it so. */
+        rv_error_set(&err, RV_ERR_INTERNAL, "The container %s has not ended", id);
         refuse(d, req, &err);
         return;
     }
     c = rv_api_find(t, id);
-    if (c)
-        directory = rv_strdup(c->directory);
-    else if (!strchr(id, '.')) /* perhaps of an earlier agent */
-        directory = rv_asprintf("%s/containers/%s", d->work_dir, id);
+    directory = c ? rv_strdup(c->directory) : forgotten_place(t, id);
     if (!directory) {
         no_such(d, req, id);
         return;
     }
     int rc = remove_sandbox(t, directory, &err);
-    if (rc && (!c || rc != -RV_ERR_NOT_FOUND)) {
+    /* What is not there need not be removed; but of a standalone one nobody knows anything else. */
+    if (rc && (rc != -RV_ERR_NOT_FOUND || (!c && !strchr(id, '.')))) {
         refuse(d, req, &err);
         return;
     }

@@ -3,23 +3,20 @@
 and without a terminal, and what the calls below them answer. Leaves no process and no file behind."""
 
 import base64
-import fcntl
 import http.client
 import http.server
 import json
 import os
 import pty
-import select
 import signal
-import struct
 import subprocess
 import sys
-import termios
 import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from cluster import REEVE, Cluster, Report, containerizers  # noqa: E402
+from terminal import Terminal  # noqa: E402
 
 report = Report()
 LONG = 60
@@ -148,8 +145,9 @@ class Input:
 class World:
     """A cluster with one task, and what is done beside it."""
 
-    def __init__(self, cluster):
+    def __init__(self, cluster, isolates):
         self.cluster = cluster
+        self.isolates = isolates
         self.agent = cluster.agents[0]
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("REEVE_")}
         self.env.update(REEVE_MASTER="%s:%d" % cluster.master, TERM="xterm", GREETING="ours")
@@ -202,7 +200,7 @@ class World:
     def launch(self, shell, container_id=None, want=200, **more):
         container_id = container_id or self.child()
         status, text = self.post("LAUNCH_CONTAINER", {
-            "command": {"value": shell}, **more, "container_id": container_id})
+            "command": {"value": shell}, "container_id": container_id, **more})
         expect(status == want, "launch: %d %r" % (status, text))
         return container_id
 
@@ -305,44 +303,12 @@ def exec_task_ends(w):
     until(lambda: not processes("86412"), "the end of the command")
 
 
-class Terminal:
-    """A child on a terminal of its own."""
-
-    def __init__(self, w, *words):
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.execve(REEVE, [REEVE, *words], w.env)
-        self.seen = b""
-
-    def size(self, rows, columns):
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-    def type(self, text):
-        os.write(self.fd, text.encode())
-
-    def read(self, wait=0.1):
-        if select.select([self.fd], [], [], wait)[0]:
-            try:
-                self.seen += os.read(self.fd, 65536)
-            except OSError:
-                return False
-        return True
-
-    def expect(self, text, what):
-        deadline = time.monotonic() + 20
-        while text.encode() not in self.seen:
-            expect(self.read() and time.monotonic() < deadline, "%s: %r" % (what, self.seen))
-        self.seen = self.seen.split(text.encode(), 1)[1]
-
-    def end(self):
-        while self.read(20):
-            pass
-        os.close(self.fd)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+def terminal(w, *words, **size):
+    return Terminal(REEVE, words, w.env, **size)
 
 
 def exec_terminal(w):
-    t = Terminal(w, "exec", "-it", w.task, "--", "sh")
+    t = terminal(w, "exec", "-it", w.task, "--", "sh")
     t.size(33, 101)
     t.type("echo begin-$((6*7)); test -t 0 && echo has-$((7*7))\n")
     t.expect("begin-42", "the shell")
@@ -379,23 +345,55 @@ def exec_terminal_is_restored(w):
     expect(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, "the terminal is another")
 
 
+def edit(t, name):
+    """Somebody uses vi: inserts, asks for the terminal and its size, resizes, and saves."""
+    t.match(rb"(?i)\W%s\W.*new" % name.encode(), "the new file")
+    t.type("ihello from vi\x1b")
+    t.match(rb"hello from vi", "what is typed")
+    t.type(":set lines? columns?\r")
+    t.match(rb"lines=24\s+columns=80", "the size")
+    t.type("\r")
+    t.size(30, 100)
+    # It may be about to draw when a key comes; another one does no harm.
+    for _ in range(100):
+        t.type(":set lines? columns?\r")
+        time.sleep(0.1)
+        t.read()
+        if b"lines=30" in t.seen:
+            break
+    t.match(rb"lines=30\s+columns=100", "the new size")
+    t.type("\r:!tty; test -w $(tty) && echo it is ours\r")
+    t.match(rb"/dev/pts/\d+\s+it is ours", "the terminal's name")
+    t.type("\r:wq\r")
+
+
+def watch(t):
+    """Somebody looks at top, resizes, and leaves; the sum of processes that it has shown."""
+    n = int(t.match(rb"Tasks:\s+(\d+) total", "the processes")[1])
+    t.match(rb"PID USER", "the table")
+    t.size(20, 60)
+    t.match(rb"PID USER", "the table once more")
+    t.leave("q")    # it throws away what is typed while it draws
+    return n
+
+
 def exec_full_screen(w):
     """What draws on the whole screen and reads single keys."""
-    for words, key in ((["top"], "q"), (["vi"], ":q!\n")):
-        if subprocess.run(["sh", "-c", "command -v " + words[0]], stdout=subprocess.DEVNULL,
-                          check=False).returncode:
-            continue
-        t = Terminal(w, "exec", "-it", w.task, "--", *words)
-        t.size(24, 80)
-        t.expect("\033[", words[0])
-        time.sleep(0.5)
-        t.type(key)
-        expect(t.end() == 0, "%s: %r" % (words[0], t.seen))
+    t = terminal(w, "exec", "-it", w.task, "--", "vi", "-u", "NONE", "poem")
+    edit(t, "poem")
+    expect(t.end() == 0, "vi: " + t.last())
+    done = w.reeve("exec", w.task, "cat", "poem")
+    expect(done.stdout == b"hello from vi\n", repr(done))
+    t = terminal(w, "exec", "-it", w.task, "--", "top")
+    n = watch(t)
+    expect(t.end() == 0, "top: " + t.last())
+    if w.isolates:
+        expect(n < 20, "it sees the machine's processes: %d" % n)
 
 
 def exec_terminal_closed(w):
     """The terminal goes away: the shell there, too."""
-    t = Terminal(w, "exec", "-it", w.task, "--", "sleep", "86413")
+    t = terminal(w, "exec", "-it", w.task, "--", "sleep", "86413")
     until(lambda: t.read(0) and len(processes("86413")) >= 2, "the command")
     os.close(t.fd)
     os.waitpid(t.pid, 0)
@@ -424,6 +422,24 @@ def attach_to_command(w):
     until(lambda: s.ended, "the end of the session")
     done = w.reeve("attach", "-i", w.task)
     expect(done.returncode == 1 and b"takes no input" in done.stderr, repr(done))
+
+
+def attach_full_screen(w):
+    """A container that was made with a terminal, and that somebody sits down at."""
+    container = {"type": "MESOS", "tty_info": {"window_size": {"rows": 24, "columns": 80}}}
+    variables = {"variables": [{"name": "TERM", "value": "xterm"}]}
+    for command, use in (("vi -u NONE verse", lambda t: edit(t, "verse")), ("top", watch)):
+        container_id = w.launch(None, container=container, command={
+            # Until somebody is there.
+            "value": "read go; exec " + command, "environment": variables})
+        t = terminal(w, "attach", "-it", "--container=" + container_id["value"], w.task)
+        t.type("go\r")
+        use(t)
+        expect(t.end() == 0, command + ": " + t.last())
+        expect(w.wait(container_id) == (200, 0), "%s: %r" % (command, w.wait(container_id)))
+        if command != "top":
+            with open(w.sandbox(container_id) + "/verse", encoding="utf-8") as f:
+                expect(f.read() == "hello from vi\n", "the file")
 
 
 # --------------------------------------------------------------------------------- the API
@@ -466,6 +482,8 @@ def api_input_is_checked(w):
     s = w.session("cat", container_id)
     status, text = Input(w.agent, w.child()).answer()
     expect(status == 404, "unknown: %d %r" % (status, text))
+    status, text = Input(w.agent, {"value": "a.b", "parent": w.parent}).answer()
+    expect(status == 400, "no id: %d %r" % (status, text))
     status, text = Input(w.agent, container_id, "text/plain").answer()
     expect(status == 415, "media type: %d %r" % (status, text))
     i = Input(w.agent, container_id)
@@ -554,7 +572,7 @@ def api_below_one_another(w):
     top = w.launch("sleep 1000")
     middle = w.launch("sleep 1000", w.child(top))
     low = w.launch("sleep 86414", w.child(middle))
-    expect(w.post("REMOVE_CONTAINER", {"container_id": top})[0] == 409, "removed while it runs")
+    expect(w.post("REMOVE_CONTAINER", {"container_id": top})[0] == 500, "removed while it runs")
     expect(w.post("KILL_CONTAINER", {"container_id": top})[0] == 200, "kill")
     expect(w.wait(top) == (200, 9), "the status")
     until(lambda: not processes("86414"), "the end of the lowest")
@@ -565,6 +583,8 @@ def api_below_one_another(w):
     expect(not os.path.exists(folder), "the sandbox is there")
     expect(w.wait(top)[0] == 404, "it is known")
     w.launch("true", w.child(top), 400)
+    expect(w.post("REMOVE_CONTAINER", {"container_id": w.child(top)})[0] == 404, "no parent")
+    expect(w.post("REMOVE_CONTAINER", {"container_id": w.child()})[0] == 200, "there is nothing")
 
 
 def api_signals(w):
@@ -580,6 +600,19 @@ def api_signals(w):
            "a signal that is none")
     expect(w.launch("true", container_id, 202), "twice")
     w.post("KILL_CONTAINER", {"container_id": container_id})
+
+
+def api_executors_container(w):
+    """One that the API has not made can be signalled; its task hears of it."""
+    task = w.run_task("sleep 1000")
+    container_id = [t for t in w.agent_get("GET_TASKS")["launched_tasks"]
+                    if t["task_id"]["value"] == task][0]["statuses"][-1]["container_status"][
+                        "container_id"]
+    status, text = w.post("KILL_CONTAINER", {"container_id": container_id, "signal": 15})
+    expect(status == 200, "%d %r" % (status, text))
+    until(lambda: [t for t in json.loads(w.reeve("ps", "-a", "-o", "json").stdout)
+                   if t["id"] == task and t["state"] == "TASK_KILLED"], "the end of the task")
+    until(lambda: w.post("KILL_CONTAINER", {"container_id": container_id})[0] == 404, "the end")
 
 
 def api_refused(w):
@@ -748,9 +781,10 @@ def nothing_left(w):
 CASES = [exec_output, exec_in_sandbox, exec_statuses, exec_without_input, exec_pipe,
          exec_input_unread, exec_client_killed, exec_task_ends, exec_terminal,
          exec_terminal_is_restored, exec_full_screen, exec_terminal_closed, attach_task,
-         attach_to_command, api_half_close, api_input_is_one, api_input_is_checked,
+         attach_to_command, attach_full_screen, api_half_close, api_input_is_one, api_input_is_checked,
          api_slow_reader, api_terminal, api_heartbeats, api_media_types, api_below_one_another,
-         api_signals, api_refused, api_uris, api_environment, api_arguments, api_standalone, api_link, api_link_swapped]
+         api_signals, api_executors_container, api_refused, api_uris, api_environment,
+         api_arguments, api_standalone, api_link, api_link_swapped]
 
 
 def main():
@@ -759,7 +793,7 @@ def main():
         flags = "--heartbeat_interval=2secs", "--containerizer=" + containerizer
         with Cluster(1, *flags) as cluster:
             os.chdir(cluster.folder)
-            w = World(cluster)
+            w = World(cluster, containerizer == "linux")
             for case in chosen + [nothing_left]:
                 if case is nothing_left:
                     w.end()
