@@ -101,7 +101,7 @@ class Report:
     """Counts, and tells, one case after the other."""
 
     def __init__(self):
-        self.passed = self.failed = 0
+        self.passed = self.failed = self.skipped = 0
 
     def case(self, name, check):
         """check() returns None or what is wrong; an AssertionError or OSError is wrong too."""
@@ -117,6 +117,11 @@ class Report:
             if os.environ.get("VERBOSE"):
                 print("ok    %s" % name, flush=True)
 
+    def skip(self, name, why):
+        self.skipped += 1
+        print("skip  %s: %s" % (name, why), flush=True)
+
     def finish(self):
-        print("%d passed, %d failed, 0 skipped" % (self.passed, self.failed), flush=True)
+        print("%d passed, %d failed, %d skipped" % (self.passed, self.failed, self.skipped),
+              flush=True)
         return 1 if self.failed else 0

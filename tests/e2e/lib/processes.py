@@ -15,8 +15,8 @@ import uuid
 from cluster import REEVE
 
 
-def wait(condition, what, seconds=20):
-    """The first true result of condition()."""
+def wait(condition, what, seconds=60):
+    """The first true result of condition(). Time is generous: a machine may be busy."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -236,7 +236,7 @@ class Scheduler:
         except (OSError, ValueError, http.client.HTTPException, AssertionError):
             pass
 
-    def wait(self, predicate, what, seconds=20, since=0):
+    def wait(self, predicate, what, seconds=60, since=0):
         def look():
             return next((e for e in self.events[since:] if predicate(e)), None)
         try:
@@ -294,7 +294,7 @@ class Scheduler:
         return [e["update"]["status"] for e in self.events[since:]
                 if e["type"] == "UPDATE" and e["update"]["status"]["task_id"] == task]
 
-    def state(self, task, state, seconds=20, since=0):
+    def state(self, task, state, seconds=60, since=0):
         """The status that says so."""
         e = self.wait(lambda e: e["type"] == "UPDATE" and
                       e["update"]["status"]["task_id"] == task and
