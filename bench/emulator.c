@@ -13,35 +13,112 @@
 #include "base/prng.h"
 #include "daemon/agent_link.h"
 #include "daemon/version.h"
+#include "io/detector.h"
+#include "wire/master_address.h"
+
+#define BACKOFF_MS 1000 /* as the agent's flags have it */
+#define BACKOFF_MAX_MS 60000
+#define FIRST_TRY_MS 100
+
+struct emulated_task {
+    char *framework;          /* its id */
+    struct rv_task_info info; /* where tasks are held */
+    struct rv_task_status status;
+    bool acknowledged;
+};
 
 struct emulated {
     struct emulator *owner;
     struct rv_agent_link_io *link;
     struct rv_agent_info info;
     char *id;
-    bool registered;
-    struct rv_map tasks; /* id -> framework id, of tasks whose RUNNING is not acknowledged */
+    bool registered, trying;
+    struct rv_map
+        tasks; /* id -> struct emulated_task; without hold: until RUNNING is acknowledged */
+    uv_timer_t next_try;
+    uint64_t backoff_ms, attempt;
 };
 
 struct emulator {
     struct emulator_config config;
     uv_loop_t *loop;
+    struct rv_detector *detector; /* NULL: the master lasts */
+    struct rv_address leader;     /* host NULL: none is known */
     struct emulated *agents;
-    unsigned started, registered;
+    unsigned started, registered, running, tries;
     struct rv_prng prng;
     struct rv_resources resources;
+    struct rv_framework_info framework; /* of the last task held; id.v NULL: of none */
 };
 
-static void send_registration(struct emulated *a) {
-    struct rv_agent_call call = {.type = RV_AGENT_CALL_REGISTER};
+/* What it runs, as an agent tells it. */
+static void view_tasks(struct emulated *a, struct rv_task_view *views) {
+    struct emulated_task *t;
+    size_t n = 0;
 
+    for (size_t it = 0; rv_map_next(&a->tasks, &it, NULL, (void **)&t); n++)
+        views[n] = (struct rv_task_view){.framework_id = {t->framework},
+                                         .executor_id = {t->info.id.v},
+                                         .command = true,
+                                         .info = &t->info,
+                                         .state = RV_TASK_RUNNING,
+                                         .status = &t->status,
+                                         .update_state = RV_TASK_RUNNING,
+                                         .has_update_uuid = !t->acknowledged};
+}
+
+static void send_registration(struct emulated *a) {
+    struct rv_agent_call call = {.type = a->id ? RV_AGENT_CALL_REREGISTER : RV_AGENT_CALL_REGISTER,
+                                 .agent_id = {a->id}};
+    size_t n = a->owner->config.hold ? rv_map_count(&a->tasks) : 0;
+    _cleanup_free_ struct rv_task_view *views = rv_calloc(n + 1, sizeof *views);
+
+    if (n)
+        view_tasks(a, views);
     call.registration.info = &a->info;
     call.registration.boot_id = "emulated";
+    call.registration.life = 1 + (uint64_t)(a - a->owner->agents);
+    call.registration.attempt = ++a->attempt;
+    call.registration.tasks = views;
+    call.registration.n_tasks = n;
+    call.registration.frameworks = &a->owner->framework;
+    call.registration.n_frameworks = n ? 1 : 0;
     rv_agent_link_register(a->link, &call);
 }
 
+/* --- when --- */
+
+static void on_try(uv_timer_t *timer);
+
+static void plan(struct emulated *a, uint64_t at_least_ms, uint64_t within_ms) {
+    uv_timer_start(&a->next_try, on_try,
+                   at_least_ms + rv_prng_below(&a->owner->prng, within_ms + 1), 0);
+}
+
+static void on_try(uv_timer_t *timer) {
+    struct emulated *a = timer->data;
+
+    a->trying = true;
+    a->owner->tries++;
+    send_registration(a);
+}
+
+static void back_off(struct emulated *a) {
+    a->trying = false;
+    plan(a, a->backoff_ms / 2, a->backoff_ms / 2);
+    a->backoff_ms = RV_MIN(a->backoff_ms * 2, (uint64_t)BACKOFF_MAX_MS);
+}
+
+static void unregister(struct emulated *a) {
+    a->owner->registered -= a->registered;
+    a->registered = false;
+}
+
+/* --- what happens --- */
+
 static void send_update(struct emulated *a, struct rv_framework_id framework,
-                        struct rv_task_id task, enum rv_task_state state) {
+                        struct rv_task_id task, enum rv_task_state state,
+                        struct rv_task_status *sent) {
     struct timespec now;
     struct rv_task_status status = {
         .task_id = task,
@@ -63,42 +140,92 @@ static void send_update(struct emulated *a, struct rv_framework_id framework,
     call.update.status = &status;
     call.update.latest_state = state;
     rv_agent_link_send(a->link, &call);
+    *sent = status;
+}
+
+static void task_free(struct emulated_task *t) {
+    if (!t)
+        return;
+    free(t->framework);
+    rv_task_info_free(&t->info);
+    free(t);
+}
+
+static void run_task_of(struct emulated *a, const struct rv_agent_event *event, size_t i) {
+    const struct rv_task_info *info = &event->run.tasks[i];
+    struct emulated_task *t = rv_calloc(1, sizeof *t);
+
+    t->framework = rv_strdup(event->run.framework->id.v);
+    task_free(rv_map_put(&a->tasks, rv_str(info->id.v), t));
+    send_update(a, event->run.framework->id, info->id, RV_TASK_RUNNING, &t->status);
+    if (!a->owner->config.hold)
+        return;
+    rv_task_info_copy(&t->info, info);
+    t->status.task_id = t->info.id;
+    t->status.executor_id.v = t->info.id.v;
+    if (!rv_streq(a->owner->framework.id.v, t->framework)) {
+        rv_framework_info_free(&a->owner->framework);
+        rv_framework_info_copy(&a->owner->framework, event->run.framework);
+    }
+}
+
+static void acknowledged(struct emulated *a, struct rv_task_id id) {
+    bool hold = a->owner->config.hold;
+    struct emulated_task *t =
+        hold ? rv_map_gets(&a->tasks, id.v) : rv_map_remove(&a->tasks, rv_str(id.v));
+    struct rv_task_status ignored;
+
+    if (!t)
+        return;
+    if (hold) {
+        a->owner->running += !t->acknowledged;
+        t->acknowledged = true;
+        return;
+    }
+    send_update(a, (struct rv_framework_id){t->framework}, id, RV_TASK_FINISHED, &ignored);
+    task_free(t);
 }
 
 static void start_next(struct emulator *e);
+
+static void registered(struct emulated *a, const char *id) {
+    bool first = !a->id;
+
+    if (!first && !rv_streq(a->id, id)) {
+        fprintf(stderr, "emulated agent %s is called %s now\n", a->id, id);
+        exit(1);
+    }
+    a->trying = false;
+    a->backoff_ms = BACKOFF_MS;
+    a->owner->registered += !a->registered;
+    a->registered = true;
+    if (first) {
+        a->id = rv_strdup(id);
+        start_next(a->owner);
+    }
+}
 
 static void on_event(void *ctx, const struct rv_agent_event *event) {
     struct emulated *a = ctx;
 
     switch (event->type) {
     case RV_AGENT_EVENT_REGISTERED:
-        free(a->id);
-        a->id = rv_strdup(event->registered.agent_id.v);
-        if (!a->registered) {
-            a->registered = true;
-            a->owner->registered++;
-            start_next(a->owner);
-        }
+        registered(a, event->registered.agent_id.v);
         return;
     case RV_AGENT_EVENT_PING:
         rv_agent_link_send(
             a->link, &(struct rv_agent_call){.type = RV_AGENT_CALL_PONG, .agent_id = {a->id}});
         return;
     case RV_AGENT_EVENT_RUN_TASKS:
-        for (size_t i = 0; i < event->run.n_tasks; i++) {
-            const struct rv_task_info *task = &event->run.tasks[i];
-            free(rv_map_put(&a->tasks, rv_str(task->id.v), rv_strdup(event->run.framework->id.v)));
-            send_update(a, event->run.framework->id, task->id, RV_TASK_RUNNING);
-        }
+        for (size_t i = 0; i < event->run.n_tasks; i++)
+            run_task_of(a, event, i);
         return;
-    case RV_AGENT_EVENT_ACKNOWLEDGE: {
-        struct rv_task_id task = event->acknowledge.task_id;
-        char *framework = a->owner->config.hold ? NULL : rv_map_remove(&a->tasks, rv_str(task.v));
-        if (framework)
-            send_update(a, (struct rv_framework_id){framework}, task, RV_TASK_FINISHED);
-        free(framework);
+    case RV_AGENT_EVENT_ACKNOWLEDGE:
+        acknowledged(a, event->acknowledge.task_id);
         return;
-    }
+    case RV_AGENT_EVENT_SHUTDOWN:
+        fprintf(stderr, "emulated agent %s is to end: %s\n", a->id, event->why);
+        exit(1);
     default: /* nothing that a benchmark asks for */
         return;
     }
@@ -107,22 +234,33 @@ static void on_event(void *ctx, const struct rv_agent_event *event) {
 static void on_lost(void *ctx) {
     struct emulated *a = ctx;
 
-    fprintf(stderr, "emulated agent %s lost its master\n", a->id ? a->id : "(new)");
-    exit(1);
+    if (!a->owner->detector) {
+        fprintf(stderr, "emulated agent %s lost its master\n", a->id ? a->id : "(new)");
+        exit(1);
+    }
+    if (a->trying) {
+        back_off(a);
+    } else if (a->registered) {
+        unregister(a);
+        plan(a, 0, a->backoff_ms);
+    } /* else a try is planned */
 }
 
 static void on_refused(void *ctx, int status, const char *location) {
     struct emulated *a = ctx;
     (void)location;
 
-    fprintf(stderr, "emulated agent %s was refused: %d\n", a->id ? a->id : "(new)", status);
-    exit(1);
+    if (!a->owner->detector) {
+        fprintf(stderr, "emulated agent %s was refused: %d\n", a->id ? a->id : "(new)", status);
+        exit(1);
+    }
+    on_lost(a);
 }
 
 static const struct rv_agent_link_handler handler = {on_event, on_lost, on_refused};
 
 static void start_next(struct emulator *e) {
-    if (e->started == e->config.agents)
+    if (e->started == e->config.agents || !e->leader.host)
         return;
     struct emulated *a = &e->agents[e->started++];
     a->owner = e;
@@ -133,14 +271,55 @@ static void start_next(struct emulator *e) {
     a->info.capabilities = 1u << RV_AGENT_MULTI_ROLE | 1u << RV_AGENT_HIERARCHICAL_ROLE |
                            1u << RV_AGENT_RESERVATION_REFINEMENT;
     rv_resources_copy(&a->info.resources, &e->resources);
+    uv_timer_init(e->loop, &a->next_try);
+    a->next_try.data = a;
+    a->backoff_ms = BACKOFF_MS;
     /* Many clients of one server on one machine: from one address the kernel would look long for a
      * free port. */
     char local_ip[32];
     snprintf(local_ip, sizeof local_ip, "127.0.1.%u", 1 + e->started % 64);
     a->link = rv_agent_link_new(e->loop, local_ip, &handler, a);
-    rv_agent_link_aim(a->link,
-                      &(struct rv_address){(char *)(uintptr_t)e->config.host, e->config.port});
-    send_registration(a);
+    rv_agent_link_aim(a->link, &e->leader);
+    on_try(&a->next_try);
+}
+
+static void start_all(struct emulator *e) {
+    unsigned burst = e->config.burst ? e->config.burst : e->config.agents;
+
+    while (e->started < burst && e->started < e->config.agents)
+        start_next(e);
+}
+
+static void on_detected(void *ctx, const struct rv_address *leader) {
+    struct emulator *e = ctx;
+
+    rv_address_free(&e->leader);
+    if (leader)
+        e->leader = (struct rv_address){rv_strdup(leader->host), leader->port};
+    for (unsigned i = 0; i < e->started; i++) {
+        struct emulated *a = &e->agents[i];
+        unregister(a);
+        uv_timer_stop(&a->next_try);
+        a->trying = false;
+        rv_agent_link_aim(a->link, leader);
+        a->backoff_ms = BACKOFF_MS;
+        if (leader)
+            plan(a, 0, FIRST_TRY_MS);
+    }
+    if (leader && !e->started)
+        start_all(e);
+}
+
+static int begin(struct emulator *e, struct rv_error *err) {
+    const struct rv_detector_config config = {
+        .masters = e->config.masters, .session_timeout_ms = 10000, .parse = rv_wire_master_address};
+    int r = rv_resources_parse(e->config.resources, "*", &e->resources, err);
+
+    if (r || e->config.masters)
+        return r ? r : rv_detector_new(e->loop, &config, on_detected, e, &e->detector, err);
+    e->leader = (struct rv_address){rv_strdup(e->config.host), e->config.port};
+    start_all(e);
+    return 0;
 }
 
 struct emulator *emulator_start(uv_loop_t *loop, const struct emulator_config *config) {
@@ -151,13 +330,10 @@ struct emulator *emulator_start(uv_loop_t *loop, const struct emulator_config *c
     e->loop = loop;
     e->agents = rv_calloc(config->agents, sizeof *e->agents);
     rv_prng_seed(&e->prng, 1);
-    if (rv_resources_parse(config->resources, "*", &e->resources, &err)) {
+    if (begin(e, &err)) {
         fprintf(stderr, "%s\n", err.message);
         exit(1);
     }
-    unsigned burst = config->burst ? config->burst : config->agents;
-    while (e->started < burst && e->started < config->agents)
-        start_next(e);
     return e;
 }
 
@@ -165,21 +341,12 @@ unsigned emulator_registered(const struct emulator *e) {
     return e->registered;
 }
 
-struct emulator *emulator_stop(struct emulator *e) {
-    for (unsigned i = 0; i < e->started; i++) {
-        struct emulated *a = &e->agents[i];
-        void *value;
-        rv_agent_link_free(a->link);
-        rv_agent_info_free(&a->info);
-        for (size_t it = 0; rv_map_next(&a->tasks, &it, NULL, &value);)
-            free(value);
-        rv_map_free(&a->tasks);
-        free(a->id);
-    }
-    rv_resources_free(&e->resources);
-    free(e->agents);
-    free(e);
-    return NULL;
+unsigned emulator_running(const struct emulator *e) {
+    return e->running;
+}
+
+unsigned emulator_tries(const struct emulator *e) {
+    return e->tries;
 }
 
 /* --- processes --- */

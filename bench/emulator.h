@@ -1,6 +1,8 @@
 /*
  * Agents without containers, for benchmarks: they register over real sockets through the real link
- * of an agent, and end every task at once: RUNNING, and FINISHED when that was acknowledged.
+ * of an agent, and end every task at once: RUNNING, and FINISHED when that was acknowledged. With
+ * `masters` they follow the leader, all of them by one detector, and register again with all their
+ * tasks, as soon and as often as real agents do (src/agent/registration.c).
  */
 #ifndef RV_BENCH_EMULATOR_H
 #define RV_BENCH_EMULATOR_H
@@ -12,8 +14,9 @@
 struct emulator;
 
 struct emulator_config {
-    const char *host;
+    const char *host; /* of the master, which must last as long as they do */
     uint16_t port;
+    const char *masters; /* instead: zk://..., where the leader is found */
     unsigned agents;
     const char *resources; /* of each */
     unsigned burst;        /* registrations under way at once; 0: all */
@@ -21,8 +24,9 @@ struct emulator_config {
 };
 
 struct emulator *emulator_start(uv_loop_t *loop, const struct emulator_config *config);
-unsigned emulator_registered(const struct emulator *e);
-struct emulator *emulator_stop(struct emulator *e);
+unsigned emulator_registered(const struct emulator *e); /* with the master that leads */
+unsigned emulator_running(const struct emulator *e);    /* tasks held, RUNNING acknowledged */
+unsigned emulator_tries(const struct emulator *e);      /* registrations sent */
 
 /* Runs `reeve master` (the program of the environment's REEVE, or beside this benchmark) on a free
  * port with more arguments, NULL-terminated; its pid and port. Exits with a message on failure. */

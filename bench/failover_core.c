@@ -1,14 +1,13 @@
 /*
- * A new leader's work when all agents come back at once: figures `failover.sim` (40,000 agents with
- * ten tasks each) and `failover.storm` (10,000 with a hundred), seconds in the core alone, from the
+ * A new leader's work when all agents come back at once: seconds in the core alone, from the
  * registry's content until every agent is back and its free resources are offered. Frameworks are
  * connected, half of them from the beginning. The core's clock is the time that it takes itself, so
  * that allocation passes, pings and heartbeats are due as they would be. Beside it: reading the
  * calls (`.decode`), and the longest step (`.longest`, milliseconds), which is how long others
  * wait.
- *
- *     reregister [AGENTS TASKS]
  */
+#include "failover_core.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -212,7 +211,7 @@ static void start(struct bench *b) {
     free(frameworks);
 }
 
-static void run(const char *name, size_t n_agents, size_t n_tasks) {
+void failover_core(const char *name, size_t n_agents, size_t n_tasks) {
     struct bench b = {.n_agents = n_agents, .n_tasks = n_tasks};
     struct rv_arena arena;
     struct rv_buf body = {0};
@@ -265,14 +264,4 @@ static void run(const char *name, size_t n_agents, size_t n_tasks) {
         free(b.frameworks[i].roles[0]);
         free(b.frameworks[i].roles);
     }
-}
-
-int main(int argc, char **argv) {
-    if (argc == 3) {
-        run("own", (size_t)atoi(argv[1]), (size_t)atoi(argv[2]));
-        return 0;
-    }
-    run("sim", 40000, 10);
-    run("storm", 10000, 100);
-    return 0;
 }
