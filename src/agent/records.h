@@ -165,6 +165,7 @@ struct rv_agent {
     uint64_t life, attempt;       /* of this process, and of its registrations so far */
     struct rv_timer registration; /* the next try */
     int64_t backoff_ms;
+    int64_t retry_after_ms; /* should the try that is under way fail; 0: none is */
     bool refused; /* the master refused a call: the next tries are no sooner than the last */
     struct rv_timer ping; /* no ping for so long: register again */
     int64_t ping_timeout_ms;

@@ -3,10 +3,15 @@
  *
  * What always holds: a try is planned (the timer) while REGISTERING; a ping is awaited while
  * REGISTERED; nothing a master says counts while none is known (INV-3). Tries back off by doubling
- * with jitter to a maximum (INV-21), so that a new leader is not met by all agents at once. Tasks
- * go on without a master, their updates are kept (INV-6).
+ * with jitter to a maximum (INV-21), so that a new leader is not met by all agents at once. A try
+ * that has reached a master is left to wait there: a leader that has many agents to take in would
+ * only have more to do if they asked again. Tasks go on without a master, their updates are kept
+ * (INV-6).
  */
 #include "agent/internal.h"
+
+/* Without any outcome for so long a try is given up: its master is frozen. */
+#define PATIENCE_MS 30000
 
 /* --- when --- */
 
@@ -24,6 +29,7 @@ void rv_agent_unlink(struct rv_agent *a, enum rv_agent_link link) {
         rv_agent_emit(a, RV_AGENT_DISCONNECT_MASTER);
     }
     a->link = link;
+    a->retry_after_ms = 0;
     rv_timer_cancel(&a->timers, &a->registration);
     rv_timer_cancel(&a->timers, &a->ping);
     rv_agent_updates_pause(a);
@@ -47,12 +53,15 @@ void rv_agent_master_none(struct rv_agent *a) {
     rv_agent_unlink(a, RV_LINK_NONE);
 }
 
-/* The stream ended or was never there. While a try is planned that one will do. */
+/* The stream ended or was never there. While the next try is planned already that one will do. */
 void rv_agent_master_lost(struct rv_agent *a) {
     if (a->link == RV_LINK_REGISTERED) {
         rv_agent_log(a, RV_LOG_WARNING, "lost the master, registering again");
         rv_agent_unlink(a, RV_LINK_REGISTERING);
         plan_soon(a, a->backoff_ms);
+    } else if (a->link == RV_LINK_REGISTERING && a->retry_after_ms) {
+        rv_timer_set(&a->timers, &a->registration, a->now_ms + a->retry_after_ms);
+        a->retry_after_ms = 0;
     }
 }
 
@@ -159,8 +168,8 @@ void rv_agent_registration_due(struct rv_agent *a) {
     c->registration.attempt = ++a->attempt;
     view_all(a, c);
     rv_agent_exits_clear(a);
-    rv_timer_set(&a->timers, &a->registration,
-                 a->now_ms + half_ms + (int64_t)rv_prng_below(&a->prng, (uint64_t)half_ms + 1));
+    a->retry_after_ms = half_ms + (int64_t)rv_prng_below(&a->prng, (uint64_t)half_ms + 1);
+    rv_timer_set(&a->timers, &a->registration, a->now_ms + PATIENCE_MS + a->retry_after_ms);
     a->backoff_ms = RV_MIN(a->backoff_ms > INT64_MAX / 2 ? INT64_MAX : a->backoff_ms * 2,
                            a->config.registration_backoff_max_ms);
 }
@@ -198,6 +207,7 @@ static void registered(struct rv_agent *a, const struct rv_agent_event *e) {
         write_info(a);
     }
     a->link = RV_LINK_REGISTERED;
+    a->retry_after_ms = 0;
     if (!a->refused) {
         a->backoff_ms = a->config.registration_backoff_ms;
     }

@@ -56,8 +56,9 @@ static void on_detected(void *ctx, const struct rv_address *leader) {
         rv_agent_daemon_step(d, &(struct rv_agent_input){.kind = RV_AGENT_MASTER_NONE});
     rv_agent_link_aim(d->link, leader);
     d->has_master = leader != NULL;
-    if (leader && !is_try)
-        rv_agent_daemon_step(d, &(struct rv_agent_input){.kind = RV_AGENT_MASTER_FOUND});
+    if (leader) /* what was under way to the address before is over without a word */
+        rv_agent_daemon_step(d, &(struct rv_agent_input){.kind = is_try ? RV_AGENT_MASTER_LOST
+                                                                        : RV_AGENT_MASTER_FOUND});
 }
 
 int rv_agent_master_start(struct rv_agent_daemon *d, struct rv_error *err) {

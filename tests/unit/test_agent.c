@@ -44,13 +44,30 @@ static void test_inv_21_registration_backs_off(void **state) {
     pass(w, rv_agent_deadline(w->agent) - w->now_ms);
     for (int i = 0; i < 20; i++) {
         assert_int_equal(count(w, RV_AGENT_REGISTER), 1);
+        act(w, (struct rv_agent_input){.kind = RV_AGENT_MASTER_REFUSED, .status = 503});
         wait_ms = rv_agent_deadline(w->agent) - w->now_ms;
         assert_in_range(wait_ms, nominal_ms / 2, nominal_ms);
         nominal_ms = RV_MIN(nominal_ms * 2, 60000);
-        act(w, (struct rv_agent_input){.kind = RV_AGENT_MASTER_REFUSED, .status = 503});
+        act_kind(w, RV_AGENT_MASTER_LOST);
         assert_null(find(w, RV_AGENT_REGISTER)); /* an answer makes it no faster */
+        assert_int_equal(rv_agent_deadline(w->agent) - w->now_ms, wait_ms);
         pass(w, wait_ms);
     }
+}
+
+/* A leader that takes its time is not asked twice, a frozen one is in the end. */
+static void test_inv_21_a_try_that_waits(void **state) {
+    struct world *w = *state;
+
+    act_kind(w, RV_AGENT_MASTER_FOUND);
+    pass(w, rv_agent_deadline(w->agent) - w->now_ms);
+    assert_int_equal(count(w, RV_AGENT_REGISTER), 1);
+    pass(w, 29000);
+    assert_null(find(w, RV_AGENT_REGISTER));
+    pass(w, 2000);
+    assert_int_equal(count(w, RV_AGENT_REGISTER), 1);
+    say_registered(w);
+    assert_int_equal(w->agent->link, RV_LINK_REGISTERED);
 }
 
 /* A master that takes the registration and then refuses what follows is asked ever more rarely. */
@@ -920,6 +937,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(registers),
         TEST(inv_21_registration_backs_off),
+        TEST(inv_21_a_try_that_waits),
         TEST(inv_21_refused_calls_back_off),
         TEST(inv_3_without_a_leader_nothing_counts),
         TEST(inv_6_tasks_go_on_without_a_master),
