@@ -32,8 +32,8 @@
 #include "io/http_internal.h"
 #include "io/socket.h"
 
-#define POOL_SLACK 3072 /* of a connection's pool, for what MHD keeps beside the head */
-#define ACCEPT_BATCH 64
+#define POOL_SLACK 3072  /* of a connection's pool, for what MHD keeps beside the head */
+#define ACCEPT_BATCH 512 /* in one iteration of the loop: a storm fills the kernel's queue */
 #define ACCEPT_AGAIN_MS 250
 #define RUN_ROUNDS 8
 #define LISTEN_BACKLOG 4096

@@ -122,7 +122,7 @@ struct rv_master_agent {
     char stream_id[37];
     struct rv_timer ping;
     unsigned missed_pings;
-    bool ponged;              /* the last ping was answered */
+    bool ponged;              /* the last ping was answered, or there was none yet */
     bool removing;            /* waits for the registry: unreachable, or removed */
     bool settling;            /* private: it registers, what it runs is being taken in */
     struct rv_list tasks;     /* rv_master_task.on_agent: not completed */

@@ -281,6 +281,9 @@ static void tell_added(struct rv_master *m, struct rv_master_agent *a) {
         event->agent = a;
 }
 
+/* To register is a sign of life: the first ping waits until those that come back at once are in. */
+#define FIRST_PING_MS INT64_C(3000)
+
 static void connect(struct rv_master *m, struct rv_master_agent *a, uint64_t request,
                     uint64_t stream) {
     struct rv_agent_event *event;
@@ -291,15 +294,14 @@ static void connect(struct rv_master *m, struct rv_master_agent *a, uint64_t req
     a->stream = stream;
     a->connected = true;
     a->missed_pings = 0;
-    a->ponged = false;
+    a->ponged = true;
     rv_master_stream_put(m, stream, RV_STREAM_AGENT, a);
     rv_master_open_stream(m, request, stream, a->stream_id);
     event = rv_master_tell_agent(m, a, RV_AGENT_EVENT_REGISTERED);
     event->registered.agent_id = a->id;
     event->registered.ping_timeout_ms =
         m->config.agent_ping_ms * (int64_t)m->config.max_agent_ping_timeouts;
-    rv_master_tell_agent(m, a, RV_AGENT_EVENT_PING);
-    rv_timer_set(&m->timers, &a->ping, m->now_ms + m->config.agent_ping_ms);
+    rv_timer_set(&m->timers, &a->ping, m->now_ms + RV_MIN(FIRST_PING_MS, m->config.agent_ping_ms));
     rv_master_agent_refresh(m, a);
     rv_master_allocate_soon(m);
 }

@@ -370,9 +370,9 @@ static void test_inv13_inv14_unreachable_and_back(void **state) {
     struct script s = {0};
 
     (void)state;
-    tell(&s, AWARE_CLUSTER RUNNING "t=74000\n");
+    tell(&s, AWARE_CLUSTER RUNNING "t=77000\n");
     REFUTE(s, "MARK_UNREACHABLE");
-    tell(&s, "t=76000\nshow\n");
+    tell(&s, "t=79000\nshow\n");
     EXPECT(s, "registry MARK_UNREACHABLE M-S0");
     EXPECT(s, "t1 TASK_UNREACHABLE SOURCE_MASTER REASON_AGENT_REMOVED agent=M-S0");
     EXPECT(s, "-> S1 FAILURE M-S0\n-> A1 close");

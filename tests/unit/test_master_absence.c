@@ -14,21 +14,21 @@ static void test_inv10_one_at_a_time(void **state) {
     struct script s = {0};
 
     (void)state;
-    tell(&s, "master agent_removal_interval=60000\n" FRAMEWORK AGENTS "t=75010\n");
+    tell(&s, "master agent_removal_interval=60000\n" FRAMEWORK AGENTS "t=78010\n");
     EXPECT(s, "-> registry MARK_UNREACHABLE M-S0");
     REFUTE(s, "MARK_UNREACHABLE M-S1");
-    tell(&s, "t=134000\n");
+    tell(&s, "t=137000\n");
     REFUTE(s, "MARK_UNREACHABLE");
-    tell(&s, "t=135100\n");
+    tell(&s, "t=138100\n");
     EXPECT(s, "-> registry MARK_UNREACHABLE M-S1");
     assert_int_equal(s.m->counters.unreachable_scheduled, 3);
     assert_int_equal(s.m->counters.agent_unreachable, 2);
     tell(&s, "t=300000\n");
     EXPECT(s, "-> registry MARK_UNREACHABLE M-S2");
     /* The one that waits for its turn has not used it up for others. */
-    tell(&s, "agent A1 reregister id=M-S0\nt=374000\n");
+    tell(&s, "agent A1 reregister id=M-S0\nt=377000\n");
     REFUTE(s, "MARK_UNREACHABLE");
-    tell(&s, "t=375100\n");
+    tell(&s, "t=378100\n");
     EXPECT(s, "-> registry MARK_UNREACHABLE M-S0");
     script_free(&s);
 }
@@ -44,7 +44,7 @@ static void test_inv10_back_before_its_turn(void **state) {
     REFUTE(s, "MARK_UNREACHABLE");
     assert_int_equal(s.m->counters.unreachable_canceled, 2);
     /* It goes in another way meanwhile. */
-    tell(&s, "t=400000\nagent A1 register\nagent A4 register\nt=475020\n");
+    tell(&s, "t=400000\nagent A1 register\nagent A4 register\nt=478020\n");
     EXPECT(s, "-> registry MARK_UNREACHABLE M-S3");
     tell(&s, "agent A4 unregister\nt=900000\n");
     EXPECT(s, "-> registry REMOVE_AGENT M-S4");
