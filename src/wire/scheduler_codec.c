@@ -57,6 +57,12 @@ static int check_shape(const call_message *m, struct rv_error *err) {
     return 0;
 }
 
+/* Clients that have none yet send an empty one. */
+static void drop_empty(struct rv_framework_id *id) {
+    if (id->v && !*id->v)
+        id->v = NULL;
+}
+
 static int subscribe_from(const Reeve__V1__FrameworkInfo *info, char **suppressed,
                           size_t n_suppressed,
                           const Reeve__V1__Scheduler__OfferConstraints *constraints,
@@ -66,6 +72,10 @@ static int subscribe_from(const Reeve__V1__FrameworkInfo *info, char **suppresse
     int r = rv_wire_framework_info_from(info, arena, f, err);
     if (r < 0)
         return r;
+    if (out->type == RV_CALL_SUBSCRIBE) {
+        drop_empty(&f->id);
+        drop_empty(&out->framework_id);
+    }
     if (f->id.v && out->framework_id.v && !rv_framework_id_eq(f->id, out->framework_id))
         r = rv_error_set(err, RV_ERR_INVALID, "'framework_id' and 'framework_info.id' differ");
     struct rv_offer_constraints *c = NULL;

@@ -335,6 +335,21 @@ static void refused(const char *json, int code, const char *why) {
         fail_msg("%s: %d %s", json, r, err.message);
 }
 
+/* An empty framework id is none where none is needed. */
+static void test_empty_framework_id(void **state) {
+    (void)state;
+    for
+        BOTH(e) {
+            struct rv_scheduler_call c = decode(
+                "{\"type\":\"SUBSCRIBE\",\"framework_id\":{\"value\":\"\"},\"subscribe\":{"
+                "\"framework_info\":{\"user\":\"u\",\"name\":\"n\",\"id\":{\"value\":\"\"}}}}",
+                e);
+            assert_null(c.framework_id.v);
+            assert_null(c.subscribe.info->id.v);
+            rv_wire_scheduler_call_release(&c);
+        }
+}
+
 static void test_refused_calls(void **state) {
     (void)state;
     static const char *const parts[][2] = {
@@ -861,6 +876,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_accept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refuse, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_small_calls, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_empty_framework_id, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refused_calls, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_task_problems, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_offers, set_up, tear_down),

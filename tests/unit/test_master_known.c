@@ -1,6 +1,7 @@
 /*
  * Stories of failovers and absences at which other masters are known to have failed. See
- * test_master.c; a storm of registrations is in tests/e2e/storm.
+ * test_master.c; tests/e2e/failovers tells them and others of real processes, tests/e2e/storm that
+ * of many registrations.
  */
 #include "master_story.h"
 
@@ -9,18 +10,6 @@
 #define SUBSCRIBE                                                                                  \
     "scheduler S1 subscribe id=M-0000 name=a roles=x failover=600000 checkpoint=1 "                \
     "caps=PARTITION_AWARE\n"
-
-/* An empty framework id is none: the framework is a new one, before and after a failover. */
-static void test_an_empty_framework_id(void **state) {
-    struct script s = {0};
-
-    (void)state;
-    tell(&s, "scheduler S1 subscribe id= name=a roles=x failover=60000\n");
-    REFUTE(s, "-> S1 open");
-    tell(&s, AWARE_CLUSTER "restart id=N\nscheduler S1 subscribe id= name=a roles=x\n" SUBSCRIBE);
-    EXPECT(s, "-> S1 SUBSCRIBED M-0000");
-    script_free(&s);
-}
 
 static void test_inv7_agents_before_the_framework(void **state) {
     struct script s = {0};
@@ -108,7 +97,6 @@ static void test_inv43_a_scheduler_that_is_cut_off(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_an_empty_framework_id),
         cmocka_unit_test(test_inv7_agents_before_the_framework),
         cmocka_unit_test(test_messages_for_a_recovered_framework),
         cmocka_unit_test(test_unreachable_with_an_executor_and_no_task),

@@ -276,17 +276,18 @@ class Scheduler:
 
     def launch(self, command, cpus=0.5, resources=(), extra=(), **more):
         """The new task's id, as in messages; scalars beside cpus and memory, other
-        resources, and fields."""
+        resources, and fields. Without a command it has an executor among those."""
         o = self.offer()
         task = {"value": "t-" + uuid.uuid4().hex[:8]}
+        if command:
+            more["command"] = {"value": command}
         scalars = [{"name": n, "type": "SCALAR", "scalar": {"value": v},
                     "allocation_info": {"role": "r"}}
                    for n, v in (("cpus", cpus), ("mem", 64), *resources)]
         self.call("ACCEPT", {"offer_ids": [o["id"]], "filters": {"refuse_seconds": 0},
                              "operations": [{"type": "LAUNCH", "launch": {"task_infos": [{
                                  "name": "task", "task_id": task, "agent_id": o["agent_id"],
-                                 "resources": scalars + list(extra), "command": {"value": command},
-                                 **more}]}}]})
+                                 "resources": scalars + list(extra), **more}]}}]})
         self.agent_id = o["agent_id"]
         return task
 
