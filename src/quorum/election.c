@@ -1,7 +1,8 @@
 /*
  * The candidates are listed when the list changes; the lowest one's data is read when it is
  * another. A candidate of ours is known by its data: so one whose creation was answered by a broken
- * connection is found again.
+ * connection is found again. One that leads and is our session's, but of no candidacy that goes on,
+ * is removed: it would lead for as long as the session lasts, with nobody behind it.
  *
  * A candidacy outlives connections, not the session; a new session begins with a new node. What was
  * asked for an older candidacy or session and is answered late changes nothing (`stale`).
@@ -54,8 +55,9 @@ struct asked {
     uint64_t session;
     char *node;           /* GET: the node */
     struct rv_blob *info; /* CREATE: whose candidate */
-    int64_t at_ms;        /* EXISTS: when */
-    bool watches;         /* CHILDREN: the list is watched from then on */
+    int64_t at_ms;        /* a proof: when it was asked for */
+    struct rv_zk_op check;
+    bool watches; /* CHILDREN: the list is watched from then on */
 };
 
 static int64_t now_ms(const struct rv_election *e) {
@@ -162,7 +164,7 @@ bool rv_election_holds(const struct rv_election *e) {
 
 static void prove(struct rv_election *e);
 
-static void on_node_exists(void *ctx, const struct rv_zk_result *r) {
+static void on_proof(void *ctx, const struct rv_zk_result *r) {
     struct asked *a = ctx;
     struct rv_election *e = a->e;
     int64_t timeout = e->zk ? rv_zk_timeout_ms(e->zk) : 0, now = now_ms(e);
@@ -196,14 +198,18 @@ static void on_node_exists(void *ctx, const struct rv_zk_result *r) {
     }
 }
 
+/* That our node is there. As a transaction it is answered by a quorum: a server that is cut off
+ * from the others, and does not know it yet, would still say so of what it remembers, while they
+ * let the session expire. */
 static void prove(struct rv_election *e) {
     if (e->proving || !e->node)
         return;
     struct asked *a = asked_new(e);
     a->node = rv_strdup(e->node);
     a->at_ms = now_ms(e);
+    a->check = (struct rv_zk_op){.change = RV_ZK_CHECK, .path = a->node, .version = -1};
     e->proving = true;
-    rv_zk_exists(e->zk, e->node, on_node_exists, a);
+    rv_zk_multi(e->zk, &a->check, 1, on_proof, a);
 }
 
 /* --- the list of candidates --- */
@@ -248,11 +254,15 @@ static void on_info(void *ctx, const struct rv_zk_result *r) {
     } else if (r->code != RV_ZK_OK) {
         try_again(e, "read the leading candidate", r->code);
     } else {
+        char *path = path_of(e, a->node);
         if (e->info && rv_str_eq(r->data, rv_strn(e->info->data, e->info->n))) {
             free(e->node);
-            e->node = path_of(e, a->node);
+            e->node = TAKE_PTR(path);
             prove(e);
+        } else if (r->owner && r->owner == rv_zk_id(e->zk)) {
+            remove_node(e, path);
         }
+        free(path);
         tell_leader(e, a->node, r->data);
     }
     asked_free(a);
@@ -330,14 +340,14 @@ static void on_created(void *ctx, const struct rv_zk_result *r) {
         return;
     }
     e->creating = false;
-    if (r->code == RV_ZK_OK && !rv_blob_eq(a->info, e->info)) { /* withdrawn meanwhile */
-        remove_node(e, r->path);
+    if (r->code == RV_ZK_OK && (e->node || !rv_blob_eq(a->info, e->info))) {
+        remove_node(e, r->path); /* a twin of one that was found, or it was withdrawn meanwhile */
         go_on(e);
     } else if (r->code == RV_ZK_OK) {
         e->node = rv_strdup(r->path);
         list(e);
     } else if (r->code == RV_ZK_LOST) {
-        /* If it was made it is in the list; a second one of the same session does no harm. */
+        /* If it was made it is in the list. Then there are two, of the same session. */
         list(e);
         go_on(e);
     } else {

@@ -17,13 +17,11 @@
 #define TIMEOUT_MS 9000
 #define MINE "/reeve/json.info_0000000007"
 
-enum asked_kind { GET, EXISTS, CHILDREN, CREATE, REMOVE };
+enum asked_kind { GET, CHECK, CHILDREN, CREATE, REMOVE };
 
 struct asked {
     enum asked_kind kind;
     char *path, *data;
-    void (*on_change)(void *ctx);
-    void *change_ctx;
     rv_zk_done done;
     void *ctx;
 };
@@ -36,16 +34,18 @@ static struct world {
     rv_zk_on_state on_state;
     void *state_ctx;
     RV_VEC(struct asked) asked;
+    void (*on_change)(void *ctx); /* the watch that is set */
+    void *change_ctx;
     int64_t now_ms, wake_ms;
     struct rv_election *election;
     unsigned sessions, elected, deposed, leaders, released;
-    char leader[64], why[128];
+    char leader[64], why[128], path[128];
 } w;
 
 /* --- the session --- */
 
 static void ask(enum asked_kind kind, const char *path, rv_zk_done done, void *ctx) {
-    rv_vec_push(&w.asked, ((struct asked){kind, rv_strdup(path), NULL, NULL, NULL, done, ctx}));
+    rv_vec_push(&w.asked, ((struct asked){kind, rv_strdup(path), NULL, done, ctx}));
 }
 
 static void forget(size_t i) {
@@ -92,17 +92,22 @@ static void zk_get(struct rv_zk *z, const char *path, rv_zk_done done, void *ctx
     ask(GET, path, done, ctx);
 }
 
-static void zk_exists(struct rv_zk *z, const char *path, rv_zk_done done, void *ctx) {
+static void zk_multi(struct rv_zk *z, const struct rv_zk_op *ops, size_t n, rv_zk_done done,
+                     void *ctx) {
     (void)z;
-    ask(EXISTS, path, done, ctx);
+    assert_int_equal(n, 1);
+    assert_int_equal(ops->change, RV_ZK_CHECK);
+    ask(CHECK, ops->path, done, ctx);
 }
 
 static void zk_children(struct rv_zk *z, const char *path, void (*on_change)(void *change_ctx),
                         void *change_ctx, rv_zk_done done, void *ctx) {
     (void)z;
     ask(CHILDREN, path, done, ctx);
-    w.asked.v[w.asked.n - 1].on_change = on_change;
-    w.asked.v[w.asked.n - 1].change_ctx = change_ctx;
+    if (on_change) {
+        w.on_change = on_change;
+        w.change_ctx = change_ctx;
+    }
 }
 
 static void zk_create(struct rv_zk *z, const char *path, struct rv_str data, int flags,
@@ -125,7 +130,7 @@ static const struct rv_zk_ops zk_ops = {.free = zk_free,
                                         .id = zk_id,
                                         .servers = zk_servers,
                                         .get = zk_get,
-                                        .exists = zk_exists,
+                                        .multi = zk_multi,
                                         .children = zk_children,
                                         .create = zk_create,
                                         .remove = zk_remove};
@@ -203,30 +208,40 @@ static void say(enum rv_zk_state state) {
     w.on_state(w.state_ctx, state);
 }
 
-/* The first one of its kind is answered; it must have been asked. */
-static void answer(enum asked_kind kind, const struct rv_zk_result *result) {
+/* The first one of its kind is answered; it must have been asked. Returns the path. */
+static const char *answer(enum asked_kind kind, const struct rv_zk_result *result) {
     for (size_t i = 0; i < w.asked.n; i++) {
         struct asked a = w.asked.v[i];
         if (a.kind != kind)
             continue;
         w.asked.v[i].path = w.asked.v[i].data = NULL;
         forget(i);
+        snprintf(w.path, sizeof w.path, "%s", a.path);
         a.done(a.ctx, result);
         free(a.path);
         free(a.data);
-        return;
+        return w.path;
     }
     fail_msg("nothing of kind %d was asked", (int)kind);
+    return NULL;
 }
 
-static void code(enum asked_kind kind, int number) {
-    answer(kind, &(struct rv_zk_result){.code = number});
+static const char *code(enum asked_kind kind, int number) {
+    return answer(kind, &(struct rv_zk_result){.code = number});
 }
 
 static void names(const char *first, const char *second) {
     char *list[] = {(char *)(uintptr_t)first, (char *)(uintptr_t)second};
 
     answer(CHILDREN, &(struct rv_zk_result){.names = list, .n = second ? 2 : first ? 1 : 0});
+}
+
+static void change(void) {
+    void (*on_change)(void *ctx) = w.on_change;
+
+    assert_non_null(on_change);
+    w.on_change = NULL;
+    on_change(w.change_ctx);
 }
 
 static bool is_asked(enum asked_kind kind) {
@@ -261,7 +276,7 @@ static void be_first(void) {
     if (is_asked(CHILDREN)) /* it had changed meanwhile */
         names("json.info_0000000009", "json.info_0000000007");
     answer(GET, &(struct rv_zk_result){.data = RV_STR("me")});
-    code(EXISTS, RV_ZK_OK);
+    code(CHECK, RV_ZK_OK);
 }
 
 static void lead(void) {
@@ -322,7 +337,7 @@ static void proofs_prolong_it(void **state) {
     lead();
     for (int i = 0; i < 20; i++) {
         pass(TIMEOUT_MS / 6);
-        code(EXISTS, RV_ZK_OK);
+        code(CHECK, RV_ZK_OK);
     }
     assert_true(rv_election_holds(w.election));
     assert_int_equal(w.deposed, 0);
@@ -334,7 +349,7 @@ static void late_proofs_prove_little(void **state) {
     lead();
     pass(TIMEOUT_MS / 6);
     pass(TIMEOUT_MS / 3);
-    code(EXISTS, RV_ZK_OK);
+    code(CHECK, RV_ZK_OK);
     pass(TIMEOUT_MS / 3 - 1);
     assert_true(rv_election_holds(w.election));
     pass(1);
@@ -367,7 +382,7 @@ static void a_removed_node_ends_it(void **state) {
     (void)state;
     lead();
     pass(TIMEOUT_MS / 6);
-    code(EXISTS, RV_ZK_NO_NODE);
+    code(CHECK, RV_ZK_NO_NODE);
     assert_int_equal(w.deposed, 1);
     assert_string_equal(w.why, "its candidate's node was removed");
 }
@@ -382,7 +397,25 @@ static void a_lost_answer_is_found_again(void **state) {
     code(CREATE, RV_ZK_LOST);
     names("json.info_0000000007", NULL);
     answer(GET, &(struct rv_zk_result){.data = RV_STR("me")});
-    code(EXISTS, RV_ZK_OK);
+    code(CHECK, RV_ZK_OK);
+    assert_int_equal(w.elected, 1);
+    assert_string_equal(rv_election_node(w.election), MINE);
+}
+
+/* And a second try that succeeds makes a twin of it, which is not wanted. */
+static void a_twin_is_removed(void **state) {
+    (void)state;
+    say(RV_ZK_CONNECTED);
+    names(NULL, NULL);
+    rv_election_stand(w.election, RV_STR("me"));
+    code(CREATE, RV_ZK_OK);
+    code(CREATE, RV_ZK_LOST);
+    code(CREATE, RV_ZK_OK);
+    names("json.info_0000000007", NULL);
+    answer(GET, &(struct rv_zk_result){.data = RV_STR("me")});
+    answer(CREATE, &(struct rv_zk_result){.path = "/reeve/json.info_0000000008"});
+    assert_string_equal(code(REMOVE, RV_ZK_OK), "/reeve/json.info_0000000008");
+    code(CHECK, RV_ZK_OK);
     assert_int_equal(w.elected, 1);
     assert_string_equal(rv_election_node(w.election), MINE);
 }
@@ -399,6 +432,21 @@ static void a_withdrawn_candidate_goes(void **state) {
     code(REMOVE, RV_ZK_OK);
     assert_false(is_asked(REMOVE));
     assert_int_equal(w.elected, 0);
+}
+
+/* A second candidate was made by a try whose answer was lost. It must not lead for nobody once the
+ * first has gone. */
+static void a_twin_that_is_left_behind_goes(void **state) {
+    (void)state;
+    lead();
+    pass(TIMEOUT_MS / 6);
+    code(CHECK, RV_ZK_NO_NODE);
+    code(REMOVE, RV_ZK_NO_NODE);
+    change();
+    names("json.info_0000000008", NULL);
+    answer(GET, &(struct rv_zk_result){.data = RV_STR("me"), .owner = zk_id(&w.zk)});
+    assert_string_equal(code(REMOVE, RV_ZK_OK), "/reeve/json.info_0000000008");
+    assert_int_equal(w.elected, 1);
 }
 
 static void who_led_is_forgotten_in_silence(void **state) {
@@ -437,7 +485,9 @@ int main(void) {
         TEST(a_candidate_stands_again),
         TEST(a_removed_node_ends_it),
         TEST(a_lost_answer_is_found_again),
+        TEST(a_twin_is_removed),
         TEST(a_withdrawn_candidate_goes),
+        TEST(a_twin_that_is_left_behind_goes),
         TEST(who_led_is_forgotten_in_silence),
         TEST(a_session_that_cannot_begin_is_tried_again),
     };
