@@ -369,13 +369,13 @@ static void on_head_again(void *ctx, int code, const struct rv_zk_head *head,
         lose_to(z, ours ? NULL : head->writer);
         return;
     }
-    z->unsure = false;
-    z->n_up++; /* a callback may close us */
+    z->n_up++; /* a callback may close us; what it writes waits until the others fly again */
     while (z->done_version < version && !z->closed && !z->lost)
         land(RV_LIST_ENTRY(z->flights.next, struct flight, node));
     z->n_up--;
     if (over(z) || z->lost)
         return;
+    z->unsure = false;
     RV_LIST_EACH (&z->flights, node, tmp)
         launch(RV_LIST_ENTRY(node, struct flight, node));
     fly(z);
