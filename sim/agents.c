@@ -18,8 +18,20 @@ static struct sim_world *world_of(const struct sim_agent *a) {
 
 /* --- the link to the master --- */
 
+/* What a master that was given up has sent may be there already: the core is to ignore it. */
+static void keep_late(struct sim_agent *a) {
+    sim_client_close(a->late);
+    a->late = a->stream;
+    rv_recordio_free(&a->late_records);
+    a->late_records = a->records;
+    rv_recordio_init(&a->records, 8u << 20);
+}
+
 static void link_disconnect(struct sim_agent *a) {
-    sim_client_close(a->stream);
+    if (a->stream && sim_fault(world_of(a), world_of(a)->faults.stale_master))
+        keep_late(a);
+    else
+        sim_client_close(a->stream);
     sim_client_close(a->post);
     a->stream = a->post = NULL;
     a->posting = false;
@@ -51,6 +63,30 @@ static int master_record(void *ctx, struct rv_str record) {
     return a->stream != before || !a->core;
 }
 
+/* Only while no other master is known: then the shell does not listen to this one any more. */
+static int late_record(void *ctx, struct rv_str record) {
+    struct sim_agent *a = ctx;
+    struct rv_agent_event event;
+    struct rv_arena arena;
+    struct rv_error err;
+
+    if (!a->core || a->leader >= 0)
+        return 1;
+    rv_arena_init(&arena);
+    if (!rv_wire_agent_event_decode(RV_ENC_PROTOBUF, record, NULL, &arena, &event, &err)) {
+        uint64_t did = world_of(a)->n_writes + a->containers.n + a->queue.n;
+        sim_agent_input(a,
+                        &(struct rv_agent_input){.kind = RV_AGENT_MASTER_EVENT, .master = &event});
+        if (!a->core || did != world_of(a)->n_writes + a->containers.n + a->queue.n)
+            sim_fail(world_of(a), "INV-3: %s, which knows no leader, does what a master says: %d",
+                     a->server.party.name, (int)event.type);
+        a->cluster->auditor.checks++;
+        rv_wire_agent_event_release(&event);
+    }
+    rv_arena_free(&arena);
+    return !a->core;
+}
+
 static void on_stream_answer(void *ctx, struct sim_conn *c, const struct sim_message *m) {
     struct sim_agent *a = ctx;
     struct rv_agent_input in = {.kind = RV_AGENT_MASTER_REFUSED, .status = m->status};
@@ -69,6 +105,10 @@ static void on_stream_bytes(void *ctx, struct sim_conn *c, struct rv_str bytes) 
     struct rv_recordio records = a->records;
     struct rv_error err;
 
+    if (c == a->late && rv_recordio_feed(&a->late_records, bytes, late_record, a, &err)) {
+        sim_client_close(a->late);
+        a->late = NULL;
+    }
     if (c != a->stream)
         return;
     /* The reader may be replaced by an event that is in these bytes. */
@@ -140,7 +180,7 @@ static void post_next(struct sim_agent *a) {
     static const struct sim_client ops = {on_post_answer, no_bytes, on_link_closed};
     struct rv_buf body = {0};
 
-    if (a->posting || !a->queue.n)
+    if (a->posting || !a->queue.n || a->leader < 0)
         return;
     for (size_t i = 0; i < a->queue.n; i++) {
         rv_recordio_put(&body, rv_strn(a->queue.v[i]->data, a->queue.v[i]->n));
@@ -148,8 +188,8 @@ static void post_next(struct sim_agent *a) {
     }
     a->queue.n = 0;
     if (!a->post)
-        a->post = sim_connect(&a->cluster->network, &a->server.party, &a->cluster->master.server,
-                              &ops, a);
+        a->post = sim_connect(&a->cluster->network, &a->server.party,
+                              &a->cluster->masters[a->leader].server, &ops, a);
     a->posting = true;
     sim_request(a->post, (struct sim_message){.api = SIM_AGENT_API,
                                               .recordio = true,
@@ -172,9 +212,11 @@ static void link_register(struct sim_agent *a, const struct rv_agent_call *call)
     static const struct sim_client ops = {on_stream_answer, on_stream_bytes, on_link_closed};
 
     link_disconnect(a);
+    if (a->leader < 0)
+        return;
     rv_wire_agent_call_encode(call, RV_ENC_PROTOBUF, &a->scratch, &a->encoded);
-    a->stream =
-        sim_connect(&a->cluster->network, &a->server.party, &a->cluster->master.server, &ops, a);
+    a->stream = sim_connect(&a->cluster->network, &a->server.party,
+                            &a->cluster->masters[a->leader].server, &ops, a);
     sim_request(a->stream,
                 (struct sim_message){.api = SIM_AGENT_API,
                                      .content = RV_ENC_PROTOBUF,
@@ -464,6 +506,42 @@ void sim_agent_init(struct sim_agent *a, struct sim_cluster *c, size_t number) {
     };
 }
 
+/* The one before is forgotten first, so that nothing it says counts any more (INV-3). */
+void sim_agent_detected(struct sim_agent *a, int leader) {
+    if (a->leader >= 0)
+        sim_agent_input(a, &(struct rv_agent_input){.kind = RV_AGENT_MASTER_NONE});
+    a->leader = leader;
+    if (a->leader >= 0)
+        sim_agent_input(a, &(struct rv_agent_input){.kind = RV_AGENT_MASTER_FOUND});
+}
+
+static void on_told(void *ctx, uint64_t arg, void *data) {
+    struct sim_agent *a = ctx;
+    (void)arg;
+    (void)data;
+
+    sim_trace(world_of(a), &a->server.party, "is told that master %d leads", a->told);
+    sim_agent_detected(a, a->told);
+}
+
+/* The agent may end of it, and its election with it. */
+static void on_leader(void *ctx, struct rv_str info) {
+    struct sim_agent *a = ctx;
+
+    a->told = sim_elector_named(a->cluster, info);
+    sim_at(world_of(a), &a->server.party, 0, on_told, a, 0, NULL);
+}
+
+static void look_for_master(struct sim_agent *a) {
+    static const struct rv_election_handler handler = {.on_leader = on_leader};
+
+    a->leader = a->told = -1;
+    if (a->cluster->has_zk)
+        sim_elector_start(&a->elector, a->cluster, &a->server.party, &handler, a);
+    else
+        sim_agent_detected(a, a->told = 0);
+}
+
 /* Now and then its disk is as good as full; at the end of a run it is. */
 static void on_disk(void *ctx, uint64_t arg, void *data) {
     struct sim_agent *a = ctx;
@@ -526,7 +604,9 @@ void sim_agent_start(struct sim_agent *a) {
     sim_recovery_free(&recovery);
     free(alive);
     finish(a);
-    sim_agent_input(a, &(struct rv_agent_input){.kind = RV_AGENT_MASTER_FOUND});
+    if (!a->core) /* it ended at once */
+        return;
+    look_for_master(a);
     sim_at(w, &a->server.party, 0, on_disk, a, 0, NULL);
 }
 
@@ -538,11 +618,12 @@ void sim_agent_crash(struct sim_agent *a, bool machine) {
     sim_trace(world_of(a), &a->server.party, machine ? "machine reboots" : "process ends");
     a->core = rv_agent_free(a->core);
     rv_agent_effects_clear(&a->effects);
+    sim_elector_crash(&a->elector);
     a->server.party.up = false;
     a->server.party.life = sim_number(world_of(a));
     a->tick_at_ms = INT64_MAX;
     sim_network_crash(&a->cluster->network, &a->server.party, machine);
-    a->stream = a->post = NULL;
+    a->stream = a->post = a->late = NULL;
     link_disconnect(a);
     rv_map_clear(&a->requests);
     rv_map_clear(&a->streams);
@@ -556,6 +637,7 @@ void sim_agent_crash(struct sim_agent *a, bool machine) {
 }
 
 void sim_agent_free(struct sim_agent *a) {
+    sim_elector_crash(&a->elector);
     rv_agent_free(a->core);
     rv_agent_effects_free(&a->effects);
     sim_journal_free(&a->journal);
@@ -571,6 +653,7 @@ void sim_agent_free(struct sim_agent *a) {
     rv_map_free(&a->requests);
     rv_map_free(&a->streams);
     rv_recordio_free(&a->records);
+    rv_recordio_free(&a->late_records);
     rv_agent_info_free(&a->info);
     rv_arena_free(&a->arena);
     rv_arena_free(&a->scratch);

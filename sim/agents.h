@@ -8,6 +8,7 @@
 
 #include "agent/records.h"
 #include "containers.h"
+#include "elector.h"
 #include "journal.h"
 #include "network.h"
 
@@ -32,10 +33,14 @@ struct sim_agent {
     bool exiting, dying; /* dying: at a crash point */
     int exit_status;
     /* the link */
+    struct sim_elector elector; /* looks who leads, where several masters are */
+    int leader, told;           /* the master it talks to, and whom the election names; -1: none */
     struct sim_conn *stream, *post;
     bool posting;
     uint64_t posts;
     struct rv_recordio records;
+    struct sim_conn *late; /* the stream of a master that was given up, and is heard on */
+    struct rv_recordio late_records;
     RV_VEC(struct rv_blob *) queue;
 };
 
@@ -43,6 +48,8 @@ void sim_agent_init(struct sim_agent *a, struct sim_cluster *c, size_t number);
 void sim_agent_free(struct sim_agent *a);
 void sim_agent_start(struct sim_agent *a);
 void sim_agent_crash(struct sim_agent *a, bool machine);
+/* Who leads from now on, as far as the agent is told; -1: nobody is known. */
+void sim_agent_detected(struct sim_agent *a, int leader);
 void sim_sandbox_make(struct sim_agent *a, const char *path);
 void sim_agent_input(struct sim_agent *a, struct rv_agent_input *in);
 

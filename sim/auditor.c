@@ -362,8 +362,10 @@ void sim_audit_to_scheduler(struct sim_auditor *a, uint64_t stream,
     struct sim_audit_framework *f;
     struct sim_audit_offer *o;
 
-    if (e->type == RV_EVENT_SUBSCRIBED)
+    if (e->type == RV_EVENT_SUBSCRIBED) {
+        sim_audit_durable(a, "framework", e->subscribed.framework_id.v, "SUBSCRIBED");
         subscribed(a, stream, e->subscribed.framework_id.v);
+    }
     if (!s || !s->open)
         return;
     s->last_ms = a->world->now_ms;
@@ -575,8 +577,10 @@ void sim_audit_to_agent(struct sim_auditor *a, uint64_t stream, const struct rv_
     struct sim_audit_stream *s = find_stream(a, stream);
     struct sim_audit_agent *g;
 
-    if (e->type == RV_AGENT_EVENT_REGISTERED)
+    if (e->type == RV_AGENT_EVENT_REGISTERED) {
+        sim_audit_durable(a, "agent", e->registered.agent_id.v, "REGISTERED");
         registered(a, stream, e->registered.agent_id.v);
+    }
     if (e->type != RV_AGENT_EVENT_PING)
         sim_trace(a->world, &a->master->server.party, "to agent %s: event %d %s",
                   s && s->agent_id ? s->agent_id : "?", (int)e->type,
@@ -689,7 +693,7 @@ void sim_audit_master_stepped(struct sim_auditor *a) {
     }
 }
 
-void sim_audit_master_crashed(struct sim_auditor *a) {
+void sim_audit_books_closed(struct sim_auditor *a) {
     void *v;
 
     for (size_t it = 0; rv_map_next(&a->streams, &it, NULL, &v);)
@@ -705,10 +709,7 @@ void sim_audit_master_crashed(struct sim_auditor *a) {
     sim_audit_nodes_crashed(a);
 }
 
-void sim_audit_master_started(struct sim_auditor *a, const struct sim_registry *r) {
-    struct rv_registry_loaded *loaded = sim_content_load(&r->content);
-    const struct rv_registry_snapshot *s = rv_registry_snapshot(loaded);
-
+void sim_audit_books_opened(struct sim_auditor *a, const struct rv_registry_snapshot *s) {
     for (size_t i = 0; i < s->n_agents; i++)
         agent(a, s->agents[i].id.v)->place = SIM_RECOVERED;
     for (size_t i = 0; i < s->n_unreachable; i++)
@@ -719,7 +720,6 @@ void sim_audit_master_started(struct sim_auditor *a, const struct sim_registry *
     for (size_t i = 0; i < s->n_ended; i++)
         framework(a, s->ended[i].id)->removed = true;
     sim_audit_nodes_started(a, s);
-    rv_registry_snapshot_free(loaded);
 }
 
 /* --- making and end --- */
@@ -783,6 +783,7 @@ static void free_task_value(void *v) {
 }
 
 void sim_auditor_free(struct sim_auditor *a) {
+    sim_audit_masters_free(a);
     sim_audit_filters_drop(a, NULL);
     sim_audit_nodes_crashed(a);
     free_all(&a->streams, free_stream);

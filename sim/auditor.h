@@ -15,6 +15,8 @@
 #include "world.h"
 
 struct sim_agent;
+struct sim_master;
+struct sim_zk_txn;
 
 struct sim_audit_stream {
     uint64_t number;
@@ -93,11 +95,16 @@ struct sim_audit_call {
 
 struct sim_auditor {
     struct sim_world *world;
-    struct sim_master *master;
-    struct rv_map streams;    /* 8-byte number */
-    struct rv_map frameworks; /* id */
-    struct rv_map agents;     /* id */
-    struct rv_map offers;     /* id; all that there ever were */
+    struct sim_master *master; /* who leads, or was the last to */
+    bool leading;              /* it does */
+    struct rv_map records;     /* key -> rv_blob: what ZooKeeper has committed */
+    struct rv_map writers;     /* ids of those who have ever written there */
+    char *writer;              /* the last one */
+    size_t n_loaded;           /* records that a new leader has read */
+    struct rv_map streams;     /* 8-byte number */
+    struct rv_map frameworks;  /* id */
+    struct rv_map agents;      /* id */
+    struct rv_map offers;      /* id; all that there ever were */
     RV_VEC(struct sim_audit_offer *) open;
     RV_VEC(struct sim_audit_filter) filters;
     struct rv_map running;       /* "framework task" -> container id */
@@ -134,8 +141,18 @@ void sim_audit_registry_asked(struct sim_auditor *a, const struct rv_registry_op
 void sim_audit_registry(struct sim_auditor *a, const struct rv_registry_op *op, bool ok);
 void sim_audit_master_stops(struct sim_auditor *a); /* because too many agents are missing */
 void sim_audit_master_stepped(struct sim_auditor *a);
-void sim_audit_master_started(struct sim_auditor *a, const struct sim_registry *r);
-void sim_audit_master_crashed(struct sim_auditor *a);
+
+/* --- masters, and what they share --- */
+/* One is to step: does it lead? */
+void sim_audit_master_acts(struct sim_auditor *a, const struct sim_master *m);
+void sim_audit_master_started(struct sim_auditor *a, struct sim_master *m,
+                              const struct rv_registry_snapshot *s);
+void sim_audit_master_ended(struct sim_auditor *a, const struct sim_master *m);
+void sim_audit_committed(struct sim_auditor *a, const struct sim_zk_txn *t);
+/* What a new leader reads of the registry. */
+void sim_audit_loaded(struct sim_auditor *a, const struct sim_master *m, const char *key,
+                      struct rv_str value);
+void sim_audit_loaded_all(struct sim_auditor *a, const struct sim_master *m);
 
 /* --- at an agent --- */
 void sim_audit_agent_says(struct sim_auditor *a, const struct sim_agent *agent,

@@ -17,6 +17,15 @@ static inline struct rv_str sim_audit_number_key(const uint64_t *number) {
     return rv_strn(number, sizeof *number);
 }
 
+/* The books of one leadership. */
+void sim_audit_books_opened(struct sim_auditor *a, const struct rv_registry_snapshot *s);
+void sim_audit_books_closed(struct sim_auditor *a);
+
+/* auditor_masters.c */
+/* INV-4: what is told now follows from the record KIND/ID. */
+void sim_audit_durable(struct sim_auditor *a, const char *kind, const char *id, const char *what);
+void sim_audit_masters_free(struct sim_auditor *a);
+
 /* auditor_filters.c */
 /* The framework refuses this of the offer's agent; NULL: it is not known what. */
 void sim_audit_filter_add(struct sim_auditor *a, const struct sim_audit_offer *o,

@@ -77,12 +77,3 @@ void sim_registry_crash(struct sim_registry *r) {
     r->pending.n = r->numbers.n = 0;
     r->busy = false;
 }
-
-struct rv_master *sim_registry_boot(struct sim_registry *r, const struct rv_master_config *config,
-                                    int64_t now_ms, int64_t wall_ns) {
-    struct rv_registry_loaded *loaded = sim_content_load(&r->content);
-    struct rv_master *m = rv_master_new(config, rv_registry_snapshot(loaded), now_ms, wall_ns);
-
-    rv_registry_snapshot_free(loaded);
-    return m;
-}

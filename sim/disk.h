@@ -30,8 +30,5 @@ void sim_registry_init(struct sim_registry *r, struct sim_world *w, struct sim_p
 void sim_registry_free(struct sim_registry *r);
 void sim_registry_put(struct sim_registry *r, const struct rv_registry_op *op, uint64_t number);
 void sim_registry_crash(struct sim_registry *r);
-/* A master from what is there. */
-struct rv_master *sim_registry_boot(struct sim_registry *r, const struct rv_master_config *config,
-                                    int64_t now_ms, int64_t wall_ns);
 
 #endif

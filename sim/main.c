@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "cluster.h"
 #include "seeds.h"
 
@@ -65,14 +66,30 @@ static void choose_faults(struct sim_world *w) {
     f->operate_machine = maybe(w, 300);
     f->gone = maybe(w, 100);
     f->outage = maybe(w, 60);
+    f->zk_lag = maybe(w, 100);
+    f->zk_refuse = maybe(w, 30);
+    f->crash_zk = maybe(w, 60);
+    f->zk_quorum = maybe(w, 30);
+    f->stale_master = maybe(w, 500);
 }
 
 static void start_master(void *ctx, uint64_t arg, void *data) {
-    struct sim_cluster *c = ctx;
     (void)arg;
     (void)data;
-    if (!c->master.core)
-        sim_master_start(&c->master);
+    sim_master_start(ctx);
+}
+
+static void start_zk_server(void *ctx, uint64_t arg, void *data) {
+    (void)arg;
+    (void)data;
+    sim_zk_server_start(ctx);
+}
+
+struct sim_master *sim_leader(struct sim_cluster *c) {
+    for (size_t i = 0; i < c->n_masters; i++)
+        if (sim_master_leads(&c->masters[i]))
+            return &c->masters[i];
+    return NULL;
 }
 
 static void start_agent(void *ctx, uint64_t arg, void *data) {
@@ -90,9 +107,11 @@ static void start_scheduler(void *ctx, uint64_t arg, void *data) {
 }
 
 static void master_back(void *ctx, uint64_t arg, void *data) {
+    struct sim_agent *a = ctx;
     (void)arg;
     (void)data;
-    sim_agent_input(ctx, &(struct rv_agent_input){.kind = RV_AGENT_MASTER_FOUND});
+
+    sim_agent_detected(a, a->told);
 }
 
 static struct sim_agent *any_agent(struct sim_cluster *c) {
@@ -103,10 +122,23 @@ static struct sim_scheduler *any_scheduler(struct sim_cluster *c) {
     return &c->schedulers[sim_below(&c->world, c->n_schedulers)];
 }
 
+static struct sim_master *any_master(struct sim_cluster *c) {
+    struct sim_master *leader = sim_leader(c);
+
+    return leader && sim_chance(&c->world, 600) ? leader
+                                                : &c->masters[sim_below(&c->world, c->n_masters)];
+}
+
+static struct sim_zk_server *any_zk_server(struct sim_cluster *c) {
+    return &c->zk.servers[sim_below(&c->world, SIM_ZK_SERVERS)];
+}
+
 static struct sim_party *any_party(struct sim_cluster *c) {
-    switch (sim_below(&c->world, 3)) {
+    switch (sim_below(&c->world, c->has_zk ? 4 : 3)) {
     case 0:
-        return &c->master.server.party;
+        return &any_master(c)->server.party;
+    case 3:
+        return &any_zk_server(c)->server.party;
     case 1:
         return &any_agent(c)->server.party;
     default:
@@ -119,7 +151,9 @@ static void faults_of_network(struct sim_cluster *c) {
     const struct sim_faults *f = &w->faults;
 
     if (sim_fault(w, f->partition)) {
-        int a = any_party(c)->node, b = sim_chance(w, 700) ? 0 : any_party(c)->node;
+        int a = any_party(c)->node, b = any_party(c)->node;
+        if (sim_chance(w, 600))
+            b = any_master(c)->server.party.node;
         int64_t ms = sim_between(w, 500, sim_chance(w, 300) ? 120000 : 15000);
         bool both = sim_chance(w, 600);
         sim_trace(w, NULL, "partition of %d and %d for %lld ms%s", a, b, (long long)ms,
@@ -161,8 +195,10 @@ static void faults_of_time(struct sim_cluster *c) {
 static void outage(struct sim_cluster *c) {
     struct sim_world *w = &c->world;
 
-    sim_master_crash(&c->master, true);
-    sim_at(w, NULL, sim_between(w, 10, 5000), start_master, c, 0, NULL);
+    struct sim_master *m = any_master(c);
+
+    sim_master_crash(m, true);
+    sim_at(w, NULL, sim_between(w, 10, 5000), start_master, m, 0, NULL);
     for (size_t i = 0; i < c->n_agents; i++)
         if (sim_chance(w, 600)) {
             sim_agent_crash(&c->agents[i], sim_chance(w, 500));
@@ -175,8 +211,9 @@ static void faults_of_processes(struct sim_cluster *c) {
     const struct sim_faults *f = &w->faults;
 
     if (sim_fault(w, f->crash_master)) {
-        sim_master_crash(&c->master, sim_chance(w, 200));
-        sim_at(w, NULL, sim_between(w, 10, 20000), start_master, c, 0, NULL);
+        struct sim_master *m = any_master(c);
+        sim_master_crash(m, sim_chance(w, 200));
+        sim_at(w, NULL, sim_between(w, 10, 20000), start_master, m, 0, NULL);
     }
     if (sim_fault(w, f->outage))
         outage(c);
@@ -201,7 +238,7 @@ static void faults_of_processes(struct sim_cluster *c) {
         sim_agent_input(any_agent(c), &(struct rv_agent_input){.kind = RV_AGENT_STOP});
     if (sim_fault(w, f->flap)) {
         struct sim_agent *a = any_agent(c);
-        sim_agent_input(a, &(struct rv_agent_input){.kind = RV_AGENT_MASTER_NONE});
+        sim_agent_detected(a, -1);
         sim_at(w, &a->server.party, sim_between(w, 10, 20000), master_back, a, 0, NULL);
     }
     if (sim_fault(w, f->disk_full)) {
@@ -210,7 +247,27 @@ static void faults_of_processes(struct sim_cluster *c) {
         sim_trace(w, &a->server.party, "disk full");
     }
     if (sim_fault(w, f->registry_stall))
-        c->master.registry.stalled_until_ms = w->now_ms + sim_between(w, 1000, 60000);
+        c->masters[0].registry.stalled_until_ms = w->now_ms + sim_between(w, 1000, 60000);
+}
+
+static void end_zk_server(struct sim_cluster *c, struct sim_zk_server *s) {
+    struct sim_world *w = &c->world;
+
+    sim_zk_server_crash(s, sim_chance(w, 200));
+    sim_at(w, NULL, sim_between(w, 10, sim_chance(w, 300) ? 60000 : 5000), start_zk_server, s, 0,
+           NULL);
+}
+
+static void faults_of_zookeeper(struct sim_cluster *c) {
+    struct sim_world *w = &c->world;
+
+    if (sim_fault(w, w->faults.crash_zk))
+        end_zk_server(c, any_zk_server(c));
+    if (sim_fault(w, w->faults.zk_quorum)) {
+        size_t first = sim_below(w, SIM_ZK_SERVERS);
+        end_zk_server(c, &c->zk.servers[first]);
+        end_zk_server(c, &c->zk.servers[(first + 1) % SIM_ZK_SERVERS]);
+    }
 }
 
 static void set_weights(struct sim_cluster *c) {
@@ -218,7 +275,8 @@ static void set_weights(struct sim_cluster *c) {
     struct rv_operator_call call = {
         .type = RV_OPERATOR_UPDATE_WEIGHTS, .weights = weights, .n_weights = 1};
 
-    sim_master_operate(&c->master, &call);
+    if (sim_leader(c))
+        sim_master_operate(sim_leader(c), &call);
 }
 
 static void inject(void *ctx, uint64_t arg, void *data) {
@@ -232,6 +290,8 @@ static void inject(void *ctx, uint64_t arg, void *data) {
     faults_of_network(c);
     faults_of_time(c);
     faults_of_processes(c);
+    if (c->has_zk)
+        faults_of_zookeeper(c);
     sim_operators_turn(c);
     if (sim_chance(w, 10))
         set_weights(c);
@@ -239,6 +299,12 @@ static void inject(void *ctx, uint64_t arg, void *data) {
 }
 
 /* --- a run --- */
+
+static void on_commit(void *ctx) {
+    struct sim_cluster *c = ctx;
+
+    sim_audit_committed(&c->auditor, &c->zk.log.v[c->zk.log.n - 1]);
+}
 
 static void build(struct sim_cluster *c, uint64_t seed) {
     memset(c, 0, sizeof *c);
@@ -248,16 +314,26 @@ static void build(struct sim_cluster *c, uint64_t seed) {
     w->crash_point.after = crash_after;
     choose_faults(w);
     sim_network_init(&c->network, w);
-    sim_auditor_init(&c->auditor, w, &c->master);
+    sim_auditor_init(&c->auditor, w, &c->masters[0]);
     c->check_every = 1;
-    sim_master_init(&c->master, c);
+    c->has_zk = !crash_points && sim_chance(w, 600);
+    c->n_masters = c->has_zk ? SIM_MASTERS_MAX : 1;
+    for (size_t i = 0; i < c->n_masters; i++)
+        sim_master_init(&c->masters[i], c, i);
     c->n_agents = (size_t)sim_between(w, 1, SIM_AGENTS_MAX);
     c->n_schedulers = (size_t)sim_between(w, 1, SIM_SCHEDULERS_MAX);
     for (size_t i = 0; i < c->n_agents; i++)
         sim_agent_init(&c->agents[i], c, i);
     for (size_t i = 0; i < c->n_schedulers; i++)
         sim_scheduler_init(&c->schedulers[i], c, i);
-    sim_at(w, NULL, 0, start_master, c, 0, NULL);
+    if (c->has_zk) {
+        c->session_ms = sim_between(w, 4, 20) * 1000;
+        sim_ensemble_init(&c->zk, w, &c->network);
+        c->zk.on_commit = on_commit;
+        c->zk.ctx = c;
+    }
+    for (size_t i = 0; i < c->n_masters; i++)
+        sim_at(w, NULL, i ? sim_between(w, 0, 3000) : 0, start_master, &c->masters[i], 0, NULL);
     for (size_t i = 0; i < c->n_agents; i++)
         sim_at(w, NULL, sim_between(w, 0, 3000), start_agent, &c->agents[i], 0, NULL);
     for (size_t i = 0; i < c->n_schedulers; i++)
@@ -266,11 +342,15 @@ static void build(struct sim_cluster *c, uint64_t seed) {
 }
 
 static void demolish(struct sim_cluster *c) {
-    sim_master_free(&c->master);
+    for (size_t i = 0; i < c->n_masters; i++)
+        sim_master_free(&c->masters[i]);
     for (size_t i = 0; i < c->n_agents; i++)
         sim_agent_free(&c->agents[i]);
     for (size_t i = 0; i < c->n_schedulers; i++)
         sim_scheduler_free(&c->schedulers[i]);
+    sim_zk_pool_free(&c->zk_pool);
+    if (c->has_zk)
+        sim_ensemble_free(&c->zk);
     sim_network_free(&c->network);
     sim_auditor_free(&c->auditor);
     sim_world_free(&c->world);
@@ -298,10 +378,14 @@ static void heal(struct sim_cluster *c) {
     sim_trace(w, NULL, "all is healed");
     w->healing = true;
     sim_network_heal(&c->network);
-    c->master.registry.stalled_until_ms = 0;
-    c->master.config.recovery_agents_percent = 0; /* some are gone for good: the limit is raised */
+    for (size_t i = 0; i < c->n_masters; i++) {
+        c->masters[i].registry.stalled_until_ms = 0;
+        c->masters[i].config.recovery_agents_percent = 0; /* some are gone for good */
+        sim_at(w, NULL, 100, start_master, &c->masters[i], 0, NULL);
+    }
     sim_at(w, NULL, 1000, put_back, c, 0, NULL);
-    sim_at(w, NULL, 100, start_master, c, 0, NULL);
+    for (size_t i = 0; c->has_zk && i < SIM_ZK_SERVERS; i++)
+        sim_at(w, NULL, 50, start_zk_server, &c->zk.servers[i], 0, NULL);
     for (size_t i = 0; i < c->n_agents; i++) {
         c->agents[i].journal.full_until_ms = 0;
         sim_at(w, NULL, 200, start_agent, &c->agents[i], 0, NULL);
@@ -315,6 +399,8 @@ static void heal(struct sim_cluster *c) {
 static const char *not_connected(struct sim_cluster *c) {
     static char text[128];
 
+    if (!sim_leader(c))
+        return "no master leads";
     for (size_t i = 0; i < c->n_agents; i++)
         if (!c->agents[i].core || c->agents[i].core->link != RV_LINK_REGISTERED) {
             snprintf(text, sizeof text, "agent%zu is not registered", i);
@@ -385,9 +471,9 @@ static const char *not_free(struct sim_cluster *c) {
     struct rv_agent_task *t;
     void *v;
 
-    if (!c->master.core)
-        return "the master is down";
-    for (size_t it = 0; rv_map_next(&c->master.core->agents, &it, NULL, &v);) {
+    if (!sim_leader(c))
+        return "no master leads";
+    for (size_t it = 0; rv_map_next(&sim_leader(c)->core->agents, &it, NULL, &v);) {
         g = v;
         if (still_used(g))
             return still_used(g);
@@ -406,11 +492,11 @@ static const char *not_free(struct sim_cluster *c) {
 static const char *not_gone(struct sim_cluster *c) {
     static char text[256];
 
-    if (!c->master.core)
-        return "the master is down";
+    if (!sim_leader(c))
+        return "no master leads";
     /* One of which no scheduler ever heard the id stays for its failover timeout. */
     for (size_t i = 0; i < c->n_schedulers; i++)
-        if (rv_map_gets(&c->master.core->frameworks, c->schedulers[i].framework_id)) {
+        if (rv_map_gets(&sim_leader(c)->core->frameworks, c->schedulers[i].framework_id)) {
             snprintf(text, sizeof text, "the framework of sched%zu is still there", i);
             return text;
         }
@@ -604,6 +690,7 @@ int main(int argc, char **argv) {
             return usage();
     }
     trace_lines = lines;
+    rv_log_set_fd(-1); /* what the election logs is not of our time */
     signal(SIGABRT, on_abort);
     signal(SIGSEGV, on_abort);
     crash_at = crash;

@@ -1,6 +1,7 @@
 /* The master's shell: see masters.h. */
 #include "masters.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "cluster.h"
@@ -50,13 +51,10 @@ static void send_encoded(struct sim_master *m, struct sim_conn *c) {
 
 /* --- effects --- */
 
-static void on_restart(void *ctx, uint64_t arg, void *data) {
-    struct sim_master *m = ctx;
+static void on_start(void *ctx, uint64_t arg, void *data) {
     (void)arg;
     (void)data;
-
-    if (!m->core)
-        sim_master_start(m);
+    sim_master_start(ctx);
 }
 
 /* The process ends when the step is over, and is started again. */
@@ -67,7 +65,7 @@ static void on_stop(void *ctx, uint64_t arg, void *data) {
     (void)data;
 
     sim_master_crash(m, false);
-    sim_at(w, NULL, sim_between(w, 10, 20000), on_restart, m, 0, NULL);
+    sim_at(w, NULL, sim_between(w, 10, 20000), on_start, m, 0, NULL);
 }
 
 static void execute(struct sim_master *m, const struct rv_master_effect *e) {
@@ -110,7 +108,10 @@ static void execute(struct sim_master *m, const struct rv_master_effect *e) {
             return;
         }
         sim_audit_registry_asked(auditor, e->registry);
-        sim_registry_put(&m->registry, e->registry, m->cluster->world.n_writes);
+        if (m->shared)
+            sim_master_write(m, e->registry);
+        else
+            sim_registry_put(&m->registry, e->registry, m->cluster->world.n_writes);
         return;
     case RV_MASTER_LOG:
         sim_trace(&m->cluster->world, &m->server.party, "log: %s", e->message);
@@ -157,15 +158,6 @@ static void step_one(struct sim_master *m, struct rv_master_event *event) {
     }
 }
 
-static void on_start(void *ctx, uint64_t arg, void *data) {
-    struct sim_master *m = ctx;
-    (void)arg;
-    (void)data;
-
-    if (!m->core)
-        sim_master_start(m);
-}
-
 /* At a crash point. */
 static void die(void *ctx) {
     struct sim_master *m = ctx;
@@ -181,9 +173,19 @@ static void on_die(void *ctx, uint64_t arg, void *data) {
     die(ctx);
 }
 
-static void step(struct sim_master *m, struct rv_master_event *event) {
+bool sim_master_leads(const struct sim_master *m) {
+    return m->core && (!m->elector.election || rv_election_holds(m->elector.election));
+}
+
+/* Requests that wait are answered when leadership is taken down, which follows at once. */
+void sim_master_step(struct sim_master *m, struct rv_master_event *event) {
     if (m->dying)
         return;
+    if (!sim_master_leads(m)) {
+        m->batch_status = 503;
+        return;
+    }
+    sim_audit_master_acts(&m->cluster->auditor, m);
     step_one(m, event);
     while (m->closed.n && !m->dying) {
         struct rv_master_event closed = {.kind = RV_MASTER_STREAM_CLOSED, .stream = m->closed.v[0]};
@@ -206,7 +208,7 @@ static void on_tick(void *ctx, uint64_t arg, void *data) {
     if ((int64_t)arg != m->tick_at_ms)
         return;
     m->tick_at_ms = INT64_MAX;
-    step(m, &(struct rv_master_event){.kind = RV_MASTER_TICK});
+    sim_master_step(m, &(struct rv_master_event){.kind = RV_MASTER_TICK});
 }
 
 static void on_registry(void *ctx, const struct rv_registry_op *op, bool ok) {
@@ -219,14 +221,14 @@ static void on_registry(void *ctx, const struct rv_registry_op *op, bool ok) {
     sim_audit_registry(&m->cluster->auditor, op, ok);
     event.registry.seq = op->seq;
     event.registry.ok = ok;
-    step(m, &event);
+    sim_master_step(m, &event);
 }
 
 void sim_master_operate(struct sim_master *m, const struct rv_operator_call *call) {
     if (m->core)
-        step(m, &(struct rv_master_event){.kind = RV_MASTER_OPERATOR_CALL,
-                                          .request = sim_number(&m->cluster->world),
-                                          .operator_ = call});
+        sim_master_step(m, &(struct rv_master_event){.kind = RV_MASTER_OPERATOR_CALL,
+                                                     .request = sim_number(&m->cluster->world),
+                                                     .operator_ = call});
 }
 
 /* --- requests --- */
@@ -262,7 +264,7 @@ static void scheduler_request(struct sim_master *m, struct sim_conn *c,
                                     .scheduler = &call};
     rv_map_put(&m->requests, key_of(&c->request), c);
     sim_audit_scheduler_call(&m->cluster->auditor, c->request, event.stream, msg->stream_id, &call);
-    step(m, &event);
+    sim_master_step(m, &event);
     rv_wire_scheduler_call_release(&call);
 }
 
@@ -283,7 +285,7 @@ static int agent_call(struct sim_master *m, struct sim_conn *c, struct rv_str bo
                                     .stream = opens ? sim_number(w) : 0,
                                     .agent = &call};
     sim_audit_agent_call(&m->cluster->auditor, event.stream, &call);
-    step(m, &event);
+    sim_master_step(m, &event);
     rv_wire_agent_call_release(&call);
     return 0;
 }
@@ -321,9 +323,24 @@ static void agent_request(struct sim_master *m, struct sim_conn *c, const struct
     sim_answer(c, m->batch_status >= 300 ? m->batch_status : r ? 400 : 202, NULL);
 }
 
+/* INV-2: who does not lead sends to who does, or says that nobody is known to. */
+static void standby_answer(struct sim_master *m, struct sim_conn *c) {
+    char leader[16];
+
+    snprintf(leader, sizeof leader, "%d", m->leader);
+    if (m->leader < 0 || (size_t)m->leader == m->number)
+        sim_answer(c, 503, NULL);
+    else
+        sim_answer(c, 307, leader);
+}
+
 static void on_request(void *ctx, struct sim_conn *c, const struct sim_message *msg) {
     struct sim_master *m = ctx;
 
+    if (!sim_master_leads(m)) {
+        standby_answer(m, c);
+        return;
+    }
     if (msg->api == SIM_SCHEDULER_API)
         scheduler_request(m, c, msg);
     else
@@ -339,7 +356,8 @@ static void on_closed(void *ctx, struct sim_conn *c) {
         return;
     rv_map_remove(&m->streams, key_of(&c->stream));
     sim_audit_closed(&m->cluster->auditor, c->stream);
-    step(m, &(struct rv_master_event){.kind = RV_MASTER_STREAM_CLOSED, .stream = c->stream});
+    sim_master_step(
+        m, &(struct rv_master_event){.kind = RV_MASTER_STREAM_CLOSED, .stream = c->stream});
 }
 
 /* --- life --- */
@@ -367,9 +385,10 @@ static void configure(struct sim_master *m) {
     };
 }
 
-void sim_master_init(struct sim_master *m, struct sim_cluster *c) {
-    *m = (struct sim_master){.cluster = c, .tick_at_ms = INT64_MAX};
-    sim_party_init(&c->world, &m->server.party, 0, "master");
+void sim_master_init(struct sim_master *m, struct sim_cluster *c, size_t number) {
+    *m = (struct sim_master){.cluster = c, .number = number, .leader = -1, .tick_at_ms = INT64_MAX};
+    sim_party_init(&c->world, &m->server.party, number ? SIM_MASTER_NODE + (int)number : 0,
+                   c->has_zk ? "master%zu" : "master", number);
     m->server.party.up = false;
     m->server.ctx = m;
     m->server.on_request = on_request;
@@ -377,55 +396,94 @@ void sim_master_init(struct sim_master *m, struct sim_cluster *c) {
     rv_arena_init(&m->arena);
     rv_arena_init(&m->scratch);
     sim_registry_init(&m->registry, &c->world, &m->server.party, on_registry, die, m);
-    configure(m);
+    if (number)
+        m->config = c->masters[0].config;
+    else
+        configure(m);
+    m->config.port = (uint16_t)(SIM_MASTER_PORT + number);
+}
+
+void sim_master_new_id(struct sim_master *m) {
+    uint8_t uuid[16];
+
+    rv_prng_uuid(&m->cluster->world.prng, uuid);
+    rv_uuid_format(uuid, m->id);
+    rv_blob_unref(m->info);
+    m->info = rv_wire_master_info_pack(m->id, "master", "10.0.0.1", m->config.port, "1.12.0", NULL);
+}
+
+void sim_master_lead(struct sim_master *m, const struct rv_registry_snapshot *registry) {
+    struct sim_world *w = &m->cluster->world;
+
+    m->config.id = m->id;
+    m->config.seed = rv_prng_next(&w->prng);
+    m->config.master_info = m->info;
+    m->tick_at_ms = INT64_MAX;
+    sim_audit_master_started(&m->cluster->auditor, m, registry);
+    m->core = rv_master_new(&m->config, registry, w->now_ms, sim_wall_ns(w, &m->server.party));
+    sim_trace(w, &m->server.party, "leads as %s with %zu agents, %zu frameworks", m->id,
+              registry->n_agents, registry->n_frameworks);
+    arm(m);
 }
 
 void sim_master_start(struct sim_master *m) {
     struct sim_world *w = &m->cluster->world;
-    uint8_t uuid[16];
 
-    RV_ASSERT(!m->core);
+    if (m->server.party.up)
+        return;
     m->dying = false;
-    rv_prng_uuid(&w->prng, uuid);
-    rv_uuid_format(uuid, m->id);
-    m->config.id = m->id;
-    m->config.seed = rv_prng_next(&w->prng);
-    m->config.master_info =
-        rv_wire_master_info_pack(m->id, "master", "10.0.0.1", 5050, "1.12.0", NULL);
+    m->leader = -1;
     m->server.party.up = true;
     m->server.party.life = sim_number(w);
-    m->core =
-        sim_registry_boot(&m->registry, &m->config, w->now_ms, sim_wall_ns(w, &m->server.party));
-    rv_blob_unref(m->config.master_info);
-    sim_trace(w, &m->server.party, "starts as %s with %zu records", m->id,
-              rv_map_count(&m->registry.content.records));
-    sim_audit_master_started(&m->cluster->auditor, &m->registry);
-    arm(m);
+    sim_trace(w, &m->server.party, "starts");
+    if (m->cluster->has_zk) {
+        sim_master_election_start(m);
+        return;
+    }
+    sim_master_new_id(m);
+    struct rv_registry_loaded *loaded = sim_content_load(&m->registry.content);
+    sim_master_lead(m, rv_registry_snapshot(loaded));
+    rv_registry_snapshot_free(loaded);
 }
 
-void sim_master_crash(struct sim_master *m, bool machine) {
+void sim_master_drop(struct sim_master *m) {
+    void *op;
+
+    for (size_t it = 0; rv_map_next(&m->asked, &it, NULL, &op);)
+        sim_op_free(op);
+    rv_map_clear(&m->asked);
     if (!m->core)
         return;
-    sim_trace(&m->cluster->world, &m->server.party, "crashes");
-    m->server.party.up = false;
-    m->server.party.life = sim_number(&m->cluster->world);
     m->core = rv_master_free(m->core);
     rv_effects_clear(&m->effects);
     rv_map_clear(&m->requests);
     rv_map_clear(&m->streams);
     m->closed.n = 0;
     m->tick_at_ms = INT64_MAX;
+    sim_audit_master_ended(&m->cluster->auditor, m);
+}
+
+void sim_master_crash(struct sim_master *m, bool machine) {
+    if (!m->server.party.up)
+        return;
+    sim_trace(&m->cluster->world, &m->server.party, "crashes");
+    m->server.party.up = false;
+    m->server.party.life = sim_number(&m->cluster->world);
+    sim_master_election_crash(m);
+    sim_master_drop(m);
     sim_network_crash(&m->cluster->network, &m->server.party, machine);
     sim_registry_crash(&m->registry);
-    sim_audit_master_crashed(&m->cluster->auditor);
 }
 
 void sim_master_free(struct sim_master *m) {
-    rv_master_free(m->core);
+    sim_master_election_crash(m);
+    sim_master_drop(m);
     rv_effects_free(&m->effects);
     sim_registry_free(&m->registry);
+    rv_blob_unref(m->info);
     rv_map_free(&m->requests);
     rv_map_free(&m->streams);
+    rv_map_free(&m->asked);
     rv_vec_free(&m->closed);
     rv_arena_free(&m->arena);
     rv_arena_free(&m->scratch);

@@ -235,6 +235,14 @@ void sim_answer(struct sim_conn *c, int status, const char *text) {
              latency(c->net->world, c));
 }
 
+void sim_answer_body(struct sim_conn *c, struct rv_blob *body) {
+    if (c->server_open)
+        send(c, false, (struct sim_message){.kind = SIM_ANSWER, .body = body},
+             latency(c->net->world, c));
+    else
+        rv_blob_unref(body);
+}
+
 void sim_stream(struct sim_conn *c, const char *stream_id) {
     struct sim_message m = {.kind = SIM_ANSWER, .status = 200, .stream = true};
 
@@ -269,6 +277,12 @@ void sim_server_close(struct sim_conn *c) {
         return;
     c->server_open = false;
     send(c, false, (struct sim_message){.kind = SIM_END}, latency(c->net->world, c));
+}
+
+void sim_network_refuse(struct sim_network *n, const struct sim_server *s) {
+    for (size_t i = 0; i < n->conns.n; i++)
+        if (n->conns.v[i]->server == s)
+            sim_server_close(n->conns.v[i]);
 }
 
 /* --- breaking --- */

@@ -92,11 +92,15 @@ void sim_client_close(struct sim_conn *c); /* NULL is fine */
 
 /* --- the server's side --- */
 void sim_answer(struct sim_conn *c, int status, const char *text);
+/* Any number of them, with a body that is taken over. */
+void sim_answer_body(struct sim_conn *c, struct rv_blob *body);
 void sim_stream(struct sim_conn *c, const char *stream_id);
 /* false: the reader is cut off; on_closed was not called. Frames the record. */
 bool sim_record(struct sim_conn *c, struct rv_str record);
 void sim_server_close(struct sim_conn *c);
 
+/* Every connection of a server whose process goes on. */
+void sim_network_refuse(struct sim_network *n, const struct sim_server *s);
 /* Both sides hear of it sooner or later; what is under way may be lost. */
 void sim_break(struct sim_conn *c);
 /* All connections of the party, whose side hears nothing. machine: the peers hear late. */

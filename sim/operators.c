@@ -9,9 +9,12 @@
 #include "cluster.h"
 
 static void call(struct sim_cluster *c, const struct rv_operator_call *what) {
+    struct sim_master *leader = sim_leader(c);
+
     sim_trace(&c->world, NULL, "the operator: call %d %s", (int)what->type,
               what->agent_id.v ? what->agent_id.v : "");
-    sim_master_operate(&c->master, what);
+    if (leader)
+        sim_master_operate(leader, what);
 }
 
 /* --- agents --- */
@@ -45,7 +48,7 @@ static void change_agent(struct sim_cluster *c) {
 }
 
 static void reactivate_all(struct sim_cluster *c) {
-    const struct rv_map *deactivated = &c->master.core->deactivated;
+    const struct rv_map *deactivated = &sim_leader(c)->core->deactivated;
     RV_VEC(char *) ids = {0};
     struct rv_str key;
 
@@ -75,7 +78,7 @@ static void schedule(struct sim_cluster *c) {
             machines[n++] = machine_of(&c->agents[i]);
     /* Those that are down cannot leave. */
     for (size_t it = 0;
-         sim_chance(w, 800) && rv_map_next(&c->master.core->machines, &it, NULL, &v);) {
+         sim_chance(w, 800) && rv_map_next(&sim_leader(c)->core->machines, &it, NULL, &v);) {
         const struct rv_machine *is = &((struct rv_master_machine *)v)->is;
         bool listed = is->mode != RV_MACHINE_DOWN;
 
@@ -119,7 +122,7 @@ static void bring_up(struct sim_cluster *c) {
     bool any = false;
     void *v;
 
-    for (size_t it = 0; rv_map_next(&c->master.core->machines, &it, NULL, &v);) {
+    for (size_t it = 0; rv_map_next(&sim_leader(c)->core->machines, &it, NULL, &v);) {
         const struct rv_machine *is = &((struct rv_master_machine *)v)->is;
 
         if (is->mode != RV_MACHINE_DOWN) {
@@ -142,16 +145,16 @@ static void bring_up(struct sim_cluster *c) {
 void sim_operators_turn(struct sim_cluster *c) {
     struct sim_world *w = &c->world;
 
-    if (!c->master.core)
+    if (!sim_leader(c))
         return;
     if (sim_fault(w, w->faults.operate_agent))
         change_agent(c);
-    if (c->master.core && sim_fault(w, w->faults.operate_machine))
+    if (sim_leader(c) && sim_fault(w, w->faults.operate_machine))
         change_machine(c);
 }
 
 void sim_operators_put_back(struct sim_cluster *c) {
-    if (!c->master.core)
+    if (!sim_leader(c))
         return;
     reactivate_all(c);
     bring_up(c);

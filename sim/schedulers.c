@@ -14,6 +14,20 @@ static struct sim_world *world_of(const struct sim_scheduler *s) {
     return &s->cluster->world;
 }
 
+static struct sim_server *master_of(const struct sim_scheduler *s) {
+    return &s->cluster->masters[s->aim].server;
+}
+
+/* After a try that led nowhere: who was named, or anybody. */
+static void aim(struct sim_scheduler *s, const struct sim_message *m) {
+    struct sim_world *w = world_of(s);
+
+    if (m && m->status == 307)
+        s->aim = (size_t)(*m->body->data - '0');
+    else if (s->cluster->n_masters > 1 && sim_chance(w, 500))
+        s->aim = sim_below(w, s->cluster->n_masters);
+}
+
 static void free_offer(struct sim_offer *o) {
     rv_resources_free(&o->resources);
     free(o->id);
@@ -80,6 +94,7 @@ static void on_stream_answer(void *ctx, struct sim_conn *c, const struct sim_mes
     if (!m->stream) {
         sim_trace(world_of(s), &s->party, "subscription refused: %d %.*s", m->status,
                   m->body ? (int)m->body->n : 0, m->body ? (const char *)m->body->data : "");
+        aim(s, m);
         disconnected(s);
         return;
     }
@@ -246,8 +261,10 @@ static void on_stream_bytes(void *ctx, struct sim_conn *c, struct rv_str bytes) 
 static void on_stream_closed(void *ctx, struct sim_conn *c) {
     struct sim_scheduler *s = ctx;
 
-    if (c == s->stream)
+    if (c == s->stream) {
+        aim(s, NULL);
         disconnected(s);
+    }
 }
 
 static void send_next(struct sim_scheduler *s);
@@ -263,7 +280,7 @@ static void on_call_answer(void *ctx, struct sim_conn *c, const struct sim_messa
     if (m->status >= 300)
         sim_trace(world_of(s), &s->party, "call refused: %d %.*s", m->status,
                   m->body ? (int)m->body->n : 0, m->body ? (const char *)m->body->data : "");
-    if (m->status == 403)
+    if (m->status == 403 || m->status == 307 || m->status == 503)
         disconnected(s);
     else
         send_next(s);
@@ -296,8 +313,7 @@ static void send_next(struct sim_scheduler *s) {
     if (s->calls_busy || !s->queue.n)
         return;
     if (!s->calls)
-        s->calls =
-            sim_connect(&s->cluster->network, &s->party, &s->cluster->master.server, &call_ops, s);
+        s->calls = sim_connect(&s->cluster->network, &s->party, master_of(s), &call_ops, s);
     s->calls_busy = true;
     sim_request(s->calls, message_of(s, rv_blob_ref(s->queue.v[0])));
 }
@@ -333,8 +349,7 @@ void sim_scheduler_post_aside(struct sim_scheduler *s, struct rv_blob *body,
                               const char *stream_id) {
     static const struct sim_client ops = {NULL, no_bytes, NULL};
     struct sim_message m = message_of(s, body);
-    struct sim_conn *c =
-        sim_connect(&s->cluster->network, &s->party, &s->cluster->master.server, &ops, s);
+    struct sim_conn *c = sim_connect(&s->cluster->network, &s->party, master_of(s), &ops, s);
 
     memset(m.stream_id, 0, sizeof m.stream_id);
     snprintf(m.stream_id, sizeof m.stream_id, "%s", stream_id);
@@ -368,8 +383,7 @@ static void subscribe(void *ctx, uint64_t arg, void *data) {
         return;
     s->suppressed = false;
     s->last_event_ms = world_of(s)->now_ms;
-    s->stream =
-        sim_connect(&s->cluster->network, &s->party, &s->cluster->master.server, &stream_ops, s);
+    s->stream = sim_connect(&s->cluster->network, &s->party, master_of(s), &stream_ops, s);
     sim_request(s->stream, message_of(s, subscription(s)));
 }
 
@@ -394,6 +408,7 @@ static void on_pulse(void *ctx, uint64_t arg, void *data) {
     sim_at(w, &s->party, sim_between(w, 1000, 5000), on_pulse, s, 0, NULL);
     if (s->stream && w->now_ms - s->last_event_ms > 45000) {
         sim_trace(w, &s->party, "no heartbeat: connects again");
+        aim(s, NULL);
         disconnected(s);
     } else if (s->subscribed && !s->cluster->draining)
         sim_scheduler_whim(s);

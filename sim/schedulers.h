@@ -51,6 +51,7 @@ struct sim_scheduler {
     bool subscribed, removed;
     char stream_id[40];
     struct sim_conn *stream, *calls;
+    size_t aim; /* the master that it tries, or has */
     struct rv_recordio records;
     RV_VEC(struct rv_blob *) queue;
     bool calls_busy, resubscribing;

@@ -18,6 +18,10 @@ static const uint64_t sim_seeds[] = {
     10144, /* the auditor forgot filters that still count for the bound of the allocator */
     10156, /* the same */
     752,   /* an agent that an operator ended for good has nothing to look at */
+    11,    /* a candidate of a session that lives, but of no candidacy: nobody led any more */
+    29,    /* a second try made a twin of the candidate that leads, and hid it */
+    119,   /* a write from within an answer was sent twice, when others were to be sent again */
+    652,   /* a server cut off from the others let a master lead on whose session expired */
     20507, /* an offer that was held until its timeout, on the only agent */
 };
 

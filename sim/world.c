@@ -84,6 +84,15 @@ void sim_at_any(struct sim_world *w, struct sim_party *party, int64_t delay_ms, 
                                .data = data});
 }
 
+void sim_at_owned(struct sim_world *w, int64_t delay_ms, sim_action action, void *ctx, void *data,
+                  void (*free_data)(void *p)) {
+    push(w, (struct sim_event){.at_ms = w->now_ms + delay_ms,
+                               .action = action,
+                               .ctx = ctx,
+                               .data = data,
+                               .free_data = free_data});
+}
+
 bool sim_run_one(struct sim_world *w, int64_t until_ms) {
     while (w->heap.n && w->heap.v[0].at_ms <= until_ms) {
         struct sim_event e = pop(w);

@@ -70,6 +70,10 @@ struct sim_faults {
     unsigned operate_agent, operate_machine; /* an operator does something about one */
     unsigned gone;                           /* ... for good */
     unsigned outage;                         /* many at once */
+    unsigned zk_lag;                         /* a server of ZooKeeper hears of a write late */
+    unsigned zk_refuse;                      /* a transaction is refused */
+    unsigned crash_zk, zk_quorum;            /* a server ends; two of them do */
+    unsigned stale_master;                   /* an agent hears on of a master that it gave up */
 };
 
 struct sim_world {
@@ -106,6 +110,9 @@ void sim_at(struct sim_world *w, struct sim_party *party, int64_t delay_ms, sim_
             void *ctx, uint64_t arg, void *data);
 void sim_at_any(struct sim_world *w, struct sim_party *party, int64_t delay_ms, sim_action action,
                 void *ctx, uint64_t arg, void *data);
+/* The world's own, with data that is freed by free_data if it does not happen. */
+void sim_at_owned(struct sim_world *w, int64_t delay_ms, sim_action action, void *ctx, void *data,
+                  void (*free_data)(void *p));
 /* The next event, if there is one until until_ms; false: the time is until_ms. */
 bool sim_run_one(struct sim_world *w, int64_t until_ms);
 
