@@ -469,10 +469,16 @@ static void abdicate(struct sim_ensemble *e) {
     begin_epoch(e, NULL);
 }
 
+static void hear_all(struct sim_ensemble *e) {
+    void *lease;
+
+    for (size_t it = 0; rv_map_next(&e->sessions, &it, NULL, &lease);)
+        ((struct sim_zk_lease *)lease)->heard_ms = e->world->now_ms;
+}
+
 /* What was under way to the old leader is done as far as the new one has it. */
 static void lead(struct sim_ensemble *e, struct sim_zk_server *s) {
     size_t kept = sim_below(e->world, e->due.n + 1);
-    void *lease;
 
     begin_epoch(e, s);
     e->quorum_ms = e->world->now_ms;
@@ -484,8 +490,7 @@ static void lead(struct sim_ensemble *e, struct sim_zk_server *s) {
         sim_zk_request_free(e->due.v[i].request);
     }
     e->due.n = 0;
-    for (size_t it = 0; rv_map_next(&e->sessions, &it, NULL, &lease);)
-        ((struct sim_zk_lease *)lease)->heard_ms = e->world->now_ms;
+    hear_all(e);
 }
 
 static void look_for_leader(struct sim_ensemble *e) {
@@ -535,11 +540,15 @@ static void keep_up(struct sim_zk_server *s) {
     }
 }
 
+/* A leader that stood still has heard nobody meanwhile; a real one may forget that. */
 static void expire(struct sim_ensemble *e) {
     RV_VEC(uint64_t) over = {0};
     struct rv_str key;
     void *v;
 
+    if (e->stood_still)
+        hear_all(e);
+    e->stood_still = false;
     for (size_t it = 0; rv_map_next(&e->sessions, &it, &key, &v);) {
         const struct sim_zk_lease *lease = v;
         uint64_t id;
@@ -569,7 +578,9 @@ static void on_tick(void *ctx, uint64_t arg, void *data) {
         look_for_leader(e);
     for (size_t i = 0; i < SIM_ZK_SERVERS; i++)
         keep_up(&e->servers[i]);
-    if (e->leader && has_quorum(e->leader))
+    if (e->leader && !awake(e->leader))
+        e->stood_still = true;
+    else if (e->leader && has_quorum(e->leader))
         expire(e);
 }
 

@@ -109,6 +109,7 @@ struct sim_ensemble {
     uint64_t epoch;                     /* of leaders */
     int64_t sync_ms;                    /* who hears nothing for so long gives up */
     int64_t quorum_ms;                  /* when the leader last had one */
+    bool stood_still;                   /* the leader has, since it last let sessions expire */
     int64_t lead_at_ms;                 /* when the next one is found; 0: not looked for */
     RV_VEC(struct sim_zk_txn) log;      /* the zxid is the place in here, from 1 */
     RV_VEC(struct sim_zk_proposal) due; /* at the leader */
