@@ -22,6 +22,7 @@ static const uint64_t sim_seeds[] = {
     29,    /* a second try made a twin of the candidate that leads, and hid it */
     119,   /* a write from within an answer was sent twice, when others were to be sent again */
     652,   /* a server cut off from the others let a master lead on whose session expired */
+    801,   /* a framework was over at recovery that a failing disk had kept from being so */
     20507, /* an offer that was held until its timeout, on the only agent */
 };
 

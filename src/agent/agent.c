@@ -65,7 +65,7 @@ struct rv_agent_framework *rv_agent_framework_free(struct rv_agent_framework *fw
     return NULL;
 }
 
-static void framework_complete(struct rv_agent *a, struct rv_agent_framework *fw) {
+void rv_agent_framework_complete(struct rv_agent *a, struct rv_agent_framework *fw) {
     rv_map_remove(&a->frameworks, rv_str(fw->id.v));
     if (a->completed.n == a->config.max_completed_frameworks) {
         rv_agent_framework_free(a->completed.v[0]);
@@ -113,8 +113,8 @@ void rv_agent_sweep(struct rv_agent *a) {
         }
         fw = ex->framework;
         executor_complete(a, ex);
-        if (rv_map_count(&fw->executors) == 0) {
-            framework_complete(a, fw);
+        if (rv_map_count(&fw->executors) == 0 && !a->replaying) {
+            rv_agent_framework_complete(a, fw);
         }
     }
     a->check.n = 0;

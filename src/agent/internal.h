@@ -85,6 +85,7 @@ struct rv_agent_framework *rv_agent_framework_make(struct rv_agent *a,
 struct rv_agent_framework *rv_agent_framework_free(struct rv_agent_framework *fw);
 void rv_agent_check_executor(struct rv_agent *a, struct rv_agent_executor *ex);
 void rv_agent_sweep(struct rv_agent *a);
+void rv_agent_framework_complete(struct rv_agent *a, struct rv_agent_framework *fw);
 /* Whether what it runs, checkpointed tasks too, ends with it: then the next agent here is another
  * one. status: of the process. */
 void rv_agent_stop(struct rv_agent *a, bool all_ends, int status, const char *why);

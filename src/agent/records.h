@@ -171,6 +171,7 @@ struct rv_agent {
     int64_t ping_timeout_ms;
     struct rv_timer reconnect; /* recovered executors must be back: INV-18 */
     bool recovering;
+    bool replaying;           /* the checkpoints of the agent before */
     int64_t recovered_ms;     /* when that was over */
     char *refusal;            /* why there is no going on from what was found */
     struct rv_map orphans;    /* container id -> itself: they end, and nobody waits for them */

@@ -86,12 +86,7 @@ static void replay_executor(struct rv_agent *a, const struct rv_checkpoint *c) {
     }
     ex = rv_map_gets(&fw->executors, l->executor->id.v);
     if (ex) { /* an earlier run, of which the last record is missing */
-        struct rv_framework_info info = {0};
-        rv_framework_info_copy(&info, &fw->info);
         replay_done(a, ex);
-        fw = rv_agent_framework_make(a, &info); /* that may have been its last */
-        fw->kept = RV_KEPT_YES;
-        rv_framework_info_free(&info);
     }
     ex = rv_agent_executor_make(a, fw, l->executor, l->container_id.v, l->directory, l->user);
     ex->kept = RV_KEPT_YES;
@@ -287,7 +282,12 @@ static void settle_all(struct rv_agent *a, const struct rv_agent_recovered *r, b
         settle(a, ex, !rebooted && is_alive(r, ex->container_id.v), rebooted);
     }
     for (size_t i = 0; rv_map_next(&a->frameworks, &i, NULL, (void **)&fw);) {
-        if (rv_map_count(&fw->executors) == 0) {
+        if (rv_map_count(&fw->executors)) {
+            continue;
+        }
+        if (fw->completed.n) {
+            rv_agent_framework_complete(a, fw);
+        } else {
             rv_map_remove(&a->frameworks, rv_str(fw->id.v));
             rv_agent_framework_free(fw);
         }
@@ -315,9 +315,12 @@ void rv_agent_recover(struct rv_agent *a, const struct rv_agent_recovered *r) {
             latest = NULL;
         }
     }
+    /* A framework may have been kept by what could not be written: it is over only at the end. */
+    a->replaying = true;
     for (size_t i = from; i < r->n && latest && !a->refusal; i++) {
         replay(a, &r->records[i]);
     }
+    a->replaying = false;
     if (latest && !rebooted) {
         judge_containerizer(a, latest);
     }
