@@ -15,7 +15,7 @@
 #include "base/memory.h"
 #include "base/vec.h"
 
-enum { MAX_SCAN_ROUNDS = 8, MAX_STOP_ROUNDS = 20 };
+enum { MAX_SCAN_ROUNDS = 64, MAX_STOP_ROUNDS = 20 };
 
 static ssize_t read_all(const char *path, char *out, size_t size) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -176,10 +176,11 @@ bool rv_proc_mentions(pid_t pid, const char *directory) {
 
 size_t rv_proctree_kill(struct rv_proctree *t, void (*mark)(void *ctx, struct rv_proctree *t),
                         void *ctx) {
-    size_t found = 0, before = 0;
+    size_t found = 0, running = 1;
 
-    for (int round = 0; round < MAX_STOP_ROUNDS; round++) {
-        found = 0;
+    /* Until all that are there stand still: what runs may have forked since it was looked at. */
+    for (int round = 0; running && round < MAX_STOP_ROUNDS; round++) {
+        found = running = 0;
         rv_proctree_scan(t);
         mark(ctx, t);
         rv_proctree_spread(t);
@@ -187,13 +188,11 @@ size_t rv_proctree_kill(struct rv_proctree *t, void (*mark)(void *ctx, struct rv
             if (t->v[i].owner < 0 || !rv_proc_alive(&t->v[i]))
                 continue;
             found++;
-            if (t->v[i].state != 'T')
+            if (t->v[i].state != 'T') {
+                running++;
                 kill(t->v[i].pid, SIGSTOP);
+            }
         }
-        /* A lone process is not worth another look: what it forks now is found by the next call. */
-        if (found <= 1 || found == before)
-            break;
-        before = found;
     }
     for (size_t i = 0; i < t->n; i++)
         if (t->v[i].owner >= 0 && rv_proc_alive(&t->v[i]))

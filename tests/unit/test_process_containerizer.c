@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -440,28 +441,49 @@ static void test_forking_does_not_escape(void **state) {
     assert_int_equal(leftovers(f), 0);
 }
 
-/* Each of the chain lives for a millisecond, forks the next and ends. */
-static pid_t start_chain(void) {
-    pid_t first = fork();
-
-    assert_true(first >= 0);
-    if (first)
-        return first;
+/* Each lives for some milliseconds, forks the next and ends; all end with the test. */
+static void be_a_chain(pid_t test) {
     setsid();
-    for (;;) {
-        usleep(1000);
-        if (fork() != 0)
-            _exit(0);
+    do
+        usleep(4000);
+    while (kill(test, 0) == 0 && fork() == 0);
+    _exit(0);
+}
+
+/* Starts a chain below a process that reaps them, and returns that process. */
+static pid_t start_chain(int *session) {
+    pid_t test = getpid(), reaper, first;
+    int ends[2];
+
+    assert_int_equal(pipe(ends), 0);
+    reaper = fork();
+    assert_true(reaper >= 0);
+    if (!reaper) {
+        prctl(PR_SET_CHILD_SUBREAPER, 1);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        signal(SIGCHLD, SIG_IGN);
+        first = fork();
+        if (!first)
+            be_a_chain(test);
+        if (first < 0 || write(ends[1], &first, sizeof first) != sizeof first)
+            _exit(1);
+        for (;;)
+            pause();
     }
+    assert_int_equal(read(ends[0], session, sizeof *session), sizeof *session);
+    close(ends[0]);
+    close(ends[1]);
+    return reaper;
 }
 
 static void test_a_snapshot_sees_a_chain_of_short_lives(void **state) {
-    pid_t session = start_chain();
+    int session;
+    pid_t reaper = start_chain(&session);
     unsigned unseen = 0;
 
     (void)state;
-    assert_int_equal(waitpid(session, NULL, 0), session);
-    for (int i = 0; i < 300; i++) {
+    usleep(20000); /* the first, who leads the session, has ended */
+    for (int i = 0; i < 100; i++) {
         struct rv_proctree t = {0};
         bool seen_one = false;
 
@@ -472,6 +494,8 @@ static void test_a_snapshot_sees_a_chain_of_short_lives(void **state) {
         unseen += !seen_one;
     }
     kill(-session, SIGKILL);
+    kill(reaper, SIGKILL);
+    waitpid(reaper, NULL, 0);
     assert_int_equal(unseen, 0);
 }
 
