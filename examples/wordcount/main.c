@@ -1,13 +1,18 @@
 /* wordcount: options, input, the folder that is shared. */
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <getopt.h>
+#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+#include <reeve.h>
 
 #include "wordcount.h"
 
@@ -132,24 +137,58 @@ static int parse(int argc, char **argv, struct arguments *a) {
     return 0;
 }
 
-/* Removes the folder that we made, and our files in it. Executors that have not heard of the end
- * yet still write to its name, so it gets another one first. */
-static void remove_folder(const char *path) {
-    char going[PATH_MAX];
+static int remove_files(const char *path) {
     const struct dirent *entry;
-    DIR *dir;
+    DIR *dir = opendir(path);
 
-    snprintf(going, sizeof going, "%s.going", path);
-    if (rename(path, going) || !(dir = opendir(going))) {
-        fprintf(stderr, "wordcount: %s is left: %s\n", path, strerror(errno));
-        return;
-    }
+    if (!dir)
+        return -1;
     while ((entry = readdir(dir)))
         if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
             unlinkat(dirfd(dir), entry->d_name, 0);
     closedir(dir);
-    if (rmdir(going))
-        fprintf(stderr, "wordcount: %s is left: %s\n", going, strerror(errno));
+    return rmdir(path);
+}
+
+/* Removes the folder that we made, and our files in it. Executors that have not heard of the end
+ * yet still write there: to its name, so it gets another one first, or to the folder itself, which
+ * their containers see, so it is tried again. */
+static void remove_folder(const char *path) {
+    const struct timespec pause = {.tv_nsec = 20000000};
+    char going[PATH_MAX];
+    bool tried = false;
+
+    snprintf(going, sizeof going, "%s.going", path);
+    for (int i = 0; i < 500 && (tried || !rename(path, going)); i++) {
+        tried = true;
+        if (!remove_files(going))
+            return;
+        if (errno != ENOTEMPTY)
+            break;
+        nanosleep(&pause, NULL);
+    }
+    fprintf(stderr, "wordcount: %s is left: %s\n", tried ? going : path, strerror(errno));
+}
+
+static void share(struct options *o, const char *path) {
+    o->shared = must_realloc(o->shared, (o->n_shared + 1) * sizeof *o->shared);
+    o->shared[o->n_shared++] = path;
+}
+
+/* What executors need and would not see: each of their containers has a /tmp to itself. */
+static void share_all(struct arguments *a, char library[PATH_MAX]) {
+    struct options *o = &a->options;
+    Dl_info where;
+
+    share(o, o->work_dir);
+    for (size_t i = 0; i < a->n_folders; i++)
+        if (!strncmp(a->folders[i], "/tmp/", 5))
+            share(o, a->folders[i]);
+    if (!strncmp(o->program, "/tmp/", 5)) {
+        share(o, o->program);
+        if (dladdr((void *)(uintptr_t)&reeve_version, &where) && realpath(where.dli_fname, library))
+            share(o, dirname(library));
+    }
 }
 
 static int run(struct arguments *a, const char *own_folder) {
@@ -157,7 +196,7 @@ static int run(struct arguments *a, const char *own_folder) {
         "/usr/share/common-licenses", "/usr/share/doc",  "/usr/share/perl",
         "/usr/share/perl5",           "/usr/share/info", "/usr/share/man"};
     struct options *o = &a->options;
-    char work_dir[PATH_MAX], program[PATH_MAX];
+    char work_dir[PATH_MAX], program[PATH_MAX], library[PATH_MAX];
     struct input in = {0};
     int rc = 1;
 
@@ -171,6 +210,7 @@ static int run(struct arguments *a, const char *own_folder) {
     o->program = program;
     if (strpbrk(work_dir, "'\n") || strpbrk(program, "'\n"))
         return wrong_use("there is a quote or line end in", work_dir);
+    share_all(a, library);
     input_find(&in, a->n_folders ? a->folders : default_folders,
                a->n_folders ? a->n_folders : sizeof default_folders / sizeof *default_folders,
                (uint64_t)a->limit_mb * 1000000);
@@ -187,6 +227,7 @@ static int run(struct arguments *a, const char *own_folder) {
         rc = scheduler_main(o, &in);
     }
     input_free(&in);
+    free(o->shared);
     return rc;
 }
 

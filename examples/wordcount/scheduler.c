@@ -125,6 +125,8 @@ static Reeve__V1__TaskInfo *make_task(const struct job *j, unsigned index,
     reeve_task_add_scalar(info, offer, "cpus", j->options->cpus);
     reeve_task_add_scalar(info, offer, "mem", j->options->mem_mb);
     reeve_task_set_executor(info, offer, "wordcount", command, EXECUTOR_CPUS, EXECUTOR_MEM_MB);
+    for (size_t i = 0; i < j->options->n_shared; i++)
+        reeve_task_add_volume(info, j->options->shared[i], j->options->shared[i], false);
     set_order(j, info, index);
     return info;
 }

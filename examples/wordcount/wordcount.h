@@ -75,6 +75,8 @@ struct options {
     const char *program;  /* absolute path of this program, for the agents */
     const char *work_dir; /* shared with the agents; exists */
     const char *list_file;
+    const char **shared; /* paths that executors see as they are on the machine */
+    size_t n_shared;
     unsigned maps, reduces, top;
     double cpus, mem_mb; /* of a task */
     bool check;

@@ -599,6 +599,7 @@ void rv_agent_executor_ended(struct rv_agent *a, struct rv_agent_executor *ex,
     rv_agent_disconnect(a, ex);
     rv_timer_cancel(&a->timers, &ex->timer);
     ex->state = RV_EXECUTOR_TERMINATED;
+    rv_executor_info_forget(&ex->info);
     ex->recovered = false;
     ex->ended_ns = a->wall_ns;
     a->counters.executors_terminated++;

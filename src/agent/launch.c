@@ -148,6 +148,7 @@ static void give(struct rv_agent *a, struct rv_agent_executor *ex, struct rv_age
             continue;
         }
         infos[event->launch.n++] = rv_agent_hold_task(a, &t->info);
+        rv_task_info_forget(&t->info);
         t->place = RV_TASK_LAUNCHED;
     }
     ex->got_task = true;
@@ -166,6 +167,7 @@ static void give_all(struct rv_agent *a, struct rv_agent_executor *ex) {
 static void start(struct rv_agent *a, struct rv_agent_executor *ex) {
     const struct rv_launch *launch = rv_agent_hold_launch(a, ex);
 
+    rv_executor_info_forget(&ex->info);
     ex->started = true;
     ex->started_ns = a->wall_ns;
     a->counters.executors_registering_total++;

@@ -65,6 +65,7 @@ void rv_agent_update_push(struct rv_agent *a, struct rv_agent_task *t,
     if (rv_task_state_terminal(s->state)) {
         rv_resources_subtract(&t->executor->resources, &t->info.resources);
         t->place = RV_TASK_TERMINATED;
+        rv_task_info_forget(&t->info);
         t->kill_pending = false;
     }
 }

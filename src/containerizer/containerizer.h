@@ -33,6 +33,22 @@ struct rv_container_limits {
     int64_t mem_bytes; /* 0: the request; -1: none */
 };
 
+/* Something from elsewhere that a container sees at `target`: absolute, or below its sandbox. */
+enum rv_volume_source {
+    RV_VOLUME_HOST,    /* path: absolute, on the machine; what the container's user may reach */
+    RV_VOLUME_SANDBOX, /* path: below the container's sandbox; a folder is made if it is not there
+                        */
+    RV_VOLUME_PARENT,  /* the same below that of the container it is nested in */
+    RV_VOLUME_SECRET   /* data: a file with it, in memory, of the container's user alone */
+};
+struct rv_container_volume {
+    enum rv_volume_source source;
+    const char *path;
+    struct rv_str data;
+    const char *target;
+    bool read_only;
+};
+
 /* What isolates a container; zero is the default of each. `process` gives none of it. */
 struct rv_container_isolation {
     struct rv_container_limits limits;
@@ -50,6 +66,8 @@ struct rv_container_isolation {
     bool ambient;                 /* a user who is not root has the effective ones, too */
     const struct rv_container_rlimit *rlimits;
     size_t n_rlimits;
+    const struct rv_container_volume *volumes;
+    size_t n_volumes;
     const char *hostname; /* NULL: the container's id; nested: its parent's */
 };
 
@@ -165,6 +183,7 @@ extern const uint64_t rv_linux_default_capabilities;
 /* What the `linux` containerizer does not know by itself; to be set before the first launch. */
 struct rv_linux_settings {
     const char *work_dir; /* absolute: covered in each container, but for its own sandbox */
+    const char *secrets;  /* a folder that is covered, too; or NULL */
     /* Paths in there that containers may read and run, NULL-terminated; or NULL. */
     const char *const *programs;
     uint64_t tmp_bytes;  /* of the private /tmp; 0: 64 MiB */

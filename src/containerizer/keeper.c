@@ -65,6 +65,7 @@ int rv_keeper_start(const struct rv_keeper *keeper, pid_t *pid, int *pidfd, int 
     start.fds[RV_LAUNCHER_ORDERS_FD] = orders;
     start.fds[RV_LAUNCHER_REPORT_FD] = theirs;
     start.fds[RV_LAUNCHER_STATUS_FD] = keeper->status;
+    start.fds[RV_LAUNCHER_HOST_FD] = -1;
     if (!rc)
         rc = rv_launcher_start(&start, &p, &fd, err);
     close(theirs);

@@ -123,12 +123,14 @@ static CHILD_CODE void arrange_fds(struct shared *s) {
 
     for (int i = 0; i <= RV_LAUNCHER_FDS; i++) {
         int fd = i == IMAGE_FD ? s->start->image : s->start->fds[i];
-        high[i] = fcntl(fd, F_DUPFD, HIGH_FD);
-        if (high[i] < 0)
+        high[i] = fd < 0 ? -1 : fcntl(fd, F_DUPFD, HIGH_FD);
+        if (fd >= 0 && high[i] < 0)
             give_up(s, "F_DUPFD");
     }
     for (int i = 0; i <= RV_LAUNCHER_FDS; i++)
-        if (dup3(high[i], i, i == IMAGE_FD ? O_CLOEXEC : 0) < 0)
+        if (high[i] < 0)
+            close(i);
+        else if (dup3(high[i], i, i == IMAGE_FD ? O_CLOEXEC : 0) < 0)
             give_up(s, "dup3");
     if (syscall(SYS_close_range, (unsigned)IMAGE_FD + 1, ~0u, 0u) != 0)
         give_up(s, "close_range");
@@ -257,7 +259,10 @@ int rv_launcher_seal_init(int *fd, struct rv_error *err) {
 int rv_launcher_seal_orders(const Reeve__V1__Init__Orders *orders, int *fd, struct rv_error *err) {
     size_t n = reeve__v1__init__orders__get_packed_size(orders);
     _cleanup_free_ uint8_t *bytes = rv_malloc(n + 1);
+    int rc;
 
     reeve__v1__init__orders__pack(orders, bytes);
-    return rv_launcher_seal("reeve-orders", bytes, n, fd, err);
+    rc = rv_launcher_seal("reeve-orders", bytes, n, fd, err);
+    explicit_bzero(bytes, n); /* there may be secrets in it */
+    return rc;
 }

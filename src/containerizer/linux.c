@@ -57,10 +57,12 @@ static struct rv_linux_container *find(const struct rv_linux *c, const char *id)
 
 /* ---- memory and handles ---- */
 
-static void forget_programs(struct rv_linux *c) {
+static void forget_folders(struct rv_linux *c) {
     for (size_t i = 0; i < c->programs.n; i++)
         free(c->programs.v[i]);
-    c->programs.n = 0;
+    for (size_t i = 0; i < c->hidden.n; i++)
+        free(c->hidden.v[i]);
+    c->programs.n = c->hidden.n = 0;
 }
 
 static void free_if_closed(struct rv_linux *c) {
@@ -79,10 +81,10 @@ static void free_if_closed(struct rv_linux *c) {
     rv_verdict_free(&c->asked);
     if (c->image >= 0)
         close(c->image);
-    forget_programs(c);
+    forget_folders(c);
     rv_vec_free(&c->programs);
+    rv_vec_free(&c->hidden);
     free(c->state_dir);
-    free(c->work_dir);
     free(c);
 }
 
@@ -769,9 +771,10 @@ static void linux_destroy_all(struct rv_containerizer *base) {
     uv_close((uv_handle_t *)&c->logs, on_closed);
 }
 
-static void describe(struct rv_linux *c) {
+static void describe(struct rv_linux *c, const char *name) {
     rv_buf_puts(&c->described, "cgroups ");
     rv_cgroups_describe(c->groups, &c->described);
+    rv_buf_printf(&c->described, " in %s", name);
     rv_buf_puts(&c->described, ", namespaces (mnt, pid, ipc, uts, cgroup), seccomp, capabilities, "
                                "no_new_privs");
 }
@@ -794,6 +797,8 @@ static int prepare(struct rv_linux *c, const char *state_dir, struct rv_error *e
         rc = rv_linux_find_hierarchies(c, err);
     if (!rc)
         rc = rv_linux_open_groups(c, name, err);
+    if (!rc)
+        describe(c, name);
     return rc;
 }
 
@@ -818,7 +823,6 @@ static int linux_create(uv_loop_t *loop, const char *state_dir,
     c->state_dir = rv_strdup(state_dir);
     rv_linux_containerizer_set(&c->base, &(struct rv_linux_settings){.work_dir = state_dir});
     rv_container_boot_id(c->boot_id);
-    describe(c);
     uv_timer_init(loop, &c->notify);
     uv_timer_init(loop, &c->logs);
     c->notify.data = c->logs.data = c;
@@ -831,9 +835,10 @@ static int linux_create(uv_loop_t *loop, const char *state_dir,
 void rv_linux_containerizer_set(struct rv_containerizer *base, const struct rv_linux_settings *s) {
     struct rv_linux *c = self(base);
 
-    free(c->work_dir);
-    c->work_dir = rv_strdup(s->work_dir);
-    forget_programs(c);
+    forget_folders(c);
+    rv_vec_push(&c->hidden, rv_strdup(s->work_dir));
+    if (s->secrets)
+        rv_vec_push(&c->hidden, rv_strdup(s->secrets));
     for (const char *const *p = s->programs; p && *p; p++)
         rv_vec_push(&c->programs, rv_strdup(*p));
     c->tmp_bytes = s->tmp_bytes ? s->tmp_bytes : DEFAULT_TMP;

@@ -10,7 +10,9 @@
 #include "base/vec.h"
 #include "containerizer/cgroup.h"
 #include "containerizer/containerizer.h"
+#include "containerizer/launcher.h"
 #include "containerizer/report.h"
+#include "containerizer/sandbox.h"
 #include "containerizer/state.h"
 #include "containerizer/verdict.h"
 
@@ -24,7 +26,7 @@ struct rv_linux {
     struct rv_containerizer_callbacks cb;
     void *ctx;
     char *state_dir;
-    char *work_dir;          /* covered in containers */
+    RV_VEC(char *) hidden;   /* folders that are covered in containers */
     RV_VEC(char *) programs; /* that stay visible in there */
     uint64_t tmp_bytes, shm_bytes, give_up_ms;
     int64_t pids_max;
@@ -72,6 +74,15 @@ struct rv_linux_container {
     struct rv_verdict verdict;
 };
 
+/* One launch. */
+struct rv_linux_launch {
+    const struct rv_container_config *config;
+    const struct rv_container_isolation *isolation;
+    struct rv_sandbox_user user;
+    struct rv_linux_container *parent; /* NULL: it is not nested */
+    struct rv_launcher_start start;
+};
+
 /* linux_start.c: sandbox, record, groups, orders, process. On failure nothing is left of it but
  * maybe groups, which the caller removes. Fills state, pidfd and report. */
 RV_MUST_USE int rv_linux_start(struct rv_linux_container *k,
@@ -93,6 +104,10 @@ bool rv_linux_look_for_oom(struct rv_linux_container *k);
 void rv_linux_look_for_pids(const struct rv_linux_container *k, struct rv_verdict *out);
 /* The agent's folder of groups. */
 RV_MUST_USE int rv_linux_open_groups(struct rv_linux *c, const char *name, struct rv_error *err);
+/* linux_orders.c: what init is told; the caller closes *fd. */
+RV_MUST_USE int rv_linux_write_orders(const struct rv_linux_container *k,
+                                      const struct rv_linux_launch *l, int *fd,
+                                      struct rv_error *err);
 /* Which hierarchies containers are shown. */
 RV_MUST_USE int rv_linux_find_hierarchies(struct rv_linux *c, struct rv_error *err);
 /* "a.b" is the group "a/b". */

@@ -15,23 +15,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <linux/capability.h>
-
 #include "containerizer/launcher.h"
 #include "containerizer/linux_internal.h"
 #include "containerizer/proctree.h"
 #include "containerizer/sandbox.h"
-#include "reeve/v1/init.pb-c.h"
 
-#define BIT(capability) (UINT64_C(1) << (capability))
-#define CGROUP_ROOT "/sys/fs/cgroup"
-
-enum { MIB = 1024 * 1024, MIN_MEMORY = 32 * MIB, MAX_HIERARCHIES = 32, MAX_HOSTNAME = 63 };
-
-const uint64_t rv_linux_default_capabilities =
-    BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FSETID) | BIT(CAP_FOWNER) | BIT(CAP_SETGID) |
-    BIT(CAP_SETUID) | BIT(CAP_SETFCAP) | BIT(CAP_SETPCAP) | BIT(CAP_NET_BIND_SERVICE) |
-    BIT(CAP_SYS_CHROOT) | BIT(CAP_KILL) | BIT(CAP_AUDIT_WRITE);
+enum { MIB = 1024 * 1024, MIN_MEMORY = 32 * MIB };
 
 /* Nodes may be made (by init, whose command has no CAP_MKNOD), but only these be used. */
 static const struct rv_cgroup_device devices[] = {
@@ -95,194 +84,6 @@ int rv_linux_limit(struct rv_linux_container *k, const struct rv_resources *reso
     limits.io_weight = special.io_weight;
     rc = rv_cgroup_set(k->c->groups, k->group, &limits, err);
     rv_buf_free(&special.cpuset);
-    return rc;
-}
-
-/* ---- orders ---- */
-
-/* A line each: type, path below CGROUP_ROOT, options. */
-int rv_linux_find_hierarchies(struct rv_linux *c, struct rv_error *err) {
-    FILE *f = fopen("/proc/self/mountinfo", "re");
-    char *line = NULL;
-    size_t size = 0;
-
-    if (!f)
-        return rv_error_set(err, RV_ERR_IO, "open /proc/self/mountinfo: %s", strerror(errno));
-    while (getline(&line, &size, f) > 0) {
-        char path[256], type[32], options[256];
-        const char *dash = strstr(line, " - "), *rest;
-        if (!dash || sscanf(line, "%*s %*s %*s %*s %255s", path) != 1 ||
-            sscanf(dash + 3, "%31s %*s %255s", type, options) != 2 ||
-            !rv_starts_with(type, "cgroup") || !rv_starts_with(path, CGROUP_ROOT))
-            continue;
-        rest = path + strlen(CGROUP_ROOT);
-        rest += *rest == '/';
-        rv_buf_printf(&c->mountinfo, "%s /%s ", type, rest);
-        /* What only the machine's own mount may say stays out. */
-        for (char *save = NULL, *o = strtok_r(options, ",", &save); o;
-             o = strtok_r(NULL, ",", &save))
-            if (!rv_streq(type, "cgroup2") && !rv_streq(o, "rw") && !rv_streq(o, "ro") &&
-                !rv_streq(o, "xattr") && !rv_streq(o, "clone_children") &&
-                !rv_starts_with(o, "release_agent="))
-                rv_buf_printf(&c->mountinfo, "%s,", o);
-        if (c->mountinfo.data[c->mountinfo.n - 1] == ',')
-            c->mountinfo.n--;
-        rv_buf_putc(&c->mountinfo, '\n');
-    }
-    free(line);
-    fclose(f);
-    return 0;
-}
-
-struct draft {
-    struct rv_arena arena;
-    Reeve__V1__Init__Orders orders;
-};
-
-static void show_hierarchies(struct draft *d, const struct rv_linux *c) {
-    char *text =
-        rv_arena_strndup(&d->arena, c->mountinfo.data ? c->mountinfo.data : "", c->mountinfo.n);
-    Reeve__V1__Init__CgroupMount **list =
-        RV_ARENA_ARRAY(&d->arena, Reeve__V1__Init__CgroupMount *, MAX_HIERARCHIES);
-    char *save = NULL;
-
-    d->orders.cgroups = list;
-    for (char *line = strtok_r(text, "\n", &save); line && d->orders.n_cgroups < MAX_HIERARCHIES;
-         line = strtok_r(NULL, "\n", &save)) {
-        Reeve__V1__Init__CgroupMount *m = RV_ARENA_NEW(&d->arena, Reeve__V1__Init__CgroupMount);
-        char *path = strchr(line, ' '), *options = path ? strchr(path + 1, ' ') : NULL;
-        if (!options)
-            continue;
-        *path = *options = '\0';
-        reeve__v1__init__cgroup_mount__init(m);
-        m->type = line;
-        m->target = path + 2;
-        if (options[1])
-            m->options = options + 1;
-        list[d->orders.n_cgroups++] = m;
-    }
-}
-
-static bool is_below(const char *path, const char *folder) {
-    size_t n = folder ? strlen(folder) : 0;
-
-    return n && strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0');
-}
-
-static void show_folders(struct draft *d, const struct rv_linux *c,
-                         const struct rv_container_config *config) {
-    Reeve__V1__Init__Orders *o = &d->orders;
-    const char *program = config->argv[0];
-    bool known = false;
-
-    o->hide = c->work_dir;
-    o->has_tmp_bytes = true;
-    o->tmp_bytes = c->tmp_bytes;
-    o->n_keep = 1;
-    o->keep = RV_ARENA_NEW(&d->arena, char *);
-    o->keep[0] = rv_arena_strdup(&d->arena, config->directory);
-    /* Our own programs lie where nothing else is to be seen, and others may lie in /tmp. */
-    o->keep_read_only = RV_ARENA_ARRAY(&d->arena, char *, c->programs.n + 1);
-    for (size_t i = 0; i < c->programs.n; i++) {
-        o->keep_read_only[o->n_keep_read_only++] = c->programs.v[i];
-        known = known || rv_streq(c->programs.v[i], program);
-    }
-    if (!known && program[0] == '/' && !is_below(program, config->directory) &&
-        (is_below(program, c->work_dir) || is_below(program, "/tmp")) && access(program, F_OK) == 0)
-        o->keep_read_only[o->n_keep_read_only++] = rv_arena_strdup(&d->arena, program);
-    show_hierarchies(d, c);
-}
-
-static void privileges(struct draft *d, const struct rv_linux *c,
-                       const struct rv_container_isolation *i, const struct rv_sandbox_user *user) {
-    Reeve__V1__Init__Orders *o = &d->orders;
-    Reeve__V1__Init__RLimit *limits;
-
-    if (user->differs) {
-        o->has_switch_user = o->switch_user = true;
-        o->has_uid = o->has_gid = true;
-        o->uid = user->uid;
-        o->gid = user->gid;
-        o->n_groups = (size_t)user->n_groups;
-        o->groups = (uint32_t *)(uintptr_t)user->groups;
-    }
-    o->has_bounding = o->has_effective = true;
-    o->bounding = i->has_capabilities ? i->bounding : rv_linux_default_capabilities;
-    o->effective = i->has_capabilities ? i->effective : rv_linux_default_capabilities;
-    o->has_ambient = true;
-    o->ambient = i->has_capabilities && i->ambient;
-    if (!i->unconfined) {
-        o->has_seccomp = true;
-        o->seccomp.data = (uint8_t *)(uintptr_t)(i->seccomp.n ? i->seccomp.s : c->seccomp.data);
-        o->seccomp.len = i->seccomp.n ? i->seccomp.n : c->seccomp.n;
-    }
-    o->n_rlimits = i->n_rlimits;
-    o->rlimits = RV_ARENA_ARRAY(&d->arena, Reeve__V1__Init__RLimit *, i->n_rlimits + 1);
-    limits = RV_ARENA_ARRAY(&d->arena, Reeve__V1__Init__RLimit, i->n_rlimits + 1);
-    for (size_t n = 0; n < i->n_rlimits; n++) {
-        reeve__v1__init__rlimit__init(&limits[n]);
-        limits[n].resource = (uint32_t)i->rlimits[n].resource;
-        limits[n].soft = i->rlimits[n].soft;
-        limits[n].hard = i->rlimits[n].hard;
-        o->rlimits[n] = &limits[n];
-    }
-}
-
-static size_t count(const char *const *v) {
-    size_t n = 0;
-
-    while (v && v[n])
-        n++;
-    return n;
-}
-
-static char *hostname_of(struct draft *d, const struct rv_linux_container *k,
-                         const struct rv_container_isolation *i) {
-    return rv_arena_strndup(
-        &d->arena, i->hostname ? i->hostname : k->id,
-        RV_MIN(strlen(i->hostname ? i->hostname : k->id), (size_t)MAX_HOSTNAME));
-}
-
-static int write_orders(const struct rv_linux_container *k,
-                        const struct rv_container_config *config,
-                        const struct rv_container_isolation *i, const struct rv_sandbox_user *user,
-                        const struct rv_launcher_start *start, int *fd, struct rv_error *err) {
-    struct draft d;
-    Reeve__V1__Init__Orders *o = &d.orders;
-    int rc;
-
-    rv_arena_init(&d.arena);
-    reeve__v1__init__orders__init(o);
-    o->n_argv = count(config->argv);
-    o->argv = (char **)(uintptr_t)config->argv;
-    o->n_env = count(config->env);
-    o->env = (char **)(uintptr_t)config->env;
-    o->directory = rv_arena_strdup(&d.arena, config->work_directory ? config->work_directory
-                                                                    : config->directory);
-    o->has_own_mounts = o->has_own_pids = o->has_own_network = o->has_own_cgroups = true;
-    o->own_mounts = (start->namespaces & CLONE_NEWNS) != 0;
-    o->own_pids = (start->namespaces & CLONE_NEWPID) != 0;
-    o->own_network = (start->namespaces & CLONE_NEWNET) != 0;
-    o->own_cgroups = start->parent < 0;
-    o->has_own_ipc = o->has_shm_bytes = true;
-    o->own_ipc = (start->namespaces & CLONE_NEWIPC) != 0;
-    o->shm_bytes = i->shm_bytes ? i->shm_bytes : k->c->shm_bytes;
-    if (start->namespaces & CLONE_NEWUTS)
-        o->hostname = hostname_of(&d, k, i);
-    if (start->parent < 0) {
-        o->has_whole_root = o->whole_root = true;
-        show_folders(&d, k->c, config);
-    }
-    privileges(&d, k->c, i, user);
-    o->program = (char *)(uintptr_t)config->program;
-    o->has_tty = o->has_rows = o->has_columns = true;
-    o->tty = config->tty;
-    o->rows = config->rows;
-    o->columns = config->columns;
-    o->report_fd = RV_LAUNCHER_REPORT_FD;
-    o->status_fd = RV_LAUNCHER_STATUS_FD;
-    rc = rv_launcher_seal_orders(o, fd, err);
-    rv_arena_free(&d.arena);
     return rc;
 }
 
@@ -380,43 +181,55 @@ static void close_all(int *fds, size_t n) {
             close(fds[i]);
 }
 
-/* With all that it needs open; start->fds are filled here. */
-static int start_process(struct rv_linux_container *k, const struct rv_container_config *config,
-                         const struct rv_container_isolation *i, const struct rv_sandbox_user *user,
-                         struct rv_launcher_start *start, struct rv_error *err) {
-    int stdio[3] = {-1, -1, -1}, report = -1, orders = -1, status = -1, rc = 0;
+/* For a nested container, whose init is where the machine's files are not seen any more. */
+static int open_host(const struct rv_linux_launch *l, int *fd, struct rv_error *err) {
+    bool wanted = false;
 
-    if (!config->stdio)
-        rc = rv_sandbox_open_files(config->directory, user, stdio, err);
+    for (size_t i = 0; l->parent && i < l->isolation->n_volumes; i++)
+        wanted = wanted || l->isolation->volumes[i].source == RV_VOLUME_HOST;
+    if (!wanted)
+        return 0;
+    *fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    return *fd < 0 ? rv_error_set(err, RV_ERR_IO, "open /proc/self/ns/mnt: %s", strerror(errno))
+                   : 0;
+}
+
+/* With all that it needs open. */
+static int start_process(struct rv_linux_container *k, struct rv_linux_launch *l,
+                         struct rv_error *err) {
+    int *fds = l->start.fds, stdio[3] = {-1, -1, -1}, rc = 0;
+
+    for (int i = 0; i < RV_LAUNCHER_FDS; i++)
+        fds[i] = -1;
+    if (!l->config->stdio)
+        rc = rv_sandbox_open_files(l->config->directory, &l->user, stdio, err);
     if (!rc)
-        rc = rv_report_open(&k->report, &report, err);
+        rc = rv_report_open(&k->report, &fds[RV_LAUNCHER_REPORT_FD], err);
     if (!rc) {
-        status = rv_container_state_open(k->c->state_dir, k->id, err);
-        rc = status < 0 ? status : 0;
+        fds[RV_LAUNCHER_STATUS_FD] = rv_container_state_open(k->c->state_dir, k->id, err);
+        rc = RV_MIN(fds[RV_LAUNCHER_STATUS_FD], 0);
     }
     if (!rc)
-        rc = write_orders(k, config, i, user, start, &orders, err);
+        rc = open_host(l, &fds[RV_LAUNCHER_HOST_FD], err);
+    if (!rc)
+        rc = rv_linux_write_orders(k, l, &fds[RV_LAUNCHER_ORDERS_FD], err);
     if (!rc) {
-        start->image = k->c->image;
-        for (int n = 0; n < 3; n++)
-            start->fds[n] = config->stdio ? config->stdio[n] : stdio[n];
-        start->fds[RV_LAUNCHER_ORDERS_FD] = orders;
-        start->fds[RV_LAUNCHER_REPORT_FD] = report;
-        start->fds[RV_LAUNCHER_STATUS_FD] = status;
-        rc = rv_launcher_start(start, &k->state.pid, &k->pidfd, err);
+        l->start.image = k->c->image;
+        for (int i = 0; i < 3; i++)
+            fds[i] = l->config->stdio ? l->config->stdio[i] : stdio[i];
+        rc = rv_launcher_start(&l->start, &k->state.pid, &k->pidfd, err);
     }
     close_all(stdio, 3);
-    close_all((int[]){orders, status, report}, 3);
+    close_all(fds + RV_LAUNCHER_ORDERS_FD, RV_LAUNCHER_FDS - RV_LAUNCHER_ORDERS_FD);
     return rc;
 }
 
-static int make_sandbox(const struct rv_linux_container *k,
-                        const struct rv_container_config *config, struct rv_sandbox_user *user,
+static int make_sandbox(const struct rv_linux_container *k, struct rv_linux_launch *l,
                         struct rv_error *err) {
-    int rc = rv_sandbox_find_user(config->user, user, err);
+    int rc = rv_sandbox_find_user(l->config->user, &l->user, err);
 
     if (!rc)
-        rc = rv_sandbox_make(config->directory, user, err);
+        rc = rv_sandbox_make(l->config->directory, &l->user, err);
     /* From here on a later agent knows of it. */
     if (!rc)
         rc = rv_container_state_write(k->c->state_dir, k->c->boot_id, k->id, &k->state, err);
@@ -426,26 +239,25 @@ static int make_sandbox(const struct rv_linux_container *k,
 int rv_linux_start(struct rv_linux_container *k, const struct rv_container_config *config,
                    struct rv_error *err) {
     static const struct rv_container_isolation by_default;
-    const struct rv_container_isolation *i = config->isolation ? config->isolation : &by_default;
+    struct rv_linux_launch l = {.config = config,
+                                .isolation = config->isolation ? config->isolation : &by_default,
+                                .start = {.parent = -1, .cgroup = -1}};
     int groups[RV_LAUNCHER_MAX_GROUPS];
-    struct rv_launcher_start start = {.parent = -1, .cgroup = -1};
-    struct rv_linux_container *parent;
-    struct rv_sandbox_user user;
     struct rv_proc first;
-    int rc = parent_of(k, &parent, err);
+    int rc = parent_of(k, &l.parent, err);
 
     if (rc)
         return rc;
-    choose_namespaces(i, parent, &start);
-    k->state.own_pids = (start.namespaces & CLONE_NEWPID) != 0;
-    rc = make_sandbox(k, config, &user, err);
+    choose_namespaces(l.isolation, l.parent, &l.start);
+    k->state.own_pids = (l.start.namespaces & CLONE_NEWPID) != 0;
+    rc = make_sandbox(k, &l, err);
     if (!rc)
-        rc = make_groups(k, config, groups, &start, err);
+        rc = make_groups(k, config, groups, &l.start, err);
     if (!rc)
-        rc = start_process(k, config, i, &user, &start, err);
-    close_all(groups, start.n_groups);
-    if (start.cgroup >= 0)
-        close(start.cgroup);
+        rc = start_process(k, &l, err);
+    close_all(groups, l.start.n_groups);
+    if (l.start.cgroup >= 0)
+        close(l.start.cgroup);
     if (rc)
         return rc;
     k->is_child = true;

@@ -9,6 +9,7 @@
 #include "containerizer/seccomp.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
@@ -17,6 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* Each a list of words. */
 static const char allowed[] =
@@ -256,17 +259,43 @@ static bool put_architecture(struct program *p, uint32_t architecture) {
     return settle(p, begin);
 }
 
-int rv_seccomp_compile(struct rv_buf *out, struct rv_error *err) {
+/* The program, or nothing if it does not fit. */
+static void build(struct rv_buf *out) {
     struct program *p = rv_calloc(1, sizeof *p);
     bool fits = true;
 
     for (size_t i = 0; i < RV_COUNT(architectures); i++)
         fits = fits && put_architecture(p, architectures[i]);
     put(p, BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
-    fits = fits && p->n < MAX_PROGRAM;
-    if (fits)
+    if (fits && p->n < MAX_PROGRAM)
         rv_buf_append(out, p->code, p->n * sizeof *p->code);
     free(p);
-    return fits ? 0
-                : rv_error_set(err, RV_ERR_INTERNAL, "the seccomp profile does not fit a program");
+}
+
+/* In a process of its own, since the pages of libseccomp that are read once would stay resident. */
+int rv_seccomp_compile(struct rv_buf *out, struct rv_error *err) {
+    size_t before = out->n, most = MAX_PROGRAM * sizeof(struct sock_filter);
+    int fds[2], status = 0;
+    pid_t child;
+
+    if (pipe2(fds, O_CLOEXEC) != 0)
+        return rv_error_set(err, RV_ERR_IO, "pipe2: %s", strerror(errno));
+    child = fork();
+    if (child == 0) {
+        struct rv_buf program = {0};
+        build(&program);
+        _exit(write(fds[1], program.data, program.n) != (ssize_t)program.n);
+    }
+    close(fds[1]);
+    rv_buf_reserve(out, most);
+    for (ssize_t n = 1; child > 0 && n > 0 && out->n - before < most;) {
+        n = read(fds[0], out->data + out->n, most - (out->n - before));
+        out->n += n > 0 ? (size_t)n : 0;
+    }
+    close(fds[0]);
+    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+        continue;
+    return child > 0 && status == 0 && out->n > before
+               ? 0
+               : rv_error_set(err, RV_ERR_INTERNAL, "the seccomp profile could not be compiled");
 }

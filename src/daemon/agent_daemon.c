@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <limits.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -612,24 +613,52 @@ static const struct rv_containerizer_ops *find_containerizer(const char *name,
     return NULL;
 }
 
-static int start_containerizer(struct rv_agent_daemon *d, const char *folder,
-                               const struct rv_containerizer_ops *ops, struct rv_error *err) {
+static int create_containerizer(struct rv_agent_daemon *d, const char *folder,
+                                const struct rv_containerizer_ops *ops, struct rv_error *err) {
     static const struct rv_containerizer_callbacks callbacks = {on_launched, on_exited};
     const char *const programs[] = {d->executor_path, d->fetcher_path, NULL};
     const struct rv_linux_settings settings = {.work_dir = d->work_dir,
+                                               .secrets = d->secrets_dir,
                                                .programs = programs,
                                                .pids_max = d->flags->container_pids_max,
                                                .cpu_quota = d->flags->cgroups_enable_cfs};
-    bool isolates = ops == &rv_linux_containerizer;
-    int r = rv_isolation_policy_read(d->flags, isolates, &d->isolation, err);
+    int r = ops->create(d->loop, folder, &callbacks, d, &d->containerizer, err);
 
-    if (!r)
-        r = ops->create(d->loop, folder, &callbacks, d, &d->containerizer, err);
-    if (!r && isolates) {
+    d->isolation.isolates = ops == &rv_linux_containerizer;
+    if (!r && d->isolation.isolates) {
         rv_linux_containerizer_set(d->containerizer, &settings);
         d->info.capabilities |= 1u << RV_AGENT_TASK_RESOURCE_LIMITS;
     }
     return r;
+}
+
+static int find_secrets(struct rv_agent_daemon *d, struct rv_error *err) {
+    const char *flag = d->flags->secrets_dir;
+    char absolute[PATH_MAX];
+
+    if (!flag)
+        return 0;
+    if (!realpath(flag, absolute))
+        return rv_error_set(err, RV_ERR_INVALID, "--secrets_dir: %s: %s", flag, strerror(errno));
+    d->secrets_dir = rv_strdup(absolute);
+    d->isolation.secrets = d->secrets_dir;
+    return 0;
+}
+
+/* That of the flag; without it the one that isolates, if this machine and our rights allow it. */
+static int start_containerizer(struct rv_agent_daemon *d, const char *folder,
+                               const struct rv_containerizer_ops *ops, struct rv_error *err) {
+    int r = rv_isolation_policy_read(d->flags, &d->isolation, err);
+
+    if (!r)
+        r = find_secrets(d, err);
+
+    if (r || ops)
+        return r ? r : create_containerizer(d, folder, ops, err);
+    if (!create_containerizer(d, folder, &rv_linux_containerizer, err))
+        return 0;
+    RV_WARN(MODULE, "containers will not be isolated, see --containerizer: %s", err->message);
+    return create_containerizer(d, folder, &rv_process_containerizer, err);
 }
 
 static int start(struct rv_agent_daemon *d, struct rv_error *err) {
@@ -647,7 +676,7 @@ static int start(struct rv_agent_daemon *d, struct rv_error *err) {
         r = rv_agent_master_start(d, err);
     if (!r && !f->work_dir)
         r = rv_error_set(err, RV_ERR_INVALID, "--work_dir: name a folder for sandboxes");
-    if (!r && !(ops = find_containerizer(f->containerizer, err)))
+    if (!r && f->containerizer && !(ops = find_containerizer(f->containerizer, err)))
         r = -RV_ERR_INVALID;
     if (!r)
         r = rv_make_folder(f->work_dir, err);
@@ -707,6 +736,7 @@ int rv_agent_daemon_start(uv_loop_t *loop, const struct rv_agent_flags *flags,
         rv_agent_daemon_stop(d);
         return r;
     }
+    malloc_trim(0); /* what the start alone took */
     RV_INFO(MODULE, "agent at http://%s:%u, work_dir=%s containerizer=%s (%s; %s)", d->ip, d->port,
             d->work_dir, d->containerizer->ops->name,
             d->containerizer->ops->describe(d->containerizer), rv_watch_describe(d->watch));
@@ -760,6 +790,7 @@ struct rv_agent_daemon *rv_agent_daemon_stop(struct rv_agent_daemon *d) {
     free(d->ip);
     free(d->boot_id);
     free(d->executor_path);
+    free(d->secrets_dir);
     free(d->fetcher_path);
     free(d->fetcher_cache_dir);
     free(d);

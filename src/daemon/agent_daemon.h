@@ -48,6 +48,7 @@ struct rv_agent_daemon {
     uv_timer_t *timer;
     char *work_dir; /* absolute */
     char *hostname, *ip, *boot_id;
+    char *secrets_dir;   /* absolute, or NULL */
     char *executor_path; /* of our executor's program, written at start */
     char *fetcher_path;  /* likewise */
     char *fetcher_cache_dir;

@@ -116,6 +116,8 @@ struct rv_flag {
       "Capabilities of a container that asks for none, whatever its user; by default root has "    \
       "CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE, "     \
       "SYS_CHROOT, AUDIT_WRITE and SETFCAP, others have none.")                                    \
+    X(STRING, secrets_dir, NULL,                                                                   \
+      "Folder of the secrets that tasks may refer to by name: DIR/NAME or DIR/NAME/KEY.")          \
     X(BOOL, disallow_sharing_agent_pid_namespace, "false",                                         \
       "Refuse containers that ask to see the machine's processes.")                                \
     X(BOOL, disallow_sharing_agent_ipc_namespace, "false",                                         \
@@ -141,7 +143,9 @@ struct rv_flag {
     X(STRING, attributes, NULL, "What schedulers choose by, as rack:r1;zone:a.")                   \
     X(STRING, default_role, "*", "Role of resources that name none.")                              \
     X(STRING, domain, NULL, "Fault domain, as region/zone.")                                       \
-    X(STRING, containerizer, "process", "What runs containers.")                                   \
+    X(STRING, containerizer, NULL,                                                                 \
+      "What runs containers: linux, which isolates them, or process, which does not; by default "  \
+      "linux where the agent can (as root, with control groups), else process.")                   \
     X(BOOL, switch_user, "true", "Run tasks as the user their framework names; needs root.")       \
     X(DURATION, registration_backoff_factor, "1secs", "First wait before registering again.")      \
     X(DURATION, registration_backoff_max, "1mins", "Limit of the growth of that wait.")            \
@@ -202,7 +206,9 @@ struct rv_flag {
     X(STRING, resources, NULL,                                                                     \
       "What each agent has; by default the machine is divided among them.")                        \
     X(STRING, attributes, NULL, "What each agent has as attributes.")                              \
-    X(STRING, containerizer, "process", "What runs containers.")                                   \
+    X(STRING, containerizer, NULL,                                                                 \
+      "What runs containers: linux, which isolates them, or process, which does not; by default "  \
+      "linux where the agent can (as root, with control groups), else process.")                   \
     X(BOOL, switch_user, "true", "Run tasks as the user their framework names; needs root.")       \
     RV_FETCHER_FLAGS(X)                                                                            \
     RV_ISOLATION_FLAGS(X)                                                                          \

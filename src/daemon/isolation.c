@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "base/fixed.h"
+#include "daemon/volumes.h"
 #include "executor/unsupported.h"
 #include "wire/codec.h"
 
@@ -235,6 +236,16 @@ struct rv_container_limits rv_isolation_limits(struct rv_limits l) {
 
 /* --- the whole --- */
 
+/* Without isolation a path of the machine is seen at its own place. */
+static bool seen_anyway(const Reeve__V1__Volume *v) {
+    const char *path = v->host_path;
+
+    if (v->source && v->source->host_path)
+        path = v->source->host_path->path;
+    return path && *path == '/' && rv_streq(path, v->container_path) &&
+           v->mode == REEVE__V1__VOLUME__MODE__RW;
+}
+
 static const char *not_isolated(const struct rv_isolation_wish *wish) {
     const Reeve__V1__ContainerInfo *m = wish->container;
 
@@ -249,6 +260,8 @@ static const char *not_isolated(const struct rv_isolation_wish *wish) {
     Reeve__V1__ContainerInfo rest = *m;
     if (wish->tty)
         rest.tty_info = NULL;
+    while (rest.n_volumes && seen_anyway(rest.volumes[rest.n_volumes - 1]))
+        rest.n_volumes--;
     return rv_process_unsupported(&rest);
 }
 
@@ -259,8 +272,8 @@ static const char *not_supported(const struct rv_isolation_wish *wish) {
         return "container.type: DOCKER is not supported";
     if (m->mesos && m->mesos->image)
         return "container.mesos.image: images are not supported";
-    if (m->n_volumes)
-        return "container.volumes: volumes are not supported";
+    if (m->n_volumes && wish->debug)
+        return "container.volumes: a session shares its parent's";
     if (m->tty_info && !wish->tty)
         return "container.tty_info: terminals are for containers that the agent's API makes";
     return NULL;
@@ -287,6 +300,8 @@ int rv_isolation_from(const struct rv_isolation_policy *p, const struct rv_isola
         rc = rlimits(m->rlimit_info, arena, &i, err);
     if (!rc && m)
         rc = networks(wish, m, &i, err);
+    if (!rc && m)
+        rc = rv_volumes_from(m, p->secrets, wish->nested, arena, &i, err);
     if (!rc)
         *out = i;
     return rc;
@@ -309,10 +324,9 @@ static int capability_flag(const char *name, const char *text, uint64_t *out,
     return rc;
 }
 
-int rv_isolation_policy_read(const struct rv_agent_flags *f, bool isolates,
-                             struct rv_isolation_policy *out, struct rv_error *err) {
+int rv_isolation_policy_read(const struct rv_agent_flags *f, struct rv_isolation_policy *out,
+                             struct rv_error *err) {
     struct rv_isolation_policy p = {
-        .isolates = isolates,
         .bounding = rv_linux_default_capabilities,
         .effective = rv_linux_default_capabilities,
         .effective_is_given = f->effective_capabilities != NULL,

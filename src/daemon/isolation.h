@@ -21,10 +21,11 @@ struct rv_isolation_policy {
     bool effective_is_given;    /* by flag: also for users that are not root */
     bool share_pids, share_ipc; /* of the machine, with an executor's container */
     uint64_t default_shm_bytes; /* 0: the containerizer's */
+    const char *secrets;        /* the folder that references name files of; NULL: none */
 };
 
-/* -RV_ERR_INVALID names the flag. */
-RV_MUST_USE int rv_isolation_policy_read(const struct rv_agent_flags *flags, bool isolates,
+/* All but `isolates`. -RV_ERR_INVALID names the flag. */
+RV_MUST_USE int rv_isolation_policy_read(const struct rv_agent_flags *flags,
                                          struct rv_isolation_policy *out, struct rv_error *err);
 
 struct rv_isolation_wish {

@@ -11,6 +11,7 @@
 #include "daemon/agent_containers.h"
 #include "daemon/agent_daemon.h"
 #include "daemon/fetch.h"
+#include "daemon/volumes.h"
 #include "reeve/v1/v1.pb-c.h"
 #include "wire/codec.h"
 
@@ -45,18 +46,41 @@ static void put_duration(struct list *l, const char *name, int64_t ms) {
     put_variable(l, name, text);
 }
 
-static void command_environment(struct list *env, const Reeve__V1__CommandInfo *command) {
-    const Reeve__V1__Environment *e = command->environment;
+/* Which variables of a command are meant. */
+enum variables {
+    ALL_VARIABLES,
+    SECRET_VARIABLES, /* the others are set by the executor */
+    KNOWN_VARIABLES,  /* without secrets whose values are not known any more */
+};
 
-    for (size_t i = 0; e && i < e->n_variables; i++) {
+static int put_secret(struct list *env, const Reeve__V1__Environment__Variable *v,
+                      const char *secrets, struct rv_error *err) {
+    const char *field = rv_arena_printf(env->arena, "environment variable '%s'", v->name);
+    struct rv_str value;
+    int r = rv_secret_resolve(v->secret, secrets, field, env->arena, &value, err);
+
+    if (!r && memchr(value.s, '\0', value.n))
+        r = rv_error_set(err, RV_ERR_INVALID, "%s: the secret has a NUL byte in it", field);
+    if (!r)
+        put_variable(env, v->name, rv_arena_strndup(env->arena, value.s, value.n));
+    return r;
+}
+
+static int command_environment(struct list *env, const Reeve__V1__CommandInfo *command,
+                               enum variables which, const char *secrets, struct rv_error *err) {
+    const Reeve__V1__Environment *e = command ? command->environment : NULL;
+    int r = 0;
+
+    for (size_t i = 0; e && i < e->n_variables && !r; i++) {
         const Reeve__V1__Environment__Variable *v = e->variables[i];
-        if (v->value)
+        if (v->secret)
+            r = put_secret(env, v, secrets, err);
+        else if (v->value && which != SECRET_VARIABLES)
             put_variable(env, v->name, v->value);
-        else if (v->secret && v->secret->value)
-            put_variable(env, v->name,
-                         rv_arena_strndup(env->arena, (char *)v->secret->value->data.data,
-                                          v->secret->value->data.len));
+        if (which == KNOWN_VARIABLES)
+            r = 0;
     }
+    return r;
 }
 
 /* Variables that the operator gives to every executor; the flag was checked at start. */
@@ -257,10 +281,13 @@ struct wanted {
 };
 
 static struct wanted wanted_by(const struct rv_launch *l, struct rv_arena *arena) {
-    const Reeve__V1__ExecutorInfo *info =
-        rv_agent_unpack(l->executor->packed, &reeve__v1__executor_info__descriptor, arena);
-    const Reeve__V1__TaskInfo *task =
-        l->task ? rv_agent_unpack(l->task->packed, &reeve__v1__task_info__descriptor, arena) : NULL;
+    const struct rv_executor_info *e = l->executor;
+    const struct rv_task_info *t = l->task;
+    const Reeve__V1__ExecutorInfo *info = rv_agent_unpack(
+        e->whole ? e->whole : e->packed, &reeve__v1__executor_info__descriptor, arena);
+    const Reeve__V1__TaskInfo *task = t ? rv_agent_unpack(t->whole ? t->whole : t->packed,
+                                                          &reeve__v1__task_info__descriptor, arena)
+                                        : NULL;
     struct wanted w = {.executor = info ? info->command : NULL};
 
     w.command = task ? task->command : w.executor;
@@ -268,17 +295,35 @@ static struct wanted wanted_by(const struct rv_launch *l, struct rv_arena *arena
     return w;
 }
 
-static void prepare(struct rv_agent_daemon *d, const struct rv_launch *l, const struct wanted *w,
-                    struct rv_agent_launching *p) {
+static int whole_environment(struct rv_agent_daemon *d, const struct rv_launch *l,
+                             const struct wanted *w, struct list *env, struct rv_error *err) {
+    const char *secrets = d->isolation.secrets;
+    int r;
+
+    environment(d, l, env);
+    if (l->executor->type != RV_EXECUTOR_CUSTOM) /* for checks over HTTPS; not for what it runs */
+        put_variable(env, "REEVE_FETCHER", d->fetcher_path);
+    r = command_environment(env, w->executor, ALL_VARIABLES, secrets, err);
+    if (!r && l->executor->type == RV_EXECUTOR_COMMAND)
+        r = command_environment(env, w->command, SECRET_VARIABLES, secrets, err);
+    put(env, NULL);
+    return r;
+}
+
+static int prepare(struct rv_agent_daemon *d, const struct rv_launch *l, const struct wanted *w,
+                   struct rv_agent_launching *p, struct rv_error *err) {
+    const struct rv_isolation_wish wish = {
+        .container = w->container, .limits = l->limits, .executor = true};
     const char *program = NULL;
+    int r;
 
     p->daemon = d;
     p->argv.arena = p->env.arena = &p->arena;
-    environment(d, l, &p->env);
-    if (l->executor->type != RV_EXECUTOR_CUSTOM) /* for checks over HTTPS; not for what it runs */
-        put_variable(&p->env, "REEVE_FETCHER", d->fetcher_path);
-    if (w->executor)
-        command_environment(&p->env, w->executor);
+    r = whole_environment(d, l, w, &p->env, err);
+    if (!r)
+        r = rv_isolation_from(&d->isolation, &wish, &p->arena, &p->isolation, err);
+    if (!r && l->executor->type == RV_EXECUTOR_CUSTOM && !w->executor)
+        r = rv_error_set(err, RV_ERR_INVALID, "The executor has no command");
     if (l->executor->type == RV_EXECUTOR_CUSTOM && w->executor)
         program = custom_command(&p->argv, w->executor);
     else {
@@ -286,7 +331,6 @@ static void prepare(struct rv_agent_daemon *d, const struct rv_launch *l, const 
         put(&p->argv, l->executor->type == RV_EXECUTOR_DEFAULT ? "group" : "command");
     }
     put(&p->argv, NULL);
-    put(&p->env, NULL);
     rv_resources_copy(&p->resources, l->resources);
     p->config = (struct rv_container_config){
         .id = rv_arena_strdup(&p->arena, l->container_id.v),
@@ -301,20 +345,16 @@ static void prepare(struct rv_agent_daemon *d, const struct rv_launch *l, const 
         .survive = l->checkpoint,
         .isolation = &p->isolation,
     };
+    return r;
 }
 
 void rv_agent_launch(struct rv_agent_daemon *d, const struct rv_launch *l) {
     struct rv_agent_launching *p = rv_calloc(1, sizeof *p);
-    struct rv_isolation_wish wish = {.limits = l->limits, .executor = true};
     struct rv_error err;
 
     rv_arena_init(&p->arena);
     const struct wanted w = wanted_by(l, &p->arena);
-    wish.container = w.container;
-    prepare(d, l, &w, p);
-    int r = rv_isolation_from(&d->isolation, &wish, &p->arena, &p->isolation, &err);
-    if (!r && l->executor->type == RV_EXECUTOR_CUSTOM && !w.executor)
-        r = rv_error_set(&err, RV_ERR_INVALID, "The executor has no command");
+    int r = prepare(d, l, &w, p, &err);
     bool fetches = !r && w.command && w.command->n_uris;
     if (fetches)
         r = fetch(p, w.command, &err);
@@ -350,14 +390,15 @@ static void executors_environment(struct rv_agent_daemon *d, const struct rv_api
         l.shutdown_grace_ms = d->core->config.executor_shutdown_grace_ms;
     environment(d, &l, env);
     put_variable(env, "MESOS_CONTAINER_IP", d->ip);
-    if (info && info->command)
-        command_environment(env, info->command);
-    if (task && task->command)
-        command_environment(env, task->command);
+    /* Of secrets those that are still known: others are no error of this container. */
+    (void)command_environment(env, info ? info->command : NULL, KNOWN_VARIABLES,
+                              d->isolation.secrets, NULL);
+    (void)command_environment(env, task ? task->command : NULL, KNOWN_VARIABLES,
+                              d->isolation.secrets, NULL);
 }
 
-static void api_environment(struct rv_agent_daemon *d, const struct rv_api_launch *launch,
-                            struct list *env) {
+static int api_environment(struct rv_agent_daemon *d, const struct rv_api_launch *launch,
+                           struct list *env, struct rv_error *err) {
     const char *directory = launch->work_directory ? launch->work_directory : launch->directory;
 
     if (launch->inherited) {
@@ -372,7 +413,7 @@ static void api_environment(struct rv_agent_daemon *d, const struct rv_api_launc
     }
     /* By this the containerizer knows what is left of it, wherever it has gone. */
     put_variable(env, "REEVE_SANDBOX", launch->directory);
-    command_environment(env, launch->command);
+    return command_environment(env, launch->command, ALL_VARIABLES, d->isolation.secrets, err);
 }
 
 /* One block: the pointers, NULL-terminated, and what they point to. */
@@ -392,12 +433,20 @@ static char **copy_block(const char *const *items) {
     return block;
 }
 
-static void prepare_api(struct rv_agent_daemon *d, const struct rv_api_launch *launch,
-                        struct rv_agent_launching *p) {
+static int prepare_api(struct rv_agent_daemon *d, const struct rv_api_launch *launch,
+                       struct rv_agent_launching *p, struct rv_error *err) {
+    const struct rv_isolation_wish wish = {.container = launch->container,
+                                           .limits = launch->limits,
+                                           .nested = strchr(launch->id, '.') != NULL,
+                                           .debug = launch->session,
+                                           .tty = launch->tty};
     const char *program;
+    int r;
 
     p->argv.arena = p->env.arena = &p->arena;
-    api_environment(d, launch, &p->env);
+    r = api_environment(d, launch, &p->env, err);
+    if (!r)
+        r = rv_isolation_from(&d->isolation, &wish, &p->arena, &p->isolation, err);
     program = custom_command(&p->argv, launch->command);
     put(&p->argv, NULL);
     put(&p->env, NULL);
@@ -423,22 +472,19 @@ static void prepare_api(struct rv_agent_daemon *d, const struct rv_api_launch *l
         .columns = launch->columns,
         .isolation = &p->isolation,
     };
+    return r;
 }
 
 int rv_agent_launch_api(struct rv_agent_daemon *d, const struct rv_api_launch *launch, char ***env,
                         struct rv_error *err) {
     struct rv_agent_launching *p = rv_calloc(1, sizeof *p);
-    const struct rv_isolation_wish wish = {.container = launch->container,
-                                           .limits = launch->limits,
-                                           .nested = strchr(launch->id, '.') != NULL,
-                                           .debug = launch->session,
-                                           .tty = launch->tty};
 
     p->daemon = d;
     p->api = true;
     rv_arena_init(&p->arena);
-    prepare_api(d, launch, p);
-    int r = rv_isolation_from(&d->isolation, &wish, &p->arena, &p->isolation, err);
+    int r = prepare_api(d, launch, p, err);
+    if (r)
+        err->code = RV_ERR_INVALID; /* the caller asks for what it cannot have */
     if (!r)
         rv_watch_add(d->watch, p->config.id, p->config.directory, p->config.resources);
     if (!r && launch->command->n_uris)

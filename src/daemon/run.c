@@ -5,6 +5,7 @@
  */
 #include "daemon/run.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -191,6 +192,8 @@ int rv_run_agent(int argc, char **argv) {
     struct rv_error err;
     int status;
 
+    /* What connections take, 32 KiB and more each, goes back to the system when they close. */
+    mallopt(M_MMAP_THRESHOLD, 32 * 1024);
     if (flags_of(&rv_agent_flag_table, &flags, argc, argv, &status))
         return status;
     status = set_level("agent", flags.log_level);

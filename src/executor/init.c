@@ -89,6 +89,8 @@ static int prepare(const orders *o, struct rv_error *err) {
         rc = raise_loopback(err);
     if (!rc && o->own_mounts)
         rc = rv_init_mounts(o, err);
+    if (o->has_host_fd)
+        close(o->host_fd);
     return rc;
 }
 

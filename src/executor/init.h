@@ -12,15 +12,32 @@
 #ifndef RV_EXECUTOR_INIT_H
 #define RV_EXECUTOR_INIT_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 
-enum { RV_INIT_ORDERS_FD = 3 };
+enum { RV_INIT_ORDERS_FD = 3, RV_INIT_MAX_VOLUMES = 64 };
 
 struct Reeve__V1__Init__Orders;
 
 /* The exit status of the process: that of the command, 128 and the signal's number if a signal
  * ended it, 127 if it could not be started. */
 int rv_init_run(void);
+
+/* init_volumes.c. A mount that is nowhere yet. */
+struct rv_init_mount {
+    int fd;
+    bool is_folder;
+};
+/* Opens what volumes are made from: one mount for each, in an array of RV_INIT_MAX_VOLUMES. Call it
+ * while the machine's files are seen. */
+RV_MUST_USE int rv_init_volumes_take(const struct Reeve__V1__Init__Orders *orders,
+                                     struct rv_init_mount *mounts, struct rv_error *err);
+/* Puts those in place that cover the sandbox or our programs, before these are put there, or all
+ * others. */
+RV_MUST_USE int rv_init_volumes_put(const struct Reeve__V1__Init__Orders *orders,
+                                    struct rv_init_mount *mounts, bool below_ours,
+                                    struct rv_error *err);
 
 /* init_mounts.c: what the container sees of the file system. Needs root's capabilities. */
 RV_MUST_USE int rv_init_mounts(const struct Reeve__V1__Init__Orders *orders, struct rv_error *err);

@@ -23,11 +23,6 @@
 
 enum { SAFE = MS_NOSUID | MS_NODEV | MS_NOEXEC, MAX_PATH = 4096 };
 
-struct kept {
-    int fd;
-    bool is_folder;
-};
-
 static const char *const masked[] = {
     "/proc/acpi",        "/proc/asound",        "/proc/kcore",
     "/proc/keys",        "/proc/kpagecount",    "/proc/kpageflags",
@@ -72,7 +67,7 @@ static bool is_folder(const char *path) {
 
 /* ---- what stays visible ---- */
 
-static int take(const char *path, bool frozen, struct kept *out, struct rv_error *err) {
+static int take(const char *path, bool frozen, struct rv_init_mount *out, struct rv_error *err) {
     struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID};
 
     out->is_folder = is_folder(path);
@@ -108,7 +103,7 @@ static int make_place(const char *path, bool folder, struct rv_error *err) {
     return 0;
 }
 
-static int put_back(const char *path, struct kept *k, struct rv_error *err) {
+static int put_back(const char *path, struct rv_init_mount *k, struct rv_error *err) {
     int rc = access(path, F_OK) == 0 ? 0 : make_place(path, k->is_folder, err);
 
     if (!rc && move_mount(k->fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) != 0)
@@ -118,34 +113,41 @@ static int put_back(const char *path, struct kept *k, struct rv_error *err) {
     return rc;
 }
 
-static int cover(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
+static int cover(const Reeve__V1__Init__Orders *o, bool *covered, struct rv_error *err) {
     char options[64];
     int rc;
 
     snprintf(options, sizeof options, "mode=1777,size=%llu", (unsigned long long)o->tmp_bytes);
     rc = mount_at("tmpfs", "/tmp", MS_NOSUID | MS_NODEV, options, err);
-    /* If it lies below /tmp it is out of sight already. */
-    if (!rc && o->hide && is_folder(o->hide))
-        rc = mount_at("tmpfs", o->hide, SAFE, "mode=755,size=64k", err);
+    for (size_t i = 0; i < o->n_hide && !rc; i++) {
+        /* If it lies below /tmp it is out of sight already. */
+        covered[i] = is_folder(o->hide[i]);
+        if (covered[i])
+            rc = mount_at("tmpfs", o->hide[i], SAFE, "mode=755,size=64k", err);
+    }
     return rc;
 }
 
-static int cover_all_but(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
+/* Sandbox and programs are put back where they were, over volumes that would cover them. */
+static int cover_all_but(const Reeve__V1__Init__Orders *o, struct rv_init_mount *volumes,
+                         struct rv_error *err) {
     size_t n = o->n_keep + o->n_keep_read_only;
-    _cleanup_free_ struct kept *kept = rv_calloc(n + 1, sizeof *kept);
-    bool hidden;
+    _cleanup_free_ struct rv_init_mount *kept = rv_calloc(n + 1, sizeof *kept);
+    _cleanup_free_ bool *covered = rv_calloc(o->n_hide + 1, sizeof *covered);
     int rc = 0;
 
     for (size_t i = 0; i < n && !rc; i++)
         rc = take(i < o->n_keep ? o->keep[i] : o->keep_read_only[i - o->n_keep], i >= o->n_keep,
                   &kept[i], err);
     if (!rc)
-        rc = cover(o, err);
-    hidden = !rc && o->hide && is_folder(o->hide);
+        rc = cover(o, covered, err);
+    if (!rc)
+        rc = rv_init_volumes_put(o, volumes, true, err);
     for (size_t i = 0; i < n && !rc; i++)
         rc = put_back(i < o->n_keep ? o->keep[i] : o->keep_read_only[i - o->n_keep], &kept[i], err);
-    if (!rc && hidden)
-        rc = freeze(o->hide, SAFE, err);
+    for (size_t i = 0; i < o->n_hide && !rc; i++)
+        if (covered[i])
+            rc = freeze(o->hide[i], SAFE, err);
     return rc;
 }
 
@@ -165,7 +167,7 @@ static int make_ipc(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
 }
 
 static int make_dev(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
-    struct kept shm = {.fd = -1};
+    struct rv_init_mount shm = {.fd = -1};
     int rc = o->own_ipc || !is_folder("/dev/shm") ? 0 : take("/dev/shm", false, &shm, err);
 
     if (!rc)
@@ -261,16 +263,24 @@ static int make_sys(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
 
 int rv_init_mounts(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
     mode_t before = umask(0);
+    struct rv_init_mount volumes[RV_INIT_MAX_VOLUMES];
     int rc = 0;
 
     if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) != 0)
         rc = failed(err, "slave", "/");
+    if (!rc)
+        rc = rv_init_volumes_take(o, volumes, err);
     if (!rc && o->whole_root)
-        rc = cover_all_but(o, err);
+        rc = cover_all_but(o, volumes, err);
     if (!rc && o->whole_root)
         rc = make_dev(o, err);
     if (!rc && !o->whole_root && o->own_ipc)
         rc = make_ipc(o, err);
+    if (!rc && !o->whole_root)
+        rc = rv_init_volumes_put(o, volumes, true, err);
+    /* While /proc tells where an open file is. */
+    if (!rc)
+        rc = rv_init_volumes_put(o, volumes, false, err);
     if (!rc && (o->own_pids || o->whole_root))
         rc = make_proc(err);
     if (!rc && o->whole_root)

@@ -55,12 +55,11 @@ static void env_add_command(struct env *env, const Reeve__V1__CommandInfo *comma
 
         if (!*v->name || strchr(v->name, '='))
             continue;
-        if (v->type == REEVE__V1__ENVIRONMENT__VARIABLE__TYPE__SECRET && secret && secret->value) {
+        if (secret && secret->value)
             env_put(env, rv_asprintf("%s=%.*s", v->name, (int)secret->value->data.len,
                                      (const char *)secret->value->data.data));
-        } else {
+        else if (!secret) /* else it is in our own environment, by the agent */
             env_put(env, rv_asprintf("%s=%s", v->name, v->value ? v->value : ""));
-        }
     }
 }
 

@@ -186,6 +186,21 @@ void reeve_task_set_executor(Reeve__V1__TaskInfo *task, const Reeve__V1__Offer *
         APPEND(info->resources, info->n_resources, make_scalar(offer, "mem", mem_mb));
 }
 
+void reeve_task_add_volume(Reeve__V1__TaskInfo *task, const char *host_path,
+                           const char *container_path, bool read_only) {
+    Reeve__V1__ContainerInfo **in = task->executor ? &task->executor->container : &task->container;
+    Reeve__V1__Volume *volume = NEW(Reeve__V1__Volume, reeve__v1__volume__init);
+
+    if (!*in) {
+        *in = NEW(Reeve__V1__ContainerInfo, reeve__v1__container_info__init);
+        (*in)->type = REEVE__V1__CONTAINER_INFO__TYPE__MESOS;
+    }
+    volume->mode = read_only ? REEVE__V1__VOLUME__MODE__RO : REEVE__V1__VOLUME__MODE__RW;
+    volume->container_path = rv_strdup(container_path);
+    volume->host_path = rv_strdup(host_path);
+    APPEND((*in)->volumes, (*in)->n_volumes, volume);
+}
+
 void reeve_task_set_data(Reeve__V1__TaskInfo *task, const void *data, size_t n) {
     if (task->has_data)
         free(task->data.data);

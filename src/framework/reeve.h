@@ -296,6 +296,11 @@ REEVE_API void reeve_task_set_argv(Reeve__V1__TaskInfo *task, const char *const 
 REEVE_API void reeve_task_set_executor(Reeve__V1__TaskInfo *task, const Reeve__V1__Offer *offer,
                                        const char *executor_id, const char *command, double cpus,
                                        double mem_mb);
+/* A path of the machine that is seen, at container_path, where the task runs: in its executor's
+ * container if that was set before, else in its own. A container has a /tmp to itself, so this is
+ * how tasks share a folder below it. */
+REEVE_API void reeve_task_add_volume(Reeve__V1__TaskInfo *task, const char *host_path,
+                                     const char *container_path, bool read_only);
 REEVE_API void reeve_task_set_data(Reeve__V1__TaskInfo *task, const void *data, size_t n);
 
 /* The sum of a scalar resource in an offer, in thousandths exactly added. */

@@ -82,6 +82,7 @@ struct rv_master_executor *rv_master_executor_add(struct rv_master *m,
     old = rv_map_put(&a->executor_index, rv_strn(key.text, key.n), x);
     RV_ASSERT(!old);
     rv_executor_info_copy(&x->info, info);
+    rv_executor_info_forget(&x->info);
     if (!x->info.framework_id.v)
         x->info.framework_id.v = rv_strdup(f->id.v);
     rv_resources_copy(&x->info.resources, resources);

@@ -130,20 +130,39 @@ static struct rv_master_task *book(struct rv_master *m, struct rv_master_accepta
     return t;
 }
 
-/* The infos go out as they are in the records: with the allocation role. */
+static void unref_blob(void *blob) {
+    rv_blob_unref(blob);
+}
+
+/* A blob that came with the event, for an effect. */
+static struct rv_blob *lend(struct rv_master *m, struct rv_blob *blob) {
+    if (blob)
+        rv_master_bury(m, unref_blob, rv_blob_ref(blob));
+    return blob;
+}
+
+/* The infos go out as they are in the records, with the allocation role, and with the secrets that
+ * came with them, which the records do not keep. sent: NULL, the executor runs. */
 static void run(struct rv_master *m, struct rv_master_acceptance *a, struct rv_master_task **tasks,
-                size_t n, struct rv_master_executor *x, bool runs, bool group) {
+                const struct rv_task_info *infos, size_t n, struct rv_master_executor *x,
+                const struct rv_executor_info *sent, bool group) {
     struct rv_agent_event *event = rv_master_tell_agent(m, a->agent, RV_AGENT_EVENT_RUN_TASKS);
-    struct rv_task_info *infos = RV_ARENA_ARRAY(&m->out->arena, struct rv_task_info, n);
+    struct rv_task_info *out = RV_ARENA_ARRAY(&m->out->arena, struct rv_task_info, n);
+    struct rv_executor_info *executor =
+        x ? rv_arena_memdup(&m->out->arena, &x->info, sizeof x->info) : NULL;
 
     RV_ASSERT(event);
-    for (size_t i = 0; i < n; i++)
-        infos[i] = tasks[i]->info;
+    for (size_t i = 0; i < n; i++) {
+        out[i] = tasks[i]->info;
+        out[i].whole = lend(m, infos[i].whole);
+    }
+    if (executor && sent)
+        executor->whole = lend(m, sent->whole);
     event->run.framework = &a->framework->info;
-    event->run.executor = x ? &x->info : NULL;
+    event->run.executor = executor;
     event->run.group = group;
-    event->run.executor_runs = runs;
-    event->run.tasks = infos;
+    event->run.executor_runs = x && !sent;
+    event->run.tasks = out;
     event->run.n_tasks = n;
 }
 
@@ -171,10 +190,10 @@ static void launch_one(struct rv_master *m, struct rv_master_acceptance *a,
     } else {
         struct rv_master_task *t = book(m, a, info, info->executor, &need);
 
-        run(m, a, &t, 1,
+        run(m, a, &t, info, 1,
             info->executor ? rv_master_executor_find(a->agent, a->framework, info->executor->id.v)
                            : NULL,
-            need.running != NULL, false);
+            need.running ? NULL : info->executor, false);
     }
     rv_resources_free(&left);
     need_free(&need);
@@ -270,9 +289,9 @@ void rv_master_launch_group(struct rv_master *m, struct rv_master_acceptance *a,
         tasks[i] = book(m, a, &op->tasks[i], op->executor, &needs[i]);
     }
     if (!problem)
-        run(m, a, tasks, op->n_tasks,
+        run(m, a, tasks, op->tasks, op->n_tasks,
             rv_master_executor_find(a->agent, a->framework, op->executor->id.v),
-            needs[0].running != NULL, true);
+            needs[0].running ? NULL : op->executor, true);
     for (size_t i = 0; i < op->n_tasks; i++)
         need_free(&needs[i]);
     need_free(&executor);

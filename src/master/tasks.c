@@ -19,6 +19,7 @@ struct rv_master_task *rv_master_task_new(struct rv_master *m, struct rv_master_
     void *old;
 
     rv_task_info_copy(&t->info, info);
+    rv_task_info_forget(&t->info);
     if (t->info.executor) { /* the executor has its own record */
         rv_executor_info_free(t->info.executor);
         free(t->info.executor);

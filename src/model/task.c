@@ -17,6 +17,7 @@ void rv_executor_info_free(struct rv_executor_info *e) {
     free_id(e->framework_id.v);
     rv_resources_free(&e->resources);
     rv_blob_unref(e->packed);
+    rv_blob_unref(e->whole);
     free(e->problem);
     *e = (struct rv_executor_info){0};
 }
@@ -28,8 +29,21 @@ void rv_executor_info_copy(struct rv_executor_info *out, const struct rv_executo
     c.resources = (struct rv_resources){0};
     rv_resources_copy(&c.resources, &e->resources);
     c.packed = rv_blob_ref(e->packed);
+    c.whole = rv_blob_ref(e->whole);
     c.problem = rv_strdup(e->problem);
     *out = c;
+}
+
+void rv_executor_info_forget(struct rv_executor_info *e) {
+    rv_blob_unref(e->whole);
+    e->whole = NULL;
+}
+
+void rv_task_info_forget(struct rv_task_info *t) {
+    rv_blob_unref(t->whole);
+    t->whole = NULL;
+    if (t->executor)
+        rv_executor_info_forget(t->executor);
 }
 
 void rv_task_info_free(struct rv_task_info *t) {
@@ -42,6 +56,7 @@ void rv_task_info_free(struct rv_task_info *t) {
     rv_executor_info_free(t->executor);
     free(t->executor);
     rv_blob_unref(t->packed);
+    rv_blob_unref(t->whole);
     free(t->problem);
     *t = (struct rv_task_info){0};
 }
@@ -58,6 +73,7 @@ void rv_task_info_copy(struct rv_task_info *out, const struct rv_task_info *t) {
         rv_executor_info_copy(c.executor, t->executor);
     }
     c.packed = rv_blob_ref(t->packed);
+    c.whole = rv_blob_ref(t->whole);
     c.problem = rv_strdup(t->problem);
     *out = c;
 }

@@ -24,7 +24,9 @@ struct rv_executor_info {
     struct rv_framework_id framework_id; /* v NULL: not given */
     struct rv_resources resources;
     int64_t shutdown_grace_ms; /* -1: the agent's default */
-    struct rv_blob *packed;    /* the whole ExecutorInfo as sent; equal infos are equal bytes */
+    struct rv_blob *packed;    /* the ExecutorInfo as sent, without the values of its secrets; equal
+                                  infos are equal bytes */
+    struct rv_blob *whole;     /* with them, until it is where it is needed; NULL: it has none */
     char *problem; /* what is wrong with it by itself, found in decoding; NULL: nothing */
 };
 
@@ -45,7 +47,9 @@ struct rv_task_info {
     struct rv_limits limits;
     bool has_check, has_health_check;
     bool own_cgroups;       /* of a group: it shares none with its executor */
-    struct rv_blob *packed; /* the whole TaskInfo as sent, unknown fields included */
+    struct rv_blob *packed; /* the TaskInfo as sent, unknown fields included, without the values of
+                               its secrets */
+    struct rv_blob *whole;  /* as above: is neither shown nor written */
     char *problem;          /* as above: the sentence of the TASK_ERROR; NULL: nothing */
 };
 
@@ -55,6 +59,9 @@ static inline bool rv_limits_given(struct rv_limits l) {
 
 void rv_executor_info_free(struct rv_executor_info *e); /* frees the members */
 void rv_executor_info_copy(struct rv_executor_info *out, const struct rv_executor_info *e);
+/* The values of its secrets are not needed any more. */
+void rv_executor_info_forget(struct rv_executor_info *e);
+void rv_task_info_forget(struct rv_task_info *t);
 void rv_task_info_free(struct rv_task_info *t); /* frees the members */
 void rv_task_info_copy(struct rv_task_info *out, const struct rv_task_info *t);
 

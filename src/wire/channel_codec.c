@@ -57,13 +57,14 @@ static int agent_from(const Reeve__V1__Channel__Agent *m, struct rv_agent_info *
     return 0;
 }
 
+/* whole: with the values of secrets, which only those who run it need. */
 static Reeve__V1__Channel__Executor *executor_to(const struct rv_executor_info *e,
-                                                 struct rv_framework_id framework_id,
+                                                 struct rv_framework_id framework_id, bool whole,
                                                  struct rv_arena *arena) {
+    const struct rv_blob *packed = whole && e->whole ? e->whole : e->packed;
     Reeve__V1__Channel__Executor *m = MAKE(arena, Executor, executor);
     m->framework_id = rv_wire_framework_id_to(framework_id, arena);
-    m->info =
-        e->packed ? (void *)rv_wire_raw_blob(arena, e->packed) : rv_wire_executor_info_to(e, arena);
+    m->info = packed ? (void *)rv_wire_raw_blob(arena, packed) : rv_wire_executor_info_to(e, arena);
     resources_to(&e->resources, arena, &m->resources, &m->n_resources);
     m->has_command = m->command = e->type == RV_EXECUTOR_COMMAND;
     return m;
@@ -85,9 +86,10 @@ static int executor_from(const Reeve__V1__Channel__Executor *m, struct rv_arena 
     return r;
 }
 
-static Reeve__V1__Channel__Task *task_to(const struct rv_task_info *t, struct rv_arena *arena) {
+static Reeve__V1__Channel__Task *task_to(const struct rv_task_info *t, bool whole,
+                                         struct rv_arena *arena) {
     Reeve__V1__Channel__Task *m = MAKE(arena, Task, task);
-    m->info = rv_wire_task_info_to(t, arena);
+    m->info = whole ? rv_wire_task_info_whole_to(t, arena) : rv_wire_task_info_to(t, arena);
     resources_to(&t->resources, arena, &m->resources, &m->n_resources);
     return m;
 }
@@ -110,7 +112,7 @@ static Reeve__V1__Channel__TaskView *task_view_to(const struct rv_task_view *t,
     m->framework_id = rv_wire_framework_id_to(t->framework_id, arena);
     m->executor_id = rv_wire_executor_id_to(t->executor_id, arena);
     m->has_command = m->command = t->command;
-    m->task = task_to(t->info, arena);
+    m->task = task_to(t->info, false, arena);
     m->state = (Reeve__V1__TaskState)t->state;
     m->status = t->status ? rv_wire_task_status_to(t->status, arena) : NULL;
     if (t->has_update_uuid) {
@@ -182,7 +184,7 @@ static Reeve__V1__Channel__Call__Registration *registration_to(const struct rv_a
     m->executors = RV_ARENA_ARRAY(arena, Reeve__V1__Channel__Executor *, m->n_executors);
     for (size_t i = 0; i < m->n_executors; i++)
         m->executors[i] = executor_to(c->registration.executors[i].info,
-                                      c->registration.executors[i].framework_id, arena);
+                                      c->registration.executors[i].framework_id, false, arena);
     m->n_frameworks = c->registration.n_frameworks;
     m->frameworks = RV_ARENA_ARRAY(arena, Reeve__V1__FrameworkInfo *, m->n_frameworks);
     for (size_t i = 0; i < m->n_frameworks; i++)
@@ -441,13 +443,13 @@ static Reeve__V1__Channel__Event__RunTasks *run_to(const struct rv_agent_event *
     Reeve__V1__Channel__Event__RunTasks *m = MAKE(arena, Event__RunTasks, event__run_tasks);
     m->framework = rv_wire_framework_info_to(e->run.framework, arena);
     if (e->run.executor)
-        m->executor = executor_to(e->run.executor, e->run.framework->id, arena);
+        m->executor = executor_to(e->run.executor, e->run.framework->id, true, arena);
     m->has_group = m->group = e->run.group;
     m->has_executor_runs = m->executor_runs = e->run.executor_runs;
     m->n_tasks = e->run.n_tasks;
     m->tasks = RV_ARENA_ARRAY(arena, Reeve__V1__Channel__Task *, m->n_tasks);
     for (size_t i = 0; i < m->n_tasks; i++)
-        m->tasks[i] = task_to(&e->run.tasks[i], arena);
+        m->tasks[i] = task_to(&e->run.tasks[i], true, arena);
     return m;
 }
 

@@ -110,8 +110,11 @@ void rv_wire_limit_from(const char *name, const Reeve__V1__Value__Scalar *value,
 void rv_wire_task_info_from(const Reeve__V1__TaskInfo *m, bool check, bool group,
                             struct rv_arena *arena, struct rv_task_info *out);
 void rv_wire_task_info_release(struct rv_task_info *t);
-/* As sent. */
+/* As sent, but without the values of its secrets. */
 Reeve__V1__TaskInfo *rv_wire_task_info_to(const struct rv_task_info *t, struct rv_arena *arena);
+/* With them, if they are still known: for who runs it alone. */
+Reeve__V1__TaskInfo *rv_wire_task_info_whole_to(const struct rv_task_info *t,
+                                                struct rv_arena *arena);
 
 /* -RV_ERR_INVALID: a uuid that has not 16 bytes, an unknown state. */
 RV_MUST_USE int rv_wire_task_status_from(const Reeve__V1__TaskStatus *m, struct rv_arena *arena,

@@ -12,6 +12,7 @@
 #include "base/fixed.h"
 #include "wire/codec.h"
 #include "wire/convert.h"
+#include "wire/secrets.h"
 #include "wire/validate.h"
 
 static char *text(const char *s) {
@@ -44,8 +45,8 @@ void rv_wire_executor_info_from(const Reeve__V1__ExecutorInfo *m, bool check,
         .id = {m->executor_id->value},
         .framework_id = {m->framework_id ? m->framework_id->value : NULL},
         .shutdown_grace_ms = duration_ms(m->shutdown_grace_period),
-        .packed = rv_wire_pack(&m->base),
     };
+    e.packed = rv_wire_pack_open(&m->base, &e.whole);
     resources_from(m->resources, m->n_resources, "executor.resources", arena, &e.resources,
                    &e.problem);
     if (check && !e.problem)
@@ -56,7 +57,8 @@ void rv_wire_executor_info_from(const Reeve__V1__ExecutorInfo *m, bool check,
 void rv_wire_executor_info_release(struct rv_executor_info *e) {
     rv_resources_free(&e->resources);
     rv_blob_unref(e->packed);
-    e->packed = NULL;
+    rv_blob_unref(e->whole);
+    e->packed = e->whole = NULL;
 }
 
 /* The agent's executor of a command task was never sent by anyone. */
@@ -102,8 +104,8 @@ void rv_wire_task_info_from(const Reeve__V1__TaskInfo *m, bool check, bool group
         .has_check = m->check != NULL,
         .has_health_check = m->health_check != NULL,
         .own_cgroups = !rv_wire_shares_cgroups(m->container),
-        .packed = rv_wire_pack(&m->base),
     };
+    t.packed = rv_wire_pack_open(&m->base, &t.whole);
     for (size_t i = 0; i < m->n_limits; i++)
         rv_wire_limit_from(m->limits[i]->key, m->limits[i]->value, &t.limits);
     resources_from(m->resources, m->n_resources, "task.resources", arena, &t.resources, &t.problem);
@@ -121,13 +123,19 @@ void rv_wire_task_info_from(const Reeve__V1__TaskInfo *m, bool check, bool group
 void rv_wire_task_info_release(struct rv_task_info *t) {
     rv_resources_free(&t->resources);
     rv_blob_unref(t->packed);
-    t->packed = NULL;
+    rv_blob_unref(t->whole);
+    t->packed = t->whole = NULL;
     if (t->executor)
         rv_wire_executor_info_release(t->executor);
 }
 
 Reeve__V1__TaskInfo *rv_wire_task_info_to(const struct rv_task_info *t, struct rv_arena *arena) {
     return (void *)rv_wire_raw_blob(arena, t->packed);
+}
+
+Reeve__V1__TaskInfo *rv_wire_task_info_whole_to(const struct rv_task_info *t,
+                                                struct rv_arena *arena) {
+    return (void *)rv_wire_raw_blob(arena, t->whole ? t->whole : t->packed);
 }
 
 /* --- statuses --- */

@@ -116,7 +116,7 @@ static Reeve__V1__TaskGroupInfo *group_to(const struct rv_executor_event *e,
     m->n_tasks = e->launch.n;
     m->tasks = RV_ARENA_ARRAY(arena, Reeve__V1__TaskInfo *, e->launch.n);
     for (size_t i = 0; i < e->launch.n; i++)
-        m->tasks[i] = rv_wire_task_info_to(e->launch.tasks[i], arena);
+        m->tasks[i] = rv_wire_task_info_whole_to(e->launch.tasks[i], arena);
     return m;
 }
 
@@ -134,7 +134,7 @@ static void part_to(const struct rv_executor_event *e, struct rv_arena *arena,
     case RV_EXECUTOR_EVENT_LAUNCH:
         RV_ASSERT(e->launch.n == 1);
         m->launch = MAKE(arena, Launch, launch);
-        m->launch->task = rv_wire_task_info_to(e->launch.tasks[0], arena);
+        m->launch->task = rv_wire_task_info_whole_to(e->launch.tasks[0], arena);
         break;
     case RV_EXECUTOR_EVENT_LAUNCH_GROUP:
         m->launch_group = MAKE(arena, LaunchGroup, launch_group);

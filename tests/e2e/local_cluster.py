@@ -98,10 +98,11 @@ class Process:
 
 
 class Cluster:
-    """A master and two agents. All of it, and what runs on it, lives in `folder`."""
+    """A master and two agents. All of it, and what runs on it, lives in `folder`, by default where
+    temporary files do: what lies below /tmp is seen by tasks only as volumes."""
 
-    def __init__(self):
-        self.folder = tempfile.mkdtemp(prefix="reeve-e2e-")
+    def __init__(self, above=None):
+        self.folder = tempfile.mkdtemp(prefix="reeve-e2e-", dir=above)
         # The tasks may run as others than the owner.
         os.chmod(self.folder, 0o755)
         self.process = None

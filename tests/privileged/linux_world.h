@@ -305,7 +305,8 @@ static inline char *output_of(struct world *w, const char *id, const char *scrip
     _cleanup_free_ char *errors = NULL;
 
     launch_with(w, id, script, o);
-    run_until(w, &w->n_launched, w->n_launched + 1);
+    while (!s->launched) /* others may be on their way, too */
+        run_until(w, &w->n_launched, w->n_launched + 1);
     if (!s->ok)
         fail_msg("%s: %s", id, s->message);
     if (!s->exited)

@@ -342,6 +342,39 @@ static void test_run(void **state) {
         }
 }
 
+/* Secrets go to the agent that runs the task, and never back to a master. */
+static void test_secrets_go_one_way(void **state) {
+    (void)state;
+    struct rv_blob *whole =
+        pack(&reeve__v1__task_info__descriptor,
+             "{\"name\":\"n\",\"task_id\":{\"value\":\"t\"},\"agent_id\":{\"value\":\"a\"},"
+             "\"command\":{\"value\":\"x\",\"environment\":{\"variables\":[{\"name\":\"A\","
+             "\"type\":\"SECRET\",\"secret\":{\"type\":\"VALUE\",\"value\":{\"data\":"
+             "\"aHVzaC4=\"}}}]}}}");
+    struct rv_agent_event e = {.type = RV_AGENT_EVENT_RUN_TASKS}, d;
+    struct rv_agent_call c = {.type = RV_AGENT_CALL_REREGISTER, .agent_id = {"a"}};
+    struct rv_task_view view = {.framework_id = {"f"}, .info = &w.task, .state = RV_TASK_RUNNING};
+    struct rv_buf out = {0};
+
+    w.task.whole = whole;
+    e.run.framework = &w.framework;
+    e.run.tasks = &w.task;
+    e.run.n_tasks = 1;
+    d = event_again(&e, RV_ENC_PROTOBUF);
+    assert_true(rv_blob_eq(d.run.tasks[0].whole, whole));
+    assert_null(memmem(d.run.tasks[0].packed->data, d.run.tasks[0].packed->n, "hush.", 5));
+    rv_wire_agent_event_release(&d);
+    c.registration.info = &w.agent;
+    c.registration.boot_id = "b";
+    c.registration.tasks = &view;
+    c.registration.n_tasks = 1;
+    rv_wire_agent_call_encode(&c, RV_ENC_PROTOBUF, &arena, &out);
+    assert_null(memmem(out.data, out.n, "hush.", 5));
+    rv_buf_free(&out);
+    w.task.whole = NULL;
+    rv_blob_unref(whole);
+}
+
 static void test_events(void **state) {
     (void)state;
     struct rv_task_id ids[] = {{"t"}, {"u"}};
@@ -565,6 +598,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_registration, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_calls, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_run, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_secrets_go_one_way, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_events, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unknown_fields, set_up, tear_down),

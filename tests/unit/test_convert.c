@@ -553,6 +553,64 @@ static void test_task_problems(void **state) {
                            "container.type"));
 }
 
+/* --- secrets --- */
+
+static bool has(const struct rv_blob *blob, const char *text) {
+    return blob && memmem(blob->data, blob->n, text, strlen(text));
+}
+
+/* What is kept and shown of a task is without the values of secrets, wherever they stand in it. */
+static void test_secrets(void **state) {
+    (void)state;
+#define SECRET(base64) "{\"type\":\"VALUE\",\"value\":{\"data\":\"" base64 "\"}}"
+#define VARIABLE(base64) "{\"name\":\"A\",\"type\":\"SECRET\",\"secret\":" SECRET(base64) "}"
+#define COMMAND(base64) "{\"value\":\"x\",\"environment\":{\"variables\":[" VARIABLE(base64) "]}}"
+    static const char json[] =
+        "{\"name\":\"n\",\"task_id\":{\"value\":\"t\"},\"agent_id\":{\"value\":\"a\"},"
+        "\"executor\":{\"executor_id\":{\"value\":\"e\"},\"command\":" COMMAND(
+            "b25lLg==") "},"
+                        "\"command\":" COMMAND(
+                            "dHdvLg==") ","
+                                        "\"container\":{\"type\":\"MESOS\",\"volumes\":[{\"mode\":"
+                                        "\"RO\",\"container_path\":"
+                                        "\"p\",\"source\":{\"type\":\"SECRET\",\"secret\":" SECRET(
+                                            "dGhyZWUu") "}}]},"
+                                                        "\"health_check\":{\"type\":\"COMMAND\","
+                                                        "\"command\":" COMMAND("Zm91ci4=") "}}";
+    static const char *const values[] = {"one.", "two.", "three.", "four."};
+    struct rv_str bytes = recode(&reeve__v1__task_info__descriptor, json, RV_ENC_PROTOBUF);
+    struct rv_task_info t, again;
+    ProtobufCMessage *m;
+
+    assert_int_equal(rv_wire_decode(&reeve__v1__task_info__descriptor, RV_ENC_PROTOBUF, bytes, NULL,
+                                    &arena, &m, NULL),
+                     0);
+    rv_wire_task_info_from((const void *)m, false, false, &arena, &t);
+    for (size_t i = 0; i < RV_COUNT(values); i++) {
+        assert_false(has(t.packed, values[i]));
+        assert_true(has(t.whole, values[i]));
+    }
+    assert_int_equal(t.whole->n, bytes.n);
+    assert_true(has(t.executor->whole, "one.") && !has(t.executor->packed, "one."));
+    /* A secret that is held back can be told from one that never had a value. */
+    bytes = rv_strn(t.packed->data, t.packed->n);
+    assert_int_equal(rv_wire_decode(&reeve__v1__task_info__descriptor, RV_ENC_PROTOBUF, bytes, NULL,
+                                    &arena, &m, NULL),
+                     0);
+    const Reeve__V1__Secret *held =
+        ((Reeve__V1__TaskInfo *)(void *)m)->command->environment->variables[0]->secret;
+    assert_true(held->type == REEVE__V1__SECRET__TYPE__VALUE && !held->value);
+    rv_wire_task_info_from((const void *)m, false, false, &arena, &again);
+    assert_null(again.whole);
+    assert_true(rv_blob_eq(again.packed, t.packed));
+    rv_wire_task_info_release(&again);
+    rv_task_info_copy(&again, &t);
+    rv_task_info_forget(&again);
+    assert_true(!again.whole && !again.executor->whole && again.packed);
+    rv_task_info_free(&again);
+    rv_wire_task_info_release(&t);
+}
+
 /* --- scheduler events --- */
 
 /* The event as JSON is `expected`, and so is its protobuf. */
@@ -879,6 +937,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_empty_framework_id, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refused_calls, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_task_problems, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_secrets, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_offers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_update, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_small_events, set_up, tear_down),

@@ -759,6 +759,7 @@ static void test_messages(void **state) {
     reeve_task_set_argv(task, (const char *const[]){"/bin/echo", "a b", NULL});
     reeve_task_set_data(task, "xy", 2);
     reeve_task_set_data(task, "xyz", 3);
+    reeve_task_add_volume(task, "/data", "data", true);
     reeve_task_set_executor(task, &offer, "e", "run", 0.1, 32);
     reeve_task_set_executor(task, &offer, "e2", "run", 0, 0);
     assert_int_equal(task->n_resources, 2);
@@ -767,6 +768,11 @@ static void test_messages(void **state) {
     assert_int_equal(task->command->n_arguments, 2);
     assert_int_equal(task->data.len, 3);
     assert_string_equal(task->executor->executor_id->value, "e2");
+    reeve_task_add_volume(task, "/tmp/a", "/tmp/b", false);
+    assert_int_equal(task->container->volumes[0]->mode, REEVE__V1__VOLUME__MODE__RO);
+    assert_string_equal(task->container->volumes[0]->host_path, "/data");
+    assert_int_equal(task->executor->container->n_volumes, 1);
+    assert_string_equal(task->executor->container->volumes[0]->container_path, "/tmp/b");
     offer.resources = task->resources;
     offer.n_resources = task->n_resources;
     assert_true(reeve_offer_scalar(&offer, "cpus") == 0.3);

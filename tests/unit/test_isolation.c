@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -11,6 +12,7 @@
 #include <sys/resource.h>
 
 #include "daemon/isolation.h"
+#include "daemon/volumes.h"
 #include "wire/codec.h"
 
 #define BIT(capability) (UINT64_C(1) << (capability))
@@ -36,8 +38,9 @@ static struct rv_isolation_policy policy_of(const struct rv_agent_flags *flags) 
     struct rv_isolation_policy policy;
     struct rv_error err;
 
-    if (rv_isolation_policy_read(flags, true, &policy, &err))
+    if (rv_isolation_policy_read(flags, &policy, &err))
         fail_msg("%s", err.message);
+    policy.isolates = true;
     return policy;
 }
 
@@ -129,10 +132,10 @@ static void test_the_operator_allows_and_gives_others(void **state) {
     i = given(&flags, NULL, executor);
     assert_true(i.effective == BIT(CAP_NET_RAW) && i.ambient);
     flags.effective_capabilities = (char *)(uintptr_t) "{\"capabilities\": [\"KILL\"]}";
-    assert_int_equal(rv_isolation_policy_read(&flags, true, &policy, &err), -RV_ERR_PERMISSION);
+    assert_int_equal(rv_isolation_policy_read(&flags, &policy, &err), -RV_ERR_PERMISSION);
     assert_non_null(strstr(err.message, "--effective_capabilities: KILL"));
     flags.effective_capabilities = (char *)(uintptr_t) "KILL";
-    assert_int_equal(rv_isolation_policy_read(&flags, true, &policy, &err), -RV_ERR_INVALID);
+    assert_int_equal(rv_isolation_policy_read(&flags, &policy, &err), -RV_ERR_INVALID);
     assert_non_null(strstr(err.message, "--effective_capabilities"));
 }
 
@@ -223,6 +226,126 @@ static void test_limits_of_cpus_and_memory(void **state) {
     assert_true(l.mem_bytes > 0);
 }
 
+/* ---- volumes and secrets ---- */
+
+#define VOLUME(rest)                                                                               \
+    "{\"type\": \"MESOS\", \"volumes\": [{\"mode\": \"RO\", \"container_path\": " rest "}]}"
+#define SOURCE(rest) VOLUME("\"v\", \"source\": {" rest "}")
+#define SANDBOX(type, path)                                                                        \
+    "\"type\": \"SANDBOX_PATH\", \"sandbox_path\": {\"type\": \"" type "\", \"path\": \"" path "\"}"
+
+static void test_volumes(void **state) {
+    (void)state;
+    struct rv_container_isolation i =
+        given(&by_default, VOLUME("\"//a/./b//\", \"host_path\": \"/x//y/\""), executor);
+
+    assert_int_equal(i.n_volumes, 1);
+    assert_int_equal(i.volumes[0].source, RV_VOLUME_HOST);
+    assert_string_equal(i.volumes[0].target, "/a/b");
+    assert_string_equal(i.volumes[0].path, "/x/y");
+    assert_true(i.volumes[0].read_only);
+    i = given(&by_default, VOLUME("\"v\", \"host_path\": \"x\""), executor);
+    assert_int_equal(i.volumes[0].source, RV_VOLUME_SANDBOX);
+    i = given(&by_default, SOURCE(SANDBOX("SELF", "./p")), executor);
+    assert_int_equal(i.volumes[0].source, RV_VOLUME_SANDBOX);
+    assert_string_equal(i.volumes[0].path, "p");
+    i = given(&by_default, SOURCE(SANDBOX("PARENT", "p")), nested);
+    assert_int_equal(i.volumes[0].source, RV_VOLUME_PARENT);
+    i = given(&by_default,
+              SOURCE("\"type\": \"SECRET\", \"secret\": {\"type\": \"VALUE\", \"value\": "
+                     "{\"data\": \"aHVzaA==\"}}"),
+              executor);
+    assert_int_equal(i.volumes[0].source, RV_VOLUME_SECRET);
+    assert_true(rv_str_eq(i.volumes[0].data, RV_STR("hush")));
+}
+
+static void test_volumes_that_are_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *json, *says;
+    } cases[] = {
+        {VOLUME("\"v\""), "neither a host_path nor a source"},
+        {VOLUME("\"/\", \"host_path\": \"/x\""), "must not be the root"},
+        {VOLUME("\".\", \"host_path\": \"/x\""), "must not be the root"},
+        {VOLUME("\"a/../b\", \"host_path\": \"/x\""), "container_path: must not contain '..'"},
+        {VOLUME("\"v\", \"host_path\": \"/x/..\""), "must not contain '..'"},
+        {SOURCE("\"type\": \"HOST_PATH\", \"host_path\": {\"path\": \"x\"}"), "must be absolute"},
+        {SOURCE("\"type\": \"HOST_PATH\", \"host_path\": {\"path\": \"/x\", "
+                "\"mount_propagation\": {\"mode\": \"BIDIRECTIONAL\"}}"),
+         "BIDIRECTIONAL"},
+        {SOURCE(SANDBOX("SELF", "/x")), "not absolute"},
+        {SOURCE(SANDBOX("PARENT", "x")), "for nested containers"},
+        {SOURCE("\"type\": \"DOCKER_VOLUME\", \"docker_volume\": {\"name\": \"x\"}"),
+         "only HOST_PATH, SANDBOX_PATH and SECRET"},
+        {SOURCE("\"type\": \"SECRET\", \"secret\": {\"type\": \"VALUE\"}"), "is gone"},
+        {SOURCE("\"type\": \"SECRET\", \"secret\": {\"type\": \"REFERENCE\", \"reference\": "
+                "{\"name\": \"x\"}}"),
+         "--secrets_dir"},
+    };
+
+    for (size_t k = 0; k < RV_COUNT(cases); k++)
+        refused(&by_default, cases[k].json, executor, cases[k].says);
+    refused(&by_default, VOLUME("\"v\", \"host_path\": \"/x\""), session, "a session shares");
+}
+
+static void write_file(const char *folder, const char *name, const char *text) {
+    _cleanup_free_ char *path = rv_asprintf("%s/%s", folder, name);
+    FILE *f = fopen(path, "we");
+
+    assert_non_null(f);
+    fputs(text, f);
+    assert_int_equal(fclose(f), 0);
+}
+
+static int resolve(const char *folder, const char *name, const char *key, struct rv_str *out,
+                   struct rv_error *err) {
+    Reeve__V1__Secret__Reference r = REEVE__V1__SECRET__REFERENCE__INIT;
+    Reeve__V1__Secret secret = REEVE__V1__SECRET__INIT;
+
+    r.name = (char *)(uintptr_t)name;
+    r.key = (char *)(uintptr_t)key;
+    secret.reference = &r;
+    return rv_secret_resolve(&secret, folder, "here", &arena, out, err);
+}
+
+static void test_references_to_secrets(void **state) {
+    (void)state;
+    char folder[] = "/tmp/secrets-XXXXXX";
+    static const struct {
+        const char *name, *key;
+    } wrong[] = {{"..", NULL},          {".", NULL},   {"", NULL},  {"a/b", NULL},
+                 {"/etc/passwd", NULL}, {"d", "../a"}, {"d", ""},   {"d", ".hidden"},
+                 {"none", NULL},        {"a", "x"},    {"d", NULL}, {"out", NULL},
+                 {"up", NULL}};
+    _cleanup_free_ char *command = NULL;
+    struct rv_error err;
+    struct rv_str s;
+
+    assert_non_null(mkdtemp(folder));
+    command = rv_asprintf(
+        "cd %s && mkdir d && ln -s /etc/passwd out && ln -s ../x up && ln -s a in", folder);
+    assert_int_equal(system(command), 0);
+    write_file(folder, "a", "alpha\n");
+    write_file(folder, "d/k", "");
+    write_file(folder, "d/.hidden", "x");
+    assert_int_equal(resolve(folder, "a", NULL, &s, &err), 0);
+    assert_true(rv_str_eq(s, RV_STR("alpha\n")));
+    assert_int_equal(resolve(folder, "in", NULL, &s, &err), 0); /* a link that stays */
+    assert_int_equal(resolve(folder, "d", "k", &s, &err), 0);
+    assert_int_equal(s.n, 0);
+    for (size_t k = 0; k < RV_COUNT(wrong); k++)
+        if (!resolve(folder, wrong[k].name, wrong[k].key, &s, &err))
+            fail_msg("'%s' was found", wrong[k].name);
+    assert_int_equal(resolve(NULL, "a", NULL, &s, &err), -RV_ERR_UNSUPPORTED);
+    free(command);
+    command = rv_asprintf("truncate -s 2M %s/a", folder);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(resolve(folder, "a", NULL, &s, &err), -RV_ERR_LIMIT);
+    free(command);
+    command = rv_asprintf("rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+}
+
 static void test_without_isolation_nothing_is_left_out_in_silence(void **state) {
     (void)state;
     static const char *const cases[] = {LINUX(""), "{\"type\": \"MESOS\", \"hostname\": \"a\"}",
@@ -255,6 +378,9 @@ int main(void) {
         T(test_networks_hostname_and_terminal),
         T(test_rlimits),
         T(test_limits_of_cpus_and_memory),
+        T(test_volumes),
+        T(test_volumes_that_are_refused),
+        T(test_references_to_secrets),
         T(test_without_isolation_nothing_is_left_out_in_silence),
     };
     return cmocka_run_group_tests_name("isolation", tests, NULL, NULL);

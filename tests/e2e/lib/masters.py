@@ -8,7 +8,8 @@ import signal
 import tempfile
 
 import zookeeper
-from processes import Daemon, Scheduler, get, processes_in, request, wait
+from processes import (  # noqa: E402
+    Daemon, Scheduler, get, outside, processes_in, remove_groups, request, wait)
 
 PATIENCE = 60
 SESSION = "4secs"   # of masters; 4 s are 8 ticks of the server
@@ -65,6 +66,8 @@ class Cluster:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+        for agent in self.agents:
+            remove_groups(agent.log)
         if os.environ.get("KEEP"):
             print("kept", self.folder)
         else:
@@ -106,9 +109,10 @@ class Cluster:
                 for folder, _, files in os.walk(agent.work_dir):
                     if "pid" in files and os.path.basename(os.path.dirname(folder)) == "runs":
                         with open(os.path.join(folder, "pid"), encoding="ascii") as f:
-                            return f.read().strip()
+                            text = f.read().strip()
+                        return text and outside(int(text), folder)
             return None
-        return int(wait(look, "the task to write its pid"))
+        return wait(look, "the task to write its pid")
 
     def go(self):
         for agent in self.agents:

@@ -1,8 +1,10 @@
 """Masters and agents as processes of their own, to be killed and started again, and a scheduler."""
 
+import glob
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -126,17 +128,7 @@ class Cell:
     def __enter__(self):
         return self
 
-    def _end_containers(self):
-        """Control groups are their agent's to remove: so it ends them, and itself in good order."""
-        for s in self.schedulers:
-            if s.socket:
-                s.call("TEARDOWN")
-        wait(lambda: get(self.agent.address, "/containers") == [] or None, "the containers' end", 60)
-        self.agent.end(signal.SIGTERM, 30)
-
     def __exit__(self, *_):
-        if self.agent and self.agent.alive() and "--containerizer=linux" in self.agent.flags:
-            self._end_containers()
         for s in self.schedulers:
             s.close()
         for d in (self.agent, self.master):
@@ -147,6 +139,8 @@ class Cell:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+        if self.agent:
+            remove_groups(self.agent.log)
         if os.environ.get("KEEP"):
             print("kept", self.folder)
         else:
@@ -168,15 +162,50 @@ class Cell:
 
 
 def processes_in(folder):
-    """Of tasks and executors: those whose working directory is below the folder."""
+    """Of tasks and executors: those whose working directory is the folder or below it."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            if os.readlink("/proc/%s/cwd" % pid).startswith(folder + "/"):
+            if (os.readlink("/proc/%s/cwd" % pid) + "/").startswith(folder + "/"):
                 found.append(int(pid))
         except OSError:
             pass
     return found
+
+
+def remove_groups(log):
+    """The control groups of an agent that was killed and is not started again, by its log."""
+    with open(log, encoding="utf-8", errors="replace") as f:
+        names = set(re.findall(r"cgroups v\d \([^)]*\) in (reeve/[0-9a-f]+)", f.read()))
+    for name in names:
+        for top in glob.glob("/sys/fs/cgroup/" + name) + glob.glob("/sys/fs/cgroup/*/" + name):
+            for folder, _, _ in os.walk(top, topdown=False):
+                wait(lambda f=folder: removed(f), folder + " to be empty")
+
+
+def removed(group):
+    try:
+        os.rmdir(group)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        with open(os.path.join(group, "cgroup.procs"), encoding="ascii") as f:
+            for pid in f.read().split():
+                os.kill(int(pid), signal.SIGKILL)
+        return False
+    return True
+
+
+def outside(pid, sandbox):
+    """The number here of a process that has this one in its container; None: it is not there."""
+    for found in processes_in(sandbox):
+        try:
+            with open("/proc/%d/status" % found, encoding="ascii") as f:
+                if [int(line.split()[-1]) for line in f if line.startswith("NSpid:")] == [pid]:
+                    return found
+        except OSError:
+            pass
+    return None
 
 
 class Scheduler:
@@ -262,7 +291,16 @@ class Scheduler:
             self.call("ACKNOWLEDGE", {"agent_id": status["agent_id"], "uuid": status["uuid"],
                                       "task_id": status["task_id"]})
 
-    def offer(self):
+    def offer(self, cpus=0.5, mem=64):
+        """One with so much; what an earlier task left goes back."""
+        while True:
+            o = self.any_offer()
+            if all(any(r["name"] == name and r["scalar"]["value"] >= amount
+                       for r in o["resources"]) for name, amount in (("cpus", cpus), ("mem", mem))):
+                return o
+            self.call("DECLINE", {"offer_ids": [o["id"]], "filters": {"refuse_seconds": 0}})
+
+    def any_offer(self):
         def unused():
             for e in list(self.events[self.first:]):
                 for o in e["offers"]["offers"] if e["type"] == "OFFERS" else []:
@@ -275,12 +313,15 @@ class Scheduler:
         return wait(unused, "an offer")
 
     def launch(self, command, cpus=0.5, resources=(), extra=(), **more):
-        """The new task's id, as in messages; scalars beside cpus and memory, other
-        resources, and fields. Without a command it has an executor among those."""
-        o = self.offer()
+        """The new task's id, as in messages. The command is a line or a message, or None for a
+        task with an executor among the fields; resources are scalars beside cpus and memory, extra
+        are other ones, and more are fields."""
+        if isinstance(command, str):
+            command = {"value": command}
+        o = self.offer(cpus)
         task = {"value": "t-" + uuid.uuid4().hex[:8]}
         if command:
-            more["command"] = {"value": command}
+            more["command"] = command
         scalars = [{"name": n, "type": "SCALAR", "scalar": {"value": v},
                     "allocation_info": {"role": "r"}}
                    for n, v in (("cpus", cpus), ("mem", 64), *resources)]

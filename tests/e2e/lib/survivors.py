@@ -2,7 +2,7 @@
 
 import os
 
-from processes import get, wait
+from processes import get, outside, wait
 
 # Runs until the file `go` is in its sandbox; leaves its pid there.
 WAITING = "echo $$ > pid; while [ ! -e go ]; do sleep 0.05; done"
@@ -17,7 +17,8 @@ def sandbox_file(cell, name):
 
 def pid_of(cell):
     path = wait(lambda: sandbox_file(cell, "pid"), "the task to write its pid")
-    return int(wait(lambda: open(path, encoding="ascii").read().strip(), "the pid"))
+    pid = int(wait(lambda: open(path, encoding="ascii").read().strip(), "the pid"))
+    return wait(lambda: outside(pid, os.path.dirname(path)), "the task to run")
 
 
 def go(cell):

@@ -60,6 +60,19 @@ func demand() mesos.Resources {
 	return mesos.Resources{resources.NewCPUs(0.1).Resource, resources.NewMemory(16).Resource}
 }
 
+// shared is a container that sees these paths where they are on the machine.
+func shared(paths ...string) *mesos.ContainerInfo {
+	info := &mesos.ContainerInfo{Type: mesos.ContainerInfo_MESOS.Enum()}
+	for _, path := range paths {
+		if path != "" {
+			path := path
+			info.Volumes = append(info.Volumes, mesos.Volume{Mode: mesos.RW.Enum(),
+				ContainerPath: path, HostPath: &path})
+		}
+	}
+	return info
+}
+
 func (j *job) task(n int, agent mesos.AgentID) mesos.TaskInfo {
 	id := fmt.Sprintf("go-%d", n)
 	command := "echo $GREETING"
@@ -73,12 +86,13 @@ func (j *job) task(n int, agent mesos.AgentID) mesos.TaskInfo {
 	task := mesos.TaskInfo{Name: id, TaskID: mesos.TaskID{Value: id}, AgentID: agent}
 	if j.executor == "" {
 		task.Command = &mesos.CommandInfo{Shell: &shell, Value: &command, Environment: environment}
+		task.Container = shared(j.gates)
 	} else {
 		program := "exec " + j.executor
 		task.Data = []byte(command)
 		task.Executor = &mesos.ExecutorInfo{ExecutorID: mesos.ExecutorID{Value: executorID},
-			Resources: demand(), Command: &mesos.CommandInfo{Shell: &shell, Value: &program,
-				Environment: environment}}
+			Resources: demand(), Container: shared(j.gates, j.executor),
+			Command: &mesos.CommandInfo{Shell: &shell, Value: &program, Environment: environment}}
 	}
 	return task
 }
