@@ -23,7 +23,8 @@ int rv_report_open(struct rv_report *r, int *theirs, struct rv_error *err) {
 }
 
 int rv_report_go(const struct rv_report *r, struct rv_error *err) {
-    if (send(r->fd, "g", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
+    /* One that has ended already has said why, which is still to be read. */
+    if (send(r->fd, "g", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1 || errno == EPIPE)
         return 0;
     return rv_error_set(err, RV_ERR_IO, "A container's init has ended: %s", strerror(errno));
 }
@@ -50,6 +51,9 @@ bool rv_report_read(struct rv_report *r) {
                            .msg_control = control,
                            .msg_controllen = sizeof control};
         ssize_t n = recvmsg(r->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        /* It ended without reading our word: told before what it said, once. */
+        if (n < 0 && errno == ECONNRESET)
+            continue;
         if (n <= 0)
             return n == 0 || (errno != EAGAIN && errno != EINTR);
         if (m.msg_controllen)

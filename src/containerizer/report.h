@@ -20,7 +20,7 @@ struct rv_report {
 
 /* theirs: init's end, the caller's to close. On failure nothing is open. */
 RV_MUST_USE int rv_report_open(struct rv_report *r, int *theirs, struct rv_error *err);
-/* Init may go on: its container will be found again. */
+/* Init may go on: its container will be found again. If it has ended, what it said tells why. */
 RV_MUST_USE int rv_report_go(const struct rv_report *r, struct rv_error *err);
 /* Takes what there is, without waiting; true: that was all. */
 bool rv_report_read(struct rv_report *r);
