@@ -118,10 +118,12 @@ struct rv_flag {
       "SYS_CHROOT, AUDIT_WRITE and SETFCAP, others have none.")                                    \
     X(STRING, secrets_dir, NULL,                                                                   \
       "Folder of the secrets that tasks may refer to by name: DIR/NAME or DIR/NAME/KEY.")          \
-    X(BOOL, disallow_sharing_agent_pid_namespace, "false",                                         \
+    X(BOOL, disallow_sharing_agent_pid_namespace, "true",                                          \
       "Refuse containers that ask to see the machine's processes.")                                \
-    X(BOOL, disallow_sharing_agent_ipc_namespace, "false",                                         \
+    X(BOOL, disallow_sharing_agent_ipc_namespace, "true",                                          \
       "Refuse containers that ask for the machine's IPC and /dev/shm.")                            \
+    X(BOOL, allow_unconfined_seccomp, "false",                                                     \
+      "Let containers do without the profile of system calls, if they ask to.")                    \
     X(BYTES, default_container_shm_size, "64MB", "Of /dev/shm in a container.")                    \
     X(BOOL, cgroups_enable_cfs, "false",                                                           \
       "A container gets no more cpu time than it asked for, if it names no limit.")

@@ -107,8 +107,8 @@ static int ipc(const struct rv_isolation_policy *p, const struct rv_isolation_wi
     out->share_ipc = m->has_ipc_mode && !own && !wish->nested;
     if (out->share_ipc && !p->share_ipc)
         return rv_error_set(err, RV_ERR_PERMISSION,
-                            "container.linux_info.ipc_mode: sharing the machine's is not allowed "
-                            "by --disallow_sharing_agent_ipc_namespace");
+                            "container.linux_info.ipc_mode: SHARE_PARENT needs an agent with "
+                            "--no-disallow_sharing_agent_ipc_namespace: the parent is the machine");
     return 0;
 }
 
@@ -118,14 +118,18 @@ static int linux_info(const struct rv_isolation_policy *p, const struct rv_isola
     out->share_pid_namespace = m->share_pid_namespace;
     if (m->share_pid_namespace && !wish->nested && !p->share_pids)
         return rv_error_set(err, RV_ERR_PERMISSION,
-                            "container.linux_info.share_pid_namespace: sharing the machine's is "
-                            "not allowed by --disallow_sharing_agent_pid_namespace");
+                            "container.linux_info.share_pid_namespace: true needs an agent with "
+                            "--no-disallow_sharing_agent_pid_namespace: it shares the machine's");
     out->share_cgroup = wish->nested && m->share_cgroups;
     if (m->seccomp && m->seccomp->profile_name)
         return rv_error_set(err, RV_ERR_UNSUPPORTED,
                             "container.linux_info.seccomp.profile_name: there are no profiles but "
                             "the default");
     out->unconfined = m->seccomp && m->seccomp->unconfined;
+    if (out->unconfined && !p->unconfined)
+        return rv_error_set(err, RV_ERR_PERMISSION,
+                            "container.linux_info.seccomp.unconfined: true needs an agent with "
+                            "--allow_unconfined_seccomp");
     return ipc(p, wish, m, out, err);
 }
 
@@ -332,6 +336,7 @@ int rv_isolation_policy_read(const struct rv_agent_flags *f, struct rv_isolation
         .effective_is_given = f->effective_capabilities != NULL,
         .share_pids = !f->disallow_sharing_agent_pid_namespace,
         .share_ipc = !f->disallow_sharing_agent_ipc_namespace,
+        .unconfined = f->allow_unconfined_seccomp,
         .default_shm_bytes = (uint64_t)f->default_container_shm_size,
     };
     int rc = 0;

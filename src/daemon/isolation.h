@@ -20,6 +20,7 @@ struct rv_isolation_policy {
     uint64_t effective;         /* and has, if it asks for none */
     bool effective_is_given;    /* by flag: also for users that are not root */
     bool share_pids, share_ipc; /* of the machine, with an executor's container */
+    bool unconfined;            /* without a seccomp profile, if it asks to */
     uint64_t default_shm_bytes; /* 0: the containerizer's */
     const char *secrets;        /* the folder that references name files of; NULL: none */
 };

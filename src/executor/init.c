@@ -24,6 +24,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -341,9 +342,21 @@ static void kill_children(void) {
     } while (waitpid(-1, NULL, 0) > 0 || errno == EINTR);
 }
 
+/* -1: it is not what it seems. A parent container may have put something else in its place. */
+static int open_null(void) {
+    int fd = open("/dev/null", O_RDWR | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    struct stat st;
+
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3))
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
 /* Descriptors that belong to the command alone: it, not init, decides when they end. */
 static void let_go(const orders *o) {
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int null = open_null();
 
     for (int i = 0; i < 3; i++) {
         if (null >= 0)

@@ -1,6 +1,7 @@
 /*
- * What a program in a container tries in order to get out, as its root. Each attempt is a line
- * `name errno-or-0`; the test that runs it knows which must be refused. Runs in a container only.
+ * What a program in a container tries in order to get out, as its root; with a number, what it
+ * tries with that process of the machine, which it sees. Each attempt is a line `name errno-or-0`;
+ * the test that runs it knows which must be refused. Runs in a container only.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -18,6 +19,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static void tell(const char *name, long result) {
@@ -87,6 +89,23 @@ static void try_calls(void) {
     tell("kill_init", kill(1, SIGKILL)); /* is sent, and without effect */
 }
 
+static void try_process(const char *pid) {
+    static const char *const files[] = {"exe",      "mem",  "environ", "maps",
+                                        "root/etc", "fd/0", "cwd",     "ns/mnt"};
+    char byte, path[64];
+    struct iovec to = {&byte, 1}, from = {(void *)try_process, 1};
+    int fd = (int)syscall(SYS_pidfd_open, atoi(pid), 0);
+
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(path, sizeof path, "/proc/%s/%s", pid, files[i]);
+        tell(files[i], opened(path, O_RDONLY));
+    }
+    tell("ptrace", ptrace(PTRACE_ATTACH, atoi(pid), NULL, NULL));
+    tell("read_memory", process_vm_readv(atoi(pid), &to, 1, &from, 1, 0));
+    tell("take_descriptor", syscall(SYS_pidfd_getfd, fd, 0, 0));
+    tell("enter", setns(fd, CLONE_NEWNS | CLONE_NEWPID));
+}
+
 /* What was inherited beside 0 to 2. */
 static int leaked(void) {
     DIR *dir = opendir("/proc/self/fd");
@@ -100,8 +119,10 @@ static int leaked(void) {
 }
 
 int main(int argc, char **argv) {
-    (void)argc;
-    (void)argv;
+    if (argc > 1) {
+        try_process(argv[1]);
+        return 0;
+    }
     printf("leaked %d\n", leaked());
     try_files();
     try_calls();

@@ -134,29 +134,79 @@ static void test_capabilities_asked_for(void **state) {
     assert_non_null(strstr(root, "CapEff:\t0000000000000400"));
 }
 
-static void test_escapes_are_refused(void **state) {
-    static const char *const no_effect[] = {"kill_init 0", "chroot_is_there 0", "leaked 0"};
-    struct world *w = *state;
+/* What a program that tries to get out tells. */
+static char *escape(struct world *w, const char *argument, const struct options *o) {
     const char *elsewhere = getenv("RV_ESCAPE"); /* on the machine of vm/run */
-    const char *argv[] = {elsewhere ? elsewhere : RV_ESCAPE, NULL};
-    _cleanup_free_ char *text = NULL;
-    char *save = NULL;
-    size_t n = 0;
+    const char *argv[] = {elsewhere ? elsewhere : RV_ESCAPE, argument, NULL};
 
-    launch_argv(w, "a", argv, &(struct options){0});
+    launch_argv(w, "a", argv, o);
     run_until(w, &w->n_exited, 1);
     assert_int_equal(seen(w, "a")->wait_status, 0);
-    text = read_sandbox(w, "a", "stdout");
-    assert_non_null(strstr(text, "leaked 0\n"));
-    assert_non_null(strstr(text, "clone3 38\n")); /* ENOSYS, so that libraries fall back */
-    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save), n++) {
+    return read_sandbox(w, "a", "stdout");
+}
+
+/* Each line tells of an error, but those that are listed. */
+static void assert_all_refused(char *text, const char *const *but, size_t n) {
+    char *save = NULL;
+
+    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save), n--) {
         bool fine = !rv_ends_with(line, " 0");
-        for (size_t i = 0; i < RV_COUNT(no_effect); i++)
-            fine = fine || rv_streq(line, no_effect[i]);
+        for (size_t i = 0; but[i]; i++)
+            fine = fine || rv_streq(line, but[i]);
         if (!fine)
             fail_msg("not refused: %s", line);
     }
-    assert_int_equal(n, 45);
+    assert_int_equal(n, 0);
+}
+
+static void test_escapes_are_refused(void **state) {
+    static const char *const no_effect[] = {"kill_init 0", "chroot_is_there 0", "leaked 0", NULL};
+    struct world *w = *state;
+    int leak = open("/", O_RDONLY | O_DIRECTORY); /* for whoever inherits it */
+    _cleanup_free_ char *text = NULL;
+
+    assert_true(leak >= 0 && fcntl(leak, F_DUPFD, 77) == 77);
+    text = escape(w, NULL, &(struct options){0});
+    close(77);
+    close(leak);
+    assert_non_null(strstr(text, "leaked 0\n"));
+    assert_non_null(strstr(text, "clone3 38\n")); /* ENOSYS, so that libraries fall back */
+    assert_all_refused(text, no_effect, 45);
+}
+
+/* Where the operator lets it see the machine's processes, it does no more than that. */
+static void test_the_machines_processes_are_only_seen(void **state) {
+    static const char *const none[] = {NULL};
+    struct world *w = *state;
+    struct rv_container_isolation i = {.share_pid_namespace = true};
+    char us[16];
+    _cleanup_free_ char *text = NULL;
+
+    snprintf(us, sizeof us, "%d", (int)getpid());
+    text = escape(w, us, &(struct options){.isolation = &i});
+    assert_null(strstr(text, " 2\n")); /* ENOENT: it is seen */
+    assert_all_refused(text, none, 12);
+}
+
+/* /dev is the parent's, and its root may put there what it likes: nothing is masked less. */
+static void test_swapped_devices_hide_nothing_less(void **state) {
+    static const char show[] = "cat /proc/timer_list /proc/keys 2>/dev/full | wc -c";
+    static const char *const swaps[] = {"rm /dev/null", "ln -sf /proc/timer_list /dev/null",
+                                        "rm /dev/null; echo something >/dev/null",
+                                        "rm /dev/null; mkfifo /dev/null"};
+    struct world *w = *state;
+
+    for (size_t n = 0; n < RV_COUNT(swaps); n++) {
+        _cleanup_free_ char *id = rv_asprintf("p%zu", n), *below = rv_asprintf("p%zu.b", n);
+        _cleanup_free_ char *script =
+            rv_asprintf("mkdir -p containers; %s; echo up; exec sleep 1000", swaps[n]);
+        launch(w, id, script);
+        wait_text(w, id, "stdout", "up");
+        _cleanup_free_ char *text = output_of(w, below, show, 0, &(struct options){0});
+        assert_string_equal(text, "0\n");
+        ops->destroy(w->c, id);
+        run_until(w, &w->n_exited, 2 * n + 2);
+    }
 }
 
 /* What comes from a terminal, up to a text. */
@@ -598,6 +648,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_user_and_limits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_capabilities_asked_for, setup, teardown),
         cmocka_unit_test_setup_teardown(test_escapes_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_machines_processes_are_only_seen, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_swapped_devices_hide_nothing_less, setup, teardown),
         cmocka_unit_test_setup_teardown(test_terminal, setup, teardown),
         cmocka_unit_test_setup_teardown(test_memory_hog_is_killed_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fork_bomb_stops_at_its_limit, setup, teardown),

@@ -44,7 +44,8 @@ static struct rv_isolation_policy policy_of(const struct rv_agent_flags *flags) 
     return policy;
 }
 
-static const struct rv_agent_flags by_default;
+static const struct rv_agent_flags by_default = {.disallow_sharing_agent_pid_namespace = true,
+                                                 .disallow_sharing_agent_ipc_namespace = true};
 
 static const Reeve__V1__ContainerInfo *container_of(const char *json) {
     ProtobufCMessage *m;
@@ -141,23 +142,44 @@ static void test_the_operator_allows_and_gives_others(void **state) {
 
 static void test_namespaces_are_shared_as_the_operator_allows(void **state) {
     (void)state;
-    struct rv_agent_flags strict = {.disallow_sharing_agent_pid_namespace = true,
-                                    .disallow_sharing_agent_ipc_namespace = true};
+    static const char processes[] = LINUX("\"share_pid_namespace\": true");
+    static const char memory[] = LINUX("\"ipc_mode\": \"SHARE_PARENT\"");
+    static const struct rv_agent_flags open = {0};
 
-    assert_false(given(&by_default, NULL, executor).share_pid_namespace);
-    assert_true(
-        given(&by_default, LINUX("\"share_pid_namespace\": true"), executor).share_pid_namespace);
-    refused(&strict, LINUX("\"share_pid_namespace\": true"), executor,
-            "--disallow_sharing_agent_pid_namespace");
-    assert_true(given(&strict, LINUX("\"share_pid_namespace\": true"), nested).share_pid_namespace);
-    assert_true(given(&by_default, LINUX("\"ipc_mode\": \"SHARE_PARENT\""), executor).share_ipc);
-    refused(&strict, LINUX("\"ipc_mode\": \"SHARE_PARENT\""), executor,
-            "--disallow_sharing_agent_ipc_namespace");
+    assert_false(given(&open, NULL, executor).share_pid_namespace);
+    assert_true(given(&open, processes, executor).share_pid_namespace);
+    refused(&by_default, processes, executor,
+            "share_pid_namespace: true needs an agent with "
+            "--no-disallow_sharing_agent_pid_namespace");
+    refused(&by_default, processes, standalone, "share_pid_namespace");
+    assert_true(given(&by_default, processes, nested).share_pid_namespace);
+    assert_true(given(&open, memory, executor).share_ipc);
+    refused(&by_default, memory, executor,
+            "ipc_mode: SHARE_PARENT needs an agent with --no-disallow_sharing_agent_ipc_namespace");
+    refused(&by_default, memory, standalone, "ipc_mode");
+    assert_false(given(&by_default, memory, nested).share_ipc); /* its parent's */
     struct rv_container_isolation i =
         given(&by_default, LINUX("\"ipc_mode\": \"PRIVATE\", \"shm_size\": 8"), nested);
     assert_true(i.own_ipc && !i.share_ipc && i.shm_bytes == 8 << 20);
     refused(&by_default, LINUX("\"shm_size\": 8"), executor, "shm_size: only with");
     refused(&by_default, LINUX("\"ipc_mode\": \"PRIVATE\""), session, "a session shares");
+}
+
+static void test_no_profile_only_where_the_operator_allows(void **state) {
+    (void)state;
+    static const char unconfined[] = LINUX("\"seccomp\": {\"unconfined\": true}");
+    static const struct rv_agent_flags open = {.allow_unconfined_seccomp = true};
+    static const char *const says =
+        "seccomp.unconfined: true needs an agent with --allow_unconfined_seccomp";
+
+    refused(&by_default, unconfined, executor, says);
+    refused(&by_default, unconfined, nested, says);
+    refused(&by_default, unconfined, session, says);
+    refused(&by_default, unconfined, standalone, says);
+    assert_true(given(&open, unconfined, executor).unconfined);
+    assert_false(given(&open, NULL, executor).unconfined);
+    assert_false(
+        given(&by_default, LINUX("\"seccomp\": {\"unconfined\": false}"), executor).unconfined);
 }
 
 static void test_cgroups_are_shared_unless_told_otherwise(void **state) {
@@ -374,6 +396,7 @@ int main(void) {
         T(test_more_capabilities_are_refused_by_name),
         T(test_the_operator_allows_and_gives_others),
         T(test_namespaces_are_shared_as_the_operator_allows),
+        T(test_no_profile_only_where_the_operator_allows),
         T(test_cgroups_are_shared_unless_told_otherwise),
         T(test_networks_hostname_and_terminal),
         T(test_rlimits),
