@@ -81,22 +81,31 @@ static void start_command(struct rv_check_run *run, const struct rv_executor_che
         close(null);
 }
 
-/* Follows redirects and speaks TLS, which we do not. */
-static void start_helper(struct rv_check_run *run) {
+static void start_session(struct rv_check_run *run, const Reeve__V1__ContainerID *container,
+                          const Reeve__V1__CommandInfo *command, bool keeps);
+
+/* Follows redirects and speaks TLS, which we do not; and goes where we cannot: into the network of
+ * the container, if there is one. */
+static void start_helper(struct rv_check_run *run, const Reeve__V1__ContainerID *container) {
     static char name[] = "reeve-fetcher", mode[] = "probe";
     char *arguments[] = {name, mode, run->url};
     Reeve__V1__CommandInfo command = REEVE__V1__COMMAND_INFO__INIT;
     struct rv_error err = {0};
 
     rv_http_close(&run->http);
-    run->kind = HELPER;
+    run->kind = container ? SESSION : HELPER;
     command.has_shell = true;
     command.shell = false;
     command.value = (char *)(uintptr_t)run->owner->helper;
     command.n_arguments = RV_COUNT(arguments);
     command.arguments = arguments;
     if (!command.value) {
-        report(run, RV_CHECK_FAILED, 0, "There is no program for HTTPS and redirects");
+        run->kind = HELPER;
+        report(run, RV_CHECK_FAILED, 0, "There is no program for HTTPS, redirects and networks");
+        return;
+    }
+    if (container) {
+        start_session(run, container, &command, true);
         return;
     }
     run->output = memfd_create("check", MFD_CLOEXEC);
@@ -106,18 +115,24 @@ static void start_helper(struct rv_check_run *run) {
         report(run, RV_CHECK_FAILED, 0, err.message);
 }
 
+/* What it printed: the result, or why there is none. */
+static void helper_told(struct rv_check_run *run, int wait_status, char *text) {
+    uint64_t value;
+
+    text[strcspn(text, "\n")] = '\0';
+    if (wait_status == 0 && rv_parse_u64(text, 999, &value) == 0)
+        report(run, RV_CHECK_RESULT, (int)value, NULL);
+    else
+        report(run, RV_CHECK_FAILED, 0, *text ? text : "The check's program failed");
+}
+
 static void helper_ended(struct rv_check_run *run, int wait_status) {
     char text[512];
     ssize_t n = pread(run->output, text, sizeof text - 1, 0);
-    uint64_t status;
 
     text[n > 0 ? n : 0] = '\0';
-    text[strcspn(text, "\n")] = '\0';
     run->pid = 0;
-    if (wait_status == 0 && rv_parse_u64(text, 999, &status) == 0)
-        report(run, RV_CHECK_RESULT, (int)status, NULL);
-    else
-        report(run, RV_CHECK_FAILED, 0, *text ? text : "The check's program failed");
+    helper_told(run, wait_status, text);
 }
 
 bool rv_checks_reaped(struct rv_checks *c, pid_t pid, int wait_status) {
@@ -178,7 +193,9 @@ static bool is_plain(const char *path) {
     return true;
 }
 
-static void connect_to(struct rv_check_run *run, const struct rv_executor_check_spec *spec) {
+/* apart: the container that has a network of its own, or NULL. */
+static void connect_to(struct rv_check_run *run, const struct rv_executor_check_spec *spec,
+                       const Reeve__V1__ContainerID *apart) {
     const char *path = *spec->path == '/' ? spec->path + 1 : spec->path;
     const char *address = spec->ipv6 ? "[::1]" : "127.0.0.1";
     _cleanup_free_ char *host = rv_asprintf("%s:%u", address, spec->port);
@@ -193,9 +210,9 @@ static void connect_to(struct rv_check_run *run, const struct rv_executor_check_
         report(run, RV_CHECK_FAILED, 0, "The check's path has a character that a path cannot have");
         return;
     }
-    run->url = rv_asprintf("%s://%s/%s", spec->scheme, host, path);
-    if (run->kind == HTTP && strcmp(spec->scheme, "http") != 0) {
-        start_helper(run);
+    run->url = rv_asprintf("%s://%s/%s", run->kind == TCP ? "tcp" : spec->scheme, host, path);
+    if (apart || (run->kind == HTTP && strcmp(spec->scheme, "http") != 0)) {
+        start_helper(run, apart);
         return;
     }
     if (rv_http_address_parse(host, &to, &err) ||
@@ -218,7 +235,7 @@ static void net_io(struct rv_check_run *run, short revents) {
     if (run->kind == TCP && (rc || run->http.connected))
         report(run, RV_CHECK_RESULT, rc == 0 || rc == -RV_ERR_CLOSED, rc ? err.message : NULL);
     else if (run->status && run->moved && run->owner->helper)
-        start_helper(run);
+        start_helper(run, NULL);
     else if (run->status)
         report(run, RV_CHECK_RESULT, run->status, NULL);
     else if (rc)
@@ -235,7 +252,10 @@ static void look_at_session(struct rv_check_run *run) {
     case RV_SESSION_ENDED:
         if (run->over)
             break; /* what is left is being removed */
-        if (WIFEXITED(status))
+        if (s->keeps && WIFEXITED(status)) {
+            _cleanup_free_ char *text = rv_strndup(s->text.data ? s->text.data : "", s->text.n);
+            helper_told(run, status, text);
+        } else if (WIFEXITED(status))
             report(run, RV_CHECK_RESULT, WEXITSTATUS(status), NULL);
         else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
             report(run, RV_CHECK_UNKNOWN, 0, NULL); /* as when its task ends meanwhile */
@@ -260,13 +280,13 @@ static void look_at_session(struct rv_check_run *run) {
     }
 }
 
-static void start_session(struct rv_check_run *run, const struct rv_executor_check_spec *spec,
-                          const Reeve__V1__ContainerID *container) {
+static void start_session(struct rv_check_run *run, const Reeve__V1__ContainerID *container,
+                          const Reeve__V1__CommandInfo *command, bool keeps) {
     struct rv_checks *c = run->owner;
     char name[32];
 
     snprintf(name, sizeof name, "check-%u", c->sessions++);
-    rv_session_start(&run->session, c->agent, name, container, spec->command);
+    rv_session_start(&run->session, c->agent, name, container, command, keeps);
     look_at_session(run);
 }
 
@@ -274,7 +294,8 @@ static void start_session(struct rv_check_run *run, const struct rv_executor_che
 
 void rv_checks_start(struct rv_checks *c, unsigned task, enum rv_executor_check check,
                      const struct rv_executor_check_spec *spec, char *const *env,
-                     const Reeve__V1__ContainerID *container) {
+                     const Reeve__V1__ContainerID *container, bool own_network) {
+    const Reeve__V1__ContainerID *apart = own_network ? container : NULL;
     struct rv_check_run *run = rv_calloc(1, sizeof *run);
 
     run->owner = c;
@@ -286,17 +307,17 @@ void rv_checks_start(struct rv_checks *c, unsigned task, enum rv_executor_check 
     case REEVE__V1__CHECK_INFO__TYPE__COMMAND:
         run->kind = container ? SESSION : COMMAND;
         if (container)
-            start_session(run, spec, container);
+            start_session(run, container, spec->command, false);
         else
             start_command(run, spec, env);
         break;
     case REEVE__V1__CHECK_INFO__TYPE__TCP:
         run->kind = TCP;
-        connect_to(run, spec);
+        connect_to(run, spec, apart);
         break;
     default:
         run->kind = HTTP;
-        connect_to(run, spec);
+        connect_to(run, spec, apart);
         break;
     }
 }

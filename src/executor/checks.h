@@ -1,8 +1,8 @@
 /*
  * Runs checks: a command, an HTTP GET or a TCP connection to the loopback address. Where a command
  * runs depends on the task: of a task that is the executor's child beside it, of one in a nested
- * container as a session in there (session.h). When, and what a result means, is the core's
- * business; so is the timeout.
+ * container as a session in there (session.h). So does all that goes to a network which only the
+ * task is in. When, and what a result means, is the core's business; so is the timeout.
  */
 #ifndef RV_EXECUTOR_CHECKS_H
 #define RV_EXECUTOR_CHECKS_H
@@ -30,10 +30,10 @@ struct rv_checks {
 };
 
 /* env: of a command that runs beside the task; container: of the task, where it is nested, else
- * NULL. All is borrowed for the call. */
+ * NULL, and whether that has a network that is not ours. All is borrowed for the call. */
 void rv_checks_start(struct rv_checks *c, unsigned task, enum rv_executor_check check,
                      const struct rv_executor_check_spec *spec, char *const *env,
-                     const Reeve__V1__ContainerID *container);
+                     const Reeve__V1__ContainerID *container, bool own_network);
 void rv_checks_cancel(struct rv_checks *c, unsigned task, enum rv_executor_check check);
 void rv_checks_free(struct rv_checks *c); /* cancels all */
 

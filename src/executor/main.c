@@ -109,6 +109,16 @@ static void launch(struct shell *s, const struct rv_executor_action *a) {
     tell_launched(s, a->task, NULL);
 }
 
+/* One that it names, as far as the agent has any: it has let the task start. */
+static bool has_own_network(const Reeve__V1__TaskInfo *info) {
+    const Reeve__V1__ContainerInfo *container = info->container;
+
+    for (size_t i = 0; container && i < container->n_network_infos; i++)
+        if (container->network_infos[i]->name)
+            return true;
+    return false;
+}
+
 static void start_check(struct shell *s, const struct rv_executor_action *a) {
     Reeve__V1__ContainerID container = REEVE__V1__CONTAINER_ID__INIT;
     _cleanup_free_ char **env = NULL;
@@ -118,7 +128,8 @@ static void start_check(struct shell *s, const struct rv_executor_action *a) {
     container.parent = (Reeve__V1__ContainerID *)(uintptr_t)a->parent;
     if (!nested)
         env = rv_process_env(a->info, a->spec.command);
-    rv_checks_start(&s->checks, a->task, a->check, &a->spec, env, nested ? &container : NULL);
+    rv_checks_start(&s->checks, a->task, a->check, &a->spec, env, nested ? &container : NULL,
+                    has_own_network(a->info));
 }
 
 static struct rv_process_set processes_of(const struct shell *s, pid_t known[MAX_KNOWN]) {

@@ -5,6 +5,9 @@
 #include <stdlib.h>
 
 #include "executor/nested.h"
+#include "wire/recordio.h"
+
+enum { MAX_RECORD = 1024 * 1024, MAX_TEXT = 512 };
 
 static Reeve__V1__ContainerID *new_id(const char *name, const Reeve__V1__ContainerID *parent) {
     Reeve__V1__ContainerID id = REEVE__V1__CONTAINER_ID__INIT;
@@ -27,18 +30,19 @@ static void post(struct rv_session *s, const struct rv_endpoint *agent, int step
     struct rv_str bytes = rv_nested_pack(message);
 
     s->step = step;
-    if (!rv_call_post(&s->call, agent, "/api/v1", bytes, step != RV_SESSION_WAIT))
+    if (!rv_call_post(&s->call, agent, "/api/v1", bytes, step != RV_SESSION_WAIT && !s->keeps))
         s->state = RV_SESSION_LOST;
     free((void *)(uintptr_t)bytes.s);
 }
 
 void rv_session_start(struct rv_session *s, const struct rv_endpoint *agent, const char *name,
-                      const Reeve__V1__ContainerID *parent, const Reeve__V1__CommandInfo *command) {
+                      const Reeve__V1__ContainerID *parent, const Reeve__V1__CommandInfo *command,
+                      bool keeps) {
     Reeve__V1__Agent__Call call = REEVE__V1__AGENT__CALL__INIT;
     Reeve__V1__Agent__Call__LaunchNestedContainerSession l =
         REEVE__V1__AGENT__CALL__LAUNCH_NESTED_CONTAINER_SESSION__INIT;
 
-    *s = (struct rv_session){.state = RV_SESSION_RUNS, .id = new_id(name, parent)};
+    *s = (struct rv_session){.state = RV_SESSION_RUNS, .id = new_id(name, parent), .keeps = keeps};
     rv_call_init(&s->call);
     l.container_id = s->id;
     l.command = (Reeve__V1__CommandInfo *)(uintptr_t)command;
@@ -89,12 +93,38 @@ static bool take_status(struct rv_session *s) {
     return known;
 }
 
+/* One ProcessIO of the stream. */
+static int take_output(void *ctx, struct rv_str record) {
+    struct rv_session *s = ctx;
+    Reeve__V1__Agent__ProcessIO *io =
+        reeve__v1__agent__process_io__unpack(NULL, record.n, (const uint8_t *)record.s);
+
+    if (io && io->data && io->data->type == REEVE__V1__AGENT__PROCESS_IO__DATA__TYPE__STDOUT)
+        rv_buf_append(&s->text, (const char *)io->data->data.data,
+                      RV_MIN(io->data->data.len, MAX_TEXT - RV_MIN(s->text.n, (size_t)MAX_TEXT)));
+    if (io)
+        reeve__v1__agent__process_io__free_unpacked(io, NULL);
+    return 0;
+}
+
+/* Of a stream that is cut short what there is is told. */
+static void keep_output(struct rv_session *s) {
+    struct rv_recordio records;
+
+    rv_recordio_init(&records, MAX_RECORD);
+    if (rv_recordio_feed(&records, rv_buf_str(&s->call.body), take_output, s, NULL))
+        rv_buf_clear(&s->text);
+    rv_recordio_free(&records);
+}
+
 static void answered(struct rv_session *s, const struct rv_endpoint *agent) {
     int status = s->call.status;
 
     switch (s->step) {
     case RV_SESSION_LAUNCH:
         if (status == 200) {
+            if (s->keeps)
+                keep_output(s);
             wait_for(s, agent);
         } else {
             s->state = status == 400 ? RV_SESSION_REFUSED : RV_SESSION_LOST;

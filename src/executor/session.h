@@ -1,7 +1,7 @@
 /*
  * A command that checks a task in a nested container: a session of the agent's API, in the
- * namespaces of the task, whose output nobody reads. Its container is removed when it has ended,
- * also if nobody wants the result any more.
+ * namespaces of the task. Its output is thrown away, or the first line of it kept. Its container is
+ * removed when it has ended, also if nobody wants the result any more.
  */
 #ifndef RV_EXECUTOR_SESSION_H
 #define RV_EXECUTOR_SESSION_H
@@ -20,7 +20,8 @@ enum rv_session_state {
 struct rv_session {
     enum rv_session_state state;
     int wait_status;
-    struct rv_buf text;
+    bool keeps;         /* the output */
+    struct rv_buf text; /* the output, or why it was refused */
     struct rv_call call;
     enum { RV_SESSION_LAUNCH, RV_SESSION_WAIT, RV_SESSION_REMOVE } step;
     Reeve__V1__ContainerID *id; /* owned */
@@ -28,7 +29,8 @@ struct rv_session {
 
 /* name: of the container below the parent. */
 void rv_session_start(struct rv_session *s, const struct rv_endpoint *agent, const char *name,
-                      const Reeve__V1__ContainerID *parent, const Reeve__V1__CommandInfo *command);
+                      const Reeve__V1__ContainerID *parent, const Reeve__V1__CommandInfo *command,
+                      bool keeps);
 /* Ends the command: the agent ends a session with its connection. Then it is waited for and
  * removed.
  */

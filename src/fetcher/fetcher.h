@@ -21,8 +21,8 @@
 /* --- probe.c: the other thing that this program does --- */
 
 /* Mode `probe`: a GET as a check makes it, which follows redirects, believes every certificate and
- * uses no proxy. Prints the status of the response, or in one line why there is none. The exit
- * status of the process. */
+ * uses no proxy. Prints the status of the response, or in one line why there is none. Of tcp://
+ * address:port/ it prints 1 if a connection is accepted, else 0. The exit status of the process. */
 int rv_probe(const char *url);
 
 /* --- uri.c: what a URI says --- */

@@ -440,9 +440,6 @@ static char *group_problem(const Reeve__V1__TaskInfo *m, struct rv_arena *arena)
     const Reeve__V1__ContainerInfo *container = m->container;
     if (container && container->type == REEVE__V1__CONTAINER_INFO__TYPE__DOCKER)
         return PROBLEM(arena, "task", "container.type", "must not be DOCKER in a task group");
-    if (container && container->n_network_infos > 0)
-        return PROBLEM(arena, "task", "container.network_infos",
-                       "must not be set in a task group: its executor's network is used");
     if (m->n_limits > 0 && rv_wire_shares_cgroups(container))
         return PROBLEM(arena, "task", "limits",
                        "must only be set in a task group with 'share_cgroups' false");

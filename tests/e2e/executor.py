@@ -755,7 +755,7 @@ def test_health_https_without_a_program():
         run.next()
         status = run.next()
         equal((status.healthy, status.message),
-              (False, "There is no program for HTTPS and redirects"))
+              (False, "There is no program for HTTPS, redirects and networks"))
 
 
 def test_health_tcp():
