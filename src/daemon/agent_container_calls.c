@@ -228,10 +228,12 @@ void rv_api_remove(struct rv_agent_daemon *d, struct rv_http_request *req,
 
 /* ---- streams ---- */
 
-/* Of a container that writes to files and is attached to. */
+/* Of a container that writes to files and is attached to, or that is an executor's and has a
+ * terminal. */
 struct follower {
     struct rv_api_containers *table;
     char *id;
+    bool terminal;
     struct rv_container_io *io;
 };
 
@@ -263,28 +265,59 @@ static void on_unused(void *ctx) {
     free_follower(ctx);
 }
 
+static struct follower *new_follower(struct rv_api_containers *t, const char *id) {
+    struct follower *f = rv_calloc(1, sizeof *f);
+
+    f->table = t;
+    f->id = rv_strdup(id);
+    rv_map_put(&t->followers, rv_str(id), f);
+    return f;
+}
+
 static struct rv_container_io *follow(struct rv_api_containers *t, const char *id,
                                       const char *directory) {
     struct follower *f = rv_map_gets(&t->followers, id);
 
     if (f)
         return f->io;
-    f = rv_calloc(1, sizeof *f);
-    f->table = t;
-    f->id = rv_strdup(id);
+    f = new_follower(t, id);
     const struct rv_container_io_config config = {
         .loop = t->d->loop,
         .heartbeat_ms = (uint64_t)(t->d->flags->heartbeat_interval / 1000000),
         .on_unused = on_unused,
         .ctx = f};
     f->io = rv_container_io_follow(&config, directory);
-    rv_map_put(&t->followers, rv_str(id), f);
     return f->io;
+}
+
+void rv_api_take_terminal(struct rv_api_containers *t, const char *id) {
+    struct rv_agent_daemon *d = t->d;
+    const struct rv_agent_executor *ex = rv_map_gets(&d->core->containers, id);
+    int stdio[3], fd = ex ? d->containerizer->ops->terminal(d->containerizer, id) : -1;
+    const struct rv_container_io_config config = {
+        .loop = d->loop,
+        .heartbeat_ms = (uint64_t)(d->flags->heartbeat_interval / 1000000),
+        .tty = true};
+    struct rv_container_io *io;
+    struct rv_error err;
+
+    if (fd < 0)
+        return;
+    if (rv_container_io_new(&config, stdio, &io, &err)) {
+        RV_WARN("agent", "nobody can attach to container %s: %s", id, err.message);
+        close(fd);
+        return;
+    }
+    struct follower *f = new_follower(t, id);
+    f->terminal = true;
+    f->io = io;
+    rv_container_io_start(io, ex->directory, fd);
 }
 
 int rv_api_containers_io(struct rv_api_containers *t, const char *id, bool follow_files,
                          struct rv_container_io **out, struct rv_error *err) {
     const struct rv_api_container *c = rv_api_find(t, id);
+    const struct follower *f = rv_map_gets(&t->followers, id);
     _cleanup_(rv_arena_free) struct rv_arena arena;
     struct rv_api_parent place;
     int rc = 0;
@@ -292,6 +325,8 @@ int rv_api_containers_io(struct rv_api_containers *t, const char *id, bool follo
     rv_arena_init(&arena);
     if (c && c->io && c->state == RV_API_RUNNING)
         *out = c->io;
+    else if (f && f->terminal)
+        *out = f->io;
     else if (!rv_api_find_running(t, id, &arena, &place))
         rc = rv_error_set(err, RV_ERR_NOT_FOUND, "There is no container %s that runs", id);
     else if (follow_files)

@@ -535,6 +535,8 @@ bool rv_api_containers_launched(struct rv_api_containers *t, const char *id, boo
     struct rv_api_parked *p;
     struct rv_error err;
 
+    if (!c && launched)
+        rv_api_take_terminal(t, id);
     if (!c || c->state != RV_API_STARTING)
         return c != NULL;
     p = TAKE_PTR(c->launch);

@@ -50,7 +50,7 @@ struct rv_api_container {
 struct rv_api_containers {
     struct rv_agent_daemon *d;
     struct rv_map containers; /* by id */
-    struct rv_map followers;  /* by id; agent_container_calls.c */
+    struct rv_map followers;  /* by id, and terminals; agent_container_calls.c */
     size_t n_ended;
     uint64_t removed; /* to give each folder that goes a name of its own */
 };
@@ -94,6 +94,8 @@ void rv_api_drop_parked(struct rv_api_parked *p);
 
 void rv_api_answer_wait(const struct rv_api_container *c, struct rv_http_request *req,
                         enum rv_encoding encoding, bool nested);
+/* Of an executor's container that runs now: if it has one, it can be attached to. */
+void rv_api_take_terminal(struct rv_api_containers *t, const char *id);
 /* Of a container that has ended. */
 void rv_api_end_followers(struct rv_api_containers *t, const char *id);
 void rv_api_free_followers(struct rv_api_containers *t);

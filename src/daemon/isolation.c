@@ -262,8 +262,6 @@ static const char *not_isolated(const struct rv_isolation_wish *wish) {
     if (!m)
         return NULL;
     Reeve__V1__ContainerInfo rest = *m;
-    if (wish->tty)
-        rest.tty_info = NULL;
     while (rest.n_volumes && seen_anyway(rest.volumes[rest.n_volumes - 1]))
         rest.n_volumes--;
     return rv_process_unsupported(&rest);
@@ -278,8 +276,6 @@ static const char *not_supported(const struct rv_isolation_wish *wish) {
         return "container.mesos.image: images are not supported";
     if (m->n_volumes && wish->debug)
         return "container.volumes: a session shares its parent's";
-    if (m->tty_info && !wish->tty)
-        return "container.tty_info: terminals are for containers that the agent's API makes";
     return NULL;
 }
 

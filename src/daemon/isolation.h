@@ -35,7 +35,6 @@ struct rv_isolation_wish {
     bool nested;   /* in another container */
     bool debug;    /* a session, which shares all of its parent's */
     bool executor; /* it talks with the agent */
-    bool tty;      /* the caller makes the terminal that tty_info asks for */
 };
 
 /* Fills out, which borrows from the arena and the wish. -RV_ERR_INVALID, -RV_ERR_UNSUPPORTED or

@@ -348,6 +348,14 @@ static int prepare(struct rv_agent_daemon *d, const struct rv_launch *l, const s
     return r;
 }
 
+static int terminal(const Reeve__V1__ContainerInfo *container, struct rv_agent_launching *p,
+                    struct rv_error *err) {
+    p->config.tty = container && container->tty_info;
+    return p->config.tty
+               ? rv_container_io_size(container->tty_info, &p->config.rows, &p->config.columns, err)
+               : 0;
+}
+
 void rv_agent_launch(struct rv_agent_daemon *d, const struct rv_launch *l) {
     struct rv_agent_launching *p = rv_calloc(1, sizeof *p);
     struct rv_error err;
@@ -355,6 +363,8 @@ void rv_agent_launch(struct rv_agent_daemon *d, const struct rv_launch *l) {
     rv_arena_init(&p->arena);
     const struct wanted w = wanted_by(l, &p->arena);
     int r = prepare(d, l, &w, p, &err);
+    if (!r)
+        r = terminal(w.container, p, &err);
     bool fetches = !r && w.command && w.command->n_uris;
     if (fetches)
         r = fetch(p, w.command, &err);
@@ -438,8 +448,7 @@ static int prepare_api(struct rv_agent_daemon *d, const struct rv_api_launch *la
     const struct rv_isolation_wish wish = {.container = launch->container,
                                            .limits = launch->limits,
                                            .nested = strchr(launch->id, '.') != NULL,
-                                           .debug = launch->session,
-                                           .tty = launch->tty};
+                                           .debug = launch->session};
     const char *program;
     int r;
 

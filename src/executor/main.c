@@ -453,6 +453,7 @@ int main(int argc, char **argv) {
         return 2;
     }
     open_signals(&s);
+    rv_process_give_up_terminal();
     s.core = rv_executor_new(&config);
     run(&s);
     rv_checks_free(&s.checks);

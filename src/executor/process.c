@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -167,6 +168,8 @@ static _Noreturn void child(int pipe_fd, const char *file, char **argv, char *co
     sigset_t none;
 
     setsid();
+    if (output < 0 && isatty(STDIN_FILENO) && ioctl(STDIN_FILENO, TIOCSCTTY, 0) != 0)
+        fail(pipe_fd, "terminal");
     for (int s = 1; s < NSIG; s++)
         signal(s, SIG_DFL);
     sigemptyset(&none);
@@ -223,6 +226,17 @@ static int build_argv(const Reeve__V1__CommandInfo *c, char ***out, const char *
     }
     *out = argv;
     return 0;
+}
+
+void rv_process_give_up_terminal(void) {
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
+
+    if (!isatty(STDIN_FILENO))
+        return;
+    /* Whoever gives up the terminal of a session is told so. */
+    sigaction(SIGHUP, &ignore, &before);
+    (void)ioctl(STDIN_FILENO, TIOCNOTTY);
+    sigaction(SIGHUP, &before, NULL);
 }
 
 int rv_process_start(const Reeve__V1__CommandInfo *command, char *const *env, int output,

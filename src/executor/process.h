@@ -19,10 +19,13 @@ char **rv_process_env(const Reeve__V1__TaskInfo *task, const Reeve__V1__CommandI
 /* The role that a task's resources are allocated to, or NULL. */
 const char *rv_process_role(const Reeve__V1__TaskInfo *task);
 
+/* Once, before anything is started: a terminal that we were given will be the command's. */
+void rv_process_give_up_terminal(void);
+
 /* Starts the command in a new session, where the executor is, as command->user if the executor is
- * root, with no descriptor but 0 to 2; output: what 1 and 2 are, -1: the executor's own.
- * -RV_ERR_INVALID if the command is none, -RV_ERR_IO with the program and errno if it cannot be
- * executed. */
+ * root, with no descriptor but 0 to 2; output: what 1 and 2 are, -1: the executor's own, of a
+ * terminal with the session. -RV_ERR_INVALID if the command is none, -RV_ERR_IO with the program
+ * and errno if it cannot be executed. */
 RV_MUST_USE int rv_process_start(const Reeve__V1__CommandInfo *command, char *const *env,
                                  int output, pid_t *pid, struct rv_error *err);
 

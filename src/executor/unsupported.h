@@ -23,8 +23,6 @@ static inline const char *rv_process_unsupported(const Reeve__V1__ContainerInfo 
                    "containerizer";
     if (container->linux_info)
         return "container.linux_info: isolation is not supported by the process containerizer";
-    if (container->tty_info)
-        return "container.tty_info: terminals are not supported by the process containerizer";
     return NULL;
 }
 

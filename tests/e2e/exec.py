@@ -16,7 +16,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from cluster import REEVE, Cluster, Report, containerizers  # noqa: E402
-from terminal import Terminal  # noqa: E402
+from terminal import Terminal, edit, watch  # noqa: E402
 
 report = Report()
 LONG = 60
@@ -343,38 +343,6 @@ def exec_terminal_is_restored(w):
             break
     os.close(fd)
     expect(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, "the terminal is another")
-
-
-def edit(t, name):
-    """Somebody uses vi: inserts, asks for the terminal and its size, resizes, and saves."""
-    t.match(rb"(?i)\W%s\W.*new" % name.encode(), "the new file")
-    t.type("ihello from vi\x1b")
-    t.match(rb"hello from vi", "what is typed")
-    t.type(":set lines? columns?\r")
-    t.match(rb"lines=24\s+columns=80", "the size")
-    t.type("\r")
-    t.size(30, 100)
-    # It may be about to draw when a key comes; another one does no harm.
-    for _ in range(100):
-        t.type(":set lines? columns?\r")
-        time.sleep(0.1)
-        t.read()
-        if b"lines=30" in t.seen:
-            break
-    t.match(rb"lines=30\s+columns=100", "the new size")
-    t.type("\r:!tty; test -w $(tty) && echo it is ours\r")
-    t.match(rb"/dev/pts/\d+\s+it is ours", "the terminal's name")
-    t.type("\r:wq\r")
-
-
-def watch(t):
-    """Somebody looks at top, resizes, and leaves; the sum of processes that it has shown."""
-    n = int(t.match(rb"Tasks:\s+(\d+) total", "the processes")[1])
-    t.match(rb"PID USER", "the table")
-    t.size(20, 60)
-    t.match(rb"PID USER", "the table once more")
-    t.leave("q")    # it throws away what is typed while it draws
-    return n
 
 
 def exec_full_screen(w):

@@ -209,9 +209,7 @@ static void test_networks_hostname_and_terminal(void **state) {
         given(&by_default, "{\"type\": \"MESOS\", \"hostname\": \"web-1\"}", executor).hostname,
         "web-1");
     refused(&by_default, "{\"type\": \"MESOS\", \"hostname\": \"a b\"}", executor, "hostname");
-    refused(&by_default, "{\"type\": \"MESOS\", \"tty_info\": {}}", executor, "tty_info");
-    given(&by_default, "{\"type\": \"MESOS\", \"tty_info\": {}}",
-          (struct rv_isolation_wish){.tty = true});
+    given(&by_default, "{\"type\": \"MESOS\", \"tty_info\": {}}", executor);
     refused(&by_default, "{\"type\": \"DOCKER\", \"docker\": {\"image\": \"i\"}}", executor,
             "DOCKER");
 }
