@@ -22,6 +22,7 @@
  * sends, is not: of many agents they would add up. */
 #define CALLS_IDLE_MS 2000
 #define PONGS_IDLE_MS 1
+#define WHY_MAX ((size_t)500) /* bytes of a reason in the log */
 
 struct rv_agent_link_io {
     uv_loop_t *loop;
@@ -35,7 +36,8 @@ struct rv_agent_link_io {
     RV_VEC(struct rv_blob *) queue; /* encoded calls that wait */
     char *stream_id;                /* what calls say that they belong to; NULL: it has none */
     int refused;                    /* status of the answer to a registration that was not 200 */
-    char *location;                 /* of that answer */
+    char *location;                 /* of that answer, */
+    struct rv_buf why;              /* and its text, for the log */
     bool open;
 };
 
@@ -97,6 +99,7 @@ struct rv_agent_link_io *rv_agent_link_free(struct rv_agent_link_io *l) {
         return NULL;
     rv_agent_link_aim(l, NULL);
     free(l->location);
+    rv_buf_free(&l->why);
     free(l->local_ip);
     rv_recordio_free(&l->records);
     rv_arena_free(&l->scratch);
@@ -141,8 +144,10 @@ static void stream_body(void *ctx, struct rv_str bytes) {
     struct rv_agent_link_io *l = ctx;
     struct rv_error err;
 
-    if (!l->open)
+    if (!l->open) {
+        rv_buf_append(&l->why, bytes.s, RV_MIN(bytes.n, WHY_MAX - l->why.n));
         return;
+    }
     /* The reader may be replaced by an event that is in these bytes: read with one of its own. */
     struct rv_recordio records = l->records;
     struct rv_http_call *before = l->stream;
@@ -171,6 +176,9 @@ static void stream_done(void *ctx, int result, int status, const struct rv_http1
     l->stream = NULL;
     l->open = false;
     if (l->refused) {
+        if (l->refused < 500 && l->refused >= 400)
+            RV_WARN(MODULE, "the master refused the registration: %.*s", (int)l->why.n,
+                    l->why.n ? l->why.data : "");
         l->handler->on_refused(l->ctx, l->refused, l->location);
         return;
     }
@@ -185,6 +193,7 @@ void rv_agent_link_register(struct rv_agent_link_io *l, const struct rv_agent_ca
 
     rv_agent_link_disconnect(l);
     l->refused = 0;
+    rv_buf_clear(&l->why);
     rv_wire_agent_call_encode(call, RV_ENC_PROTOBUF, &l->scratch, &body);
     rv_arena_reset(&l->scratch);
     l->stream = rv_http_client_call(l->streams, "POST", PATH,

@@ -12,6 +12,10 @@
 #include "model/scheduler.h"
 #include "model/task.h"
 
+/* What this end speaks. An end that needs more of the other is refused by name, both ways
+ * (wire/channel_codec.c); what is merely added needs no new version. */
+#define RV_CHANNEL_VERSION 1
+
 /* X(NAME, number on the wire) */
 #define RV_AGENT_CALLS(X)                                                                          \
     X(REGISTER, 1)   /* opens the stream: a new agent */                                           \

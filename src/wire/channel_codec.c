@@ -30,6 +30,16 @@ static int missing(const char *name, struct rv_error *err) {
     return rv_error_set(err, RV_ERR_INVALID, "'%s' must be present in a message of its type", name);
 }
 
+/* needs: as a peer told, 0: not at all. */
+static int check_version(uint32_t needs, const char *peer, const char *ours, struct rv_error *err) {
+    if (needs <= RV_CHANNEL_VERSION)
+        return 0;
+    return rv_error_set(err, RV_ERR_UNSUPPORTED,
+                        "the %s needs version %u of the channel between agents and masters, and "
+                        "this %s speaks version %d: upgrade the %s first",
+                        peer, needs, ours, RV_CHANNEL_VERSION, ours);
+}
+
 static void resources_to(const struct rv_resources *r, struct rv_arena *arena,
                          Reeve__V1__Resource ***v, size_t *n) {
     rv_wire_resources_to(r, RV_SHAPE_REFINED, true, arena, v, n);
@@ -262,7 +272,9 @@ static int registration_from(const Reeve__V1__Channel__Call__Registration *m,
                              struct rv_arena *arena, struct rv_agent_call *out,
                              struct rv_error *err) {
     struct rv_agent_info *info = RV_ARENA_NEW(arena, struct rv_agent_info);
-    int r = agent_from(m->agent, info, err);
+    int r = check_version(m->has_needs ? m->needs : 0, "agent", "master", err);
+    if (r == 0)
+        r = agent_from(m->agent, info, err);
     if (r < 0)
         return r;
     out->registration.info = info;
@@ -682,7 +694,8 @@ static int event_part_from(const Reeve__V1__Channel__Event *m, struct rv_arena *
     case RV_AGENT_EVENT_REGISTERED:
         out->registered.agent_id.v = m->registered->agent_id->value;
         out->registered.ping_timeout_ms = m->registered->ping_timeout->nanoseconds / 1000000;
-        return 0;
+        return check_version(m->registered->has_needs ? m->registered->needs : 0, "master", "agent",
+                             err);
     case RV_AGENT_EVENT_RUN_TASKS:
         return run_from(m->run_tasks, arena, out, err);
     case RV_AGENT_EVENT_UPDATE_FRAMEWORK:

@@ -1,7 +1,8 @@
 /*
  * Rolling upgrade: what earlier releases wrote down is recovered from, and what their agents and
  * masters say is understood and said again with nothing missing (tests/upgrade). What a later
- * version writes is refused by name: test_journal.c, test_registry.c.
+ * version adds to what it says is passed over; what it says that would be misunderstood, and what
+ * it writes, is refused by name (the latter: test_journal.c, test_registry.c).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,6 +20,7 @@
 #include "io/journal.h"
 #include "io/registry.h"
 #include "master/master.h"
+#include "reeve/v1/channel.pb-c.h"
 #include "store/checkpoint_codec.h"
 #include "store/registry_codec.h"
 #include "wire/channel_codec.h"
@@ -249,6 +251,16 @@ static void registry(void **state) {
 
 /* --- the channel --- */
 
+/* As a later version says it: with a number and a text more. */
+static struct rv_str with_more(struct rv_str record) {
+    static const char more[] = {'\xf8', '\x7c', 1, '\x82', '\x7d', 5, 'l', 'a', 't', 'e', 'r'};
+    char *later = rv_arena_alloc(&w.arena, record.n + sizeof more);
+
+    memcpy(later, record.s, record.n);
+    memcpy(later + record.n, more, sizeof more);
+    return rv_strn(later, record.n + sizeof more);
+}
+
 /* What was said is said again, byte for byte: no field was lost on the way. */
 static void same(struct rv_str was, const struct rv_buf *is, int type) {
     if (!rv_str_eq(was, rv_buf_str(is)))
@@ -261,7 +273,7 @@ static int on_call(void *ctx, struct rv_str record) {
     struct rv_error err;
 
     (void)ctx;
-    if (rv_wire_agent_call_decode(RV_ENC_PROTOBUF, record, NULL, &w.arena, &call, &err))
+    if (rv_wire_agent_call_decode(RV_ENC_PROTOBUF, with_more(record), NULL, &w.arena, &call, &err))
         fail_msg("%s", err.message);
     rv_wire_agent_call_encode(&call, RV_ENC_PROTOBUF, &w.arena, &again);
     same(record, &again, call.type);
@@ -277,7 +289,8 @@ static int on_event(void *ctx, struct rv_str record) {
     struct rv_error err;
 
     (void)ctx;
-    if (rv_wire_agent_event_decode(RV_ENC_PROTOBUF, record, NULL, &w.arena, &event, &err))
+    if (rv_wire_agent_event_decode(RV_ENC_PROTOBUF, with_more(record), NULL, &w.arena, &event,
+                                   &err))
         fail_msg("%s", err.message);
     rv_wire_agent_event_encode(&event, RV_ENC_PROTOBUF, &w.arena, &again);
     same(record, &again, event.type);
@@ -323,6 +336,90 @@ static void events_of_masters(void **state) {
     expect_messages("events", on_event, types, RV_COUNT(types));
 }
 
+static struct rv_str packed(const ProtobufCMessage *m) {
+    uint8_t *bytes = rv_arena_alloc(&w.arena, protobuf_c_message_get_packed_size(m));
+
+    return rv_strn(bytes, protobuf_c_message_pack(m, bytes));
+}
+
+/* What this message holds is more than this version knows, too. */
+static void add_more(ProtobufCMessage *m) {
+    static uint8_t number[] = {1}, text[] = {2, 'o', 'k'};
+    static ProtobufCMessageUnknownField more[] = {
+        {1999, PROTOBUF_C_WIRE_TYPE_VARINT, sizeof number, number},
+        {2000, PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED, sizeof text, text},
+    };
+
+    m->unknown_fields = more;
+    m->n_unknown_fields = RV_COUNT(more);
+}
+
+static void registration_of_a_later_agent(void **state) {
+    Reeve__V1__Channel__Call call = REEVE__V1__CHANNEL__CALL__INIT;
+    Reeve__V1__Channel__Call__Registration r = REEVE__V1__CHANNEL__CALL__REGISTRATION__INIT;
+    Reeve__V1__Channel__Agent agent = REEVE__V1__CHANNEL__AGENT__INIT;
+    Reeve__V1__AgentInfo info = REEVE__V1__AGENT_INFO__INIT;
+    struct rv_agent_call said;
+    struct rv_error err;
+
+    (void)state;
+    add_more(&call.base);
+    add_more(&r.base);
+    add_more(&agent.base);
+    add_more(&info.base);
+    info.hostname = (char[]){"h"};
+    agent.info = &info;
+    r.agent = &agent;
+    r.has_needs = true;
+    call.registration = &r;
+    call.has_type = true;
+    call.type = REEVE__V1__CHANNEL__CALL__TYPE__REGISTER;
+    for (r.needs = 0; r.needs <= RV_CHANNEL_VERSION; r.needs++) {
+        if (rv_wire_agent_call_decode(RV_ENC_PROTOBUF, packed(&call.base), NULL, &w.arena, &said,
+                                      &err))
+            fail_msg("%s", err.message);
+        assert_string_equal(said.registration.info->hostname, "h");
+        rv_wire_agent_call_release(&said);
+    }
+    assert_int_equal(
+        rv_wire_agent_call_decode(RV_ENC_PROTOBUF, packed(&call.base), NULL, &w.arena, &said, &err),
+        -RV_ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "the agent needs version 2"));
+    assert_non_null(strstr(err.message, "upgrade the master first"));
+}
+
+static void registration_by_a_later_master(void **state) {
+    Reeve__V1__Channel__Event event = REEVE__V1__CHANNEL__EVENT__INIT;
+    Reeve__V1__Channel__Event__Registered r = REEVE__V1__CHANNEL__EVENT__REGISTERED__INIT;
+    Reeve__V1__AgentID id = REEVE__V1__AGENT_ID__INIT;
+    Reeve__V1__DurationInfo ping = REEVE__V1__DURATION_INFO__INIT;
+    struct rv_agent_event said;
+    struct rv_error err;
+
+    (void)state;
+    add_more(&event.base);
+    add_more(&r.base);
+    id.value = (char[]){"S1"};
+    r.agent_id = &id;
+    r.ping_timeout = &ping;
+    r.has_needs = true;
+    event.registered = &r;
+    event.has_type = true;
+    event.type = REEVE__V1__CHANNEL__EVENT__TYPE__REGISTERED;
+    for (r.needs = 0; r.needs <= RV_CHANNEL_VERSION; r.needs++) {
+        if (rv_wire_agent_event_decode(RV_ENC_PROTOBUF, packed(&event.base), NULL, &w.arena, &said,
+                                       &err))
+            fail_msg("%s", err.message);
+        assert_string_equal(said.registered.agent_id.v, "S1");
+        rv_wire_agent_event_release(&said);
+    }
+    assert_int_equal(rv_wire_agent_event_decode(RV_ENC_PROTOBUF, packed(&event.base), NULL,
+                                                &w.arena, &said, &err),
+                     -RV_ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "the master needs version 2"));
+    assert_non_null(strstr(err.message, "upgrade the agent first"));
+}
+
 int main(void) {
     static const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -330,6 +427,8 @@ int main(void) {
         TEST(registry),
         TEST(calls_of_agents),
         TEST(events_of_masters),
+        TEST(registration_of_a_later_agent),
+        TEST(registration_by_a_later_master),
 #undef TEST
     };
     rv_log_set_level(RV_LOG_ERROR);
