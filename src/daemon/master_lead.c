@@ -176,6 +176,15 @@ static uint64_t random_seed(void) {
     return getrandom(&seed, sizeof seed, 0) == sizeof seed ? seed : (uint64_t)rv_wall_ns();
 }
 
+static void new_id(char out[37]) {
+    struct rv_prng prng;
+    uint8_t uuid[16];
+
+    rv_prng_seed(&prng, random_seed());
+    rv_prng_uuid(&prng, uuid);
+    rv_uuid_format(uuid, out);
+}
+
 /* A core from what the registry holds. */
 static void start_core(struct rv_master_daemon *d, const struct rv_registry_snapshot *registry) {
     const struct rv_master_flags *f = d->flags;
@@ -236,6 +245,35 @@ static void on_record(void *ctx, const char *key, struct rv_str value) {
     rv_registry_loaded_add(d->loaded, key, value);
 }
 
+static void on_cluster_written(void *ctx, uint64_t seq, int result, const struct rv_error *err) {
+    (void)ctx;
+    (void)seq;
+    if (result) /* the next leader tries again */
+        RV_WARN(MODULE, "the registry does not say which cluster it is of: %s", err->message);
+}
+
+static void put_cluster(void *ctx, const char *key, struct rv_str value) {
+    struct rv_master_daemon *d = ctx;
+    struct rv_registry_change change = {key, value};
+
+    d->registry->ops->write(d->registry, &change, 1, 0, on_cluster_written, d);
+}
+
+/* Which cluster this is, and of which version its last leader: for operators. */
+static void record_cluster(struct rv_master_daemon *d, const struct rv_registry_cluster *known) {
+    struct rv_registry_cluster now = {known->id, RV_VERSION};
+    char fresh[37];
+
+    if (!now.id) {
+        new_id(fresh);
+        now.id = fresh;
+    }
+    RV_INFO(MODULE, "the cluster is %s; version that led it last: %s", now.id,
+            known->version ? known->version : "not known");
+    if (!rv_streq(known->version, now.version))
+        rv_registry_cluster_encode(&now, &d->scratch, put_cluster, d);
+}
+
 /* Makes a core of what was read. A record that is damaged says more than that the whole does not
  * add up. */
 static int finish_loading(struct rv_master_daemon *d, int result, const struct rv_error *why,
@@ -249,6 +287,7 @@ static int finish_loading(struct rv_master_daemon *d, int result, const struct r
         r = result;
     } else {
         start_core(d, rv_registry_snapshot(d->loaded));
+        record_cluster(d, rv_registry_cluster(d->loaded));
     }
     d->loaded = rv_registry_snapshot_free(d->loaded);
     return r;
@@ -317,12 +356,7 @@ static int open_registry(struct rv_master_daemon *d, struct rv_registry **out,
 /* --- for the daemon --- */
 
 void rv_master_lead_new_id(struct rv_master_daemon *d) {
-    struct rv_prng prng;
-    uint8_t uuid[16];
-
-    rv_prng_seed(&prng, random_seed());
-    rv_prng_uuid(&prng, uuid);
-    rv_uuid_format(uuid, d->id);
+    new_id(d->id);
     rv_blob_unref(d->info);
     d->info = rv_wire_master_info_pack(d->id, d->hostname, d->ip, d->port, RV_API_VERSION, NULL);
 }

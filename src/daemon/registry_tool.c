@@ -44,8 +44,9 @@ struct tool {
     struct rv_error err;
     struct rv_arena arena;
     struct rv_registry_loaded *loaded;
-    struct rv_buf text; /* of a dump */
-    size_t n;           /* records */
+    struct rv_buf text;  /* of a dump */
+    size_t n;            /* records */
+    const char *cluster; /* that they are of, in words; NULL: they do not say */
     RV_VEC(struct rv_registry_change) changes;
     size_t waiting; /* writes */
 };
@@ -164,6 +165,10 @@ static int load(struct tool *t) {
     t->loaded = rv_registry_loaded_new();
     t->registry->ops->load(t->registry, on_record, on_loaded, t);
     int r = run(t);
+    const struct rv_registry_cluster *cluster = rv_registry_cluster(t->loaded);
+    if (!r && cluster->id)
+        t->cluster = rv_arena_printf(&t->arena, "; cluster %s, led last by version %s", cluster->id,
+                                     cluster->version);
     rv_registry_snapshot_free(t->loaded);
     return r;
 }
@@ -184,7 +189,7 @@ static int check(struct tool *t) {
     if (!r)
         r = load(t);
     if (!r)
-        printf("%zu records, all as they were written\n", t->n);
+        printf("%zu records, all as they were written%s\n", t->n, t->cluster ? t->cluster : "");
     return r;
 }
 

@@ -12,6 +12,8 @@
 #include "wire/convert.h"
 #include "wire/maintenance_codec.h"
 
+#define CLUSTER_KEY "cluster/self"
+
 /* --- out --- */
 
 static struct rv_str absence(int64_t wall_ns, struct rv_arena *arena) {
@@ -166,6 +168,15 @@ void rv_registry_op_encode(const struct rv_registry_op *op, struct rv_arena *scr
     RV_UNREACHABLE();
 }
 
+void rv_registry_cluster_encode(const struct rv_registry_cluster *cluster, struct rv_arena *scratch,
+                                rv_registry_record each, void *ctx) {
+    Reeve__V1__Registry__Cluster m = REEVE__V1__REGISTRY__CLUSTER__INIT;
+
+    m.id = (char *)(uintptr_t)cluster->id;
+    m.version = (char *)(uintptr_t)cluster->version;
+    each(ctx, CLUSTER_KEY, rv_registry_record_pack(&m.base, scratch));
+}
+
 /* --- in --- */
 
 struct rv_registry_loaded {
@@ -177,6 +188,7 @@ struct rv_registry_loaded {
     RV_VEC(struct rv_registry_absence) unreachable, gone, ended;
     RV_VEC(struct rv_registry_deactivation) deactivated;
     RV_VEC(struct rv_machine) machines;
+    struct rv_registry_cluster cluster;
     struct rv_error err; /* the first */
 };
 
@@ -252,6 +264,13 @@ static void load_weight(struct rv_registry_loaded *l, const char *key, const cha
         rv_vec_push(&l->weights, ((struct rv_weight){rv_arena_strdup(&l->arena, role), m->weight}));
 }
 
+static void load_cluster(struct rv_registry_loaded *l, const char *key, struct rv_str value) {
+    const Reeve__V1__Registry__Cluster *m = record(l, key, value);
+
+    if (m)
+        l->cluster = (struct rv_registry_cluster){m->id, m->version};
+}
+
 void rv_registry_loaded_add(void *loaded, const char *key, struct rv_str value) {
     struct rv_registry_loaded *l = loaded;
     const char *slash = strchr(key, '/');
@@ -274,6 +293,8 @@ void rv_registry_loaded_add(void *loaded, const char *key, struct rv_str value) 
         load_machine(l, key, value);
     else if (rv_starts_with(key, "weight/"))
         load_weight(l, key, slash + 1, value);
+    else if (rv_streq(key, CLUSTER_KEY))
+        load_cluster(l, key, value);
     else
         rv_error_set(&l->err, RV_ERR_CORRUPT,
                      "record %s of the registry: not known to this version", key);
@@ -303,6 +324,10 @@ int rv_registry_loaded_finish(struct rv_registry_loaded *l, struct rv_error *err
 
 const struct rv_registry_snapshot *rv_registry_snapshot(const struct rv_registry_loaded *l) {
     return &l->snapshot;
+}
+
+const struct rv_registry_cluster *rv_registry_cluster(const struct rv_registry_loaded *l) {
+    return &l->cluster;
 }
 
 struct rv_registry_loaded *rv_registry_snapshot_free(struct rv_registry_loaded *l) {

@@ -16,6 +16,13 @@ typedef void (*rv_registry_record)(void *ctx, const char *key, struct rv_str val
 void rv_registry_op_encode(const struct rv_registry_op *op, struct rv_arena *scratch,
                            rv_registry_record each, void *ctx);
 
+/* Which cluster it is of, and the version of the master that led last. NULL: not written yet. */
+struct rv_registry_cluster {
+    const char *id, *version;
+};
+void rv_registry_cluster_encode(const struct rv_registry_cluster *cluster, struct rv_arena *scratch,
+                                rv_registry_record each, void *ctx);
+
 /* A snapshot that owns what it points to: made, fed with every record, finished. */
 struct rv_registry_loaded;
 struct rv_registry_loaded *rv_registry_loaded_new(void);
@@ -24,6 +31,7 @@ void rv_registry_loaded_add(void *loaded, const char *key, struct rv_str value);
 /* The first error of what was added, which names the record (INV-5), or the snapshot. */
 RV_MUST_USE int rv_registry_loaded_finish(struct rv_registry_loaded *l, struct rv_error *err);
 const struct rv_registry_snapshot *rv_registry_snapshot(const struct rv_registry_loaded *l);
+const struct rv_registry_cluster *rv_registry_cluster(const struct rv_registry_loaded *l);
 struct rv_registry_loaded *rv_registry_snapshot_free(struct rv_registry_loaded *l);
 
 #endif

@@ -13,6 +13,7 @@ static const struct {
     const char *prefix;
     const ProtobufCMessageDescriptor *type;
 } kinds[] = {
+    {"cluster/", &reeve__v1__registry__cluster__descriptor},
     {"agent/", &reeve__v1__registry__agent__descriptor},
     {"unreachable/", &reeve__v1__registry__absence__descriptor},
     {"gone/", &reeve__v1__registry__absence__descriptor},

@@ -283,6 +283,26 @@ static void machines_in_the_schedule(void **state) {
     rv_registry_snapshot_free(l);
 }
 
+static void put_cluster(const char *id, const char *version) {
+    const struct rv_registry_cluster cluster = {id, version};
+
+    rv_registry_cluster_encode(&cluster, &w.arena, on_change, NULL);
+}
+
+static void whose_registry_it_is(void **state) {
+    struct rv_registry_loaded *l = load();
+
+    (void)state;
+    assert_null(rv_registry_cluster(l)->id);
+    rv_registry_snapshot_free(l);
+    put_cluster("c", "0.1.0");
+    put_cluster("c", "0.2.0");
+    l = load();
+    assert_string_equal(rv_registry_cluster(l)->id, "c");
+    assert_string_equal(rv_registry_cluster(l)->version, "0.2.0");
+    rv_registry_snapshot_free(l);
+}
+
 static void expect_refused(void) {
     struct rv_registry_loaded *l;
 
@@ -292,7 +312,21 @@ static void expect_refused(void) {
         fail_msg("%s is not named: %s", w.key, w.err.message);
 }
 
-/* Every bit, and every cut. */
+/* Every bit, and every cut, of the last value. */
+static void damage_what_was_kept(void) {
+    for (size_t bit = 0; bit < w.kept.n * 8; bit++) {
+        w.kept.data[bit / 8] = (char)(w.kept.data[bit / 8] ^ 1 << bit % 8);
+        put(w.key, rv_buf_str(&w.kept));
+        expect_refused();
+        w.kept.data[bit / 8] = (char)(w.kept.data[bit / 8] ^ 1 << bit % 8);
+    }
+    for (size_t n = 0; n < w.kept.n; n++) {
+        put(w.key, rv_strn(w.kept.data, n));
+        expect_refused();
+    }
+    put(w.key, rv_buf_str(&w.kept));
+}
+
 static void damaged_records_of_the_registry(void **state) {
     const struct rv_weight weight = {"r", 2.5};
     const struct rv_deactivation drain = {.drain = RV_DRAIN_DRAINING, .since_ns = 5};
@@ -310,18 +344,10 @@ static void damaged_records_of_the_registry(void **state) {
     (void)state;
     for (size_t i = 0; i < RV_COUNT(ops); i++) {
         apply(ops[i]);
-        for (size_t bit = 0; bit < w.kept.n * 8; bit++) {
-            w.kept.data[bit / 8] = (char)(w.kept.data[bit / 8] ^ 1 << bit % 8);
-            put(w.key, rv_buf_str(&w.kept));
-            expect_refused();
-            w.kept.data[bit / 8] = (char)(w.kept.data[bit / 8] ^ 1 << bit % 8);
-        }
-        for (size_t n = 0; n < w.kept.n; n++) {
-            put(w.key, rv_strn(w.kept.data, n));
-            expect_refused();
-        }
-        put(w.key, rv_buf_str(&w.kept));
+        damage_what_was_kept();
     }
+    put_cluster("c", "0.1.0");
+    damage_what_was_kept();
     put("unheard/of", RV_STR("x"));
     strcpy(w.key, "unheard/of");
     expect_refused();
@@ -395,11 +421,9 @@ static void checkpoints_that_lack_something(void **state) {
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     static const struct CMUnitTest tests[] = {
-        TEST(every_change_of_the_registry),
-        TEST(what_operators_ask_of_agents),
-        TEST(machines_in_the_schedule),
-        TEST(damaged_records_of_the_registry),
-        TEST(every_checkpoint),
+        TEST(every_change_of_the_registry),    TEST(what_operators_ask_of_agents),
+        TEST(machines_in_the_schedule),        TEST(whose_registry_it_is),
+        TEST(damaged_records_of_the_registry), TEST(every_checkpoint),
         TEST(checkpoints_that_lack_something),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

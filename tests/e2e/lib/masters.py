@@ -8,7 +8,7 @@ import signal
 import tempfile
 
 import zookeeper
-from processes import (  # noqa: E402
+from processes import (
     Daemon, Scheduler, get, outside, processes_in, remove_groups, request, wait)
 
 PATIENCE = 60
