@@ -52,6 +52,9 @@ struct rv_container_volume {
 /* What isolates a container; zero is the default of each. `process` gives none of it. */
 struct rv_container_isolation {
     struct rv_container_limits limits;
+    /* Where its memory limit is above what it asked for: when the whole machine runs out of memory,
+     * the kernel kills in here first, the rather the less it asked for. */
+    bool bursts;
     bool share_cgroup;        /* nested: in its parent's groups, not in its own */
     bool share_pid_namespace; /* sees its parent's processes; not nested: the machine's */
     bool share_ipc;           /* not nested: the machine's IPC and /dev/shm */

@@ -97,6 +97,8 @@ struct rv_linux_special {
 };
 void rv_linux_read_special(const struct rv_resources *resources, struct rv_linux_special *out);
 extern const struct rv_cgroup_limits rv_linux_no_limits;
+/* For one that bursts: how soon the kernel kills it when the machine is short of memory. */
+void rv_linux_set_score(const struct rv_linux_container *k, const struct rv_resources *resources);
 /* Whether the kernel has killed in it for want of memory; then its verdict says so,
  * and it is to be destroyed. */
 bool rv_linux_look_for_oom(struct rv_linux_container *k);

@@ -4,7 +4,12 @@
  * kills, and processes, where it refuses. What has no group of its own is its parent's matter.
  * Costs: one small file of cgroupfs where nothing has happened.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/fixed.h"
 #include "base/log.h"
@@ -31,6 +36,26 @@ void rv_linux_read_special(const struct rv_resources *resources, struct rv_linux
     weight = rv_resources_quantity(resources, "io_weight") / RV_FIXED_ONE;
     if (weight > 0)
         out->io_weight = RV_MIN(RV_MAX(weight, (int64_t)MIN_IO_WEIGHT), (int64_t)MAX_IO_WEIGHT);
+}
+
+/* With it, what uses more than was asked for comes to a score of 1,000. */
+void rv_linux_set_score(const struct rv_linux_container *k, const struct rv_resources *resources) {
+    int64_t request = resources ? rv_resources_quantity(resources, "mem") : 0;
+    int64_t limit = k->state.mem_limit_bytes,
+            total_mib = sysconf(_SC_PHYS_PAGES) / (MIB / sysconf(_SC_PAGESIZE));
+    int64_t request_mib = request / RV_FIXED_ONE;
+    char path[64], text[16];
+    int fd;
+
+    if (!k->group || !limit || total_mib <= 0 || (limit > 0 && limit / MIB <= request_mib))
+        return;
+    snprintf(path, sizeof path, "/proc/%d/oom_score_adj", (int)k->state.pid);
+    snprintf(text, sizeof text, "%d", (int)(1000 - RV_MIN(1000 * request_mib / total_mib, 1000)));
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, text, strlen(text)) < 0)
+        RV_WARN("agent", "container %s: cannot write %s: %s", k->id, path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
 }
 
 int rv_linux_containerizer_offers(struct rv_containerizer *base, const struct rv_resources *total,

@@ -261,6 +261,8 @@ int rv_linux_start(struct rv_linux_container *k, const struct rv_container_confi
     if (rc)
         return rc;
     k->is_child = true;
+    if (i->bursts)
+        rv_linux_set_score(k, config->resources);
     if (rv_proc_read(k->state.pid, &first))
         k->state.start_ticks = first.start_ticks;
     rc = rv_container_state_write(k->c->state_dir, k->c->boot_id, k->id, &k->state, err);

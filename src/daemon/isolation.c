@@ -285,6 +285,7 @@ int rv_isolation_from(const struct rv_isolation_policy *p, const struct rv_isola
     const Reeve__V1__ContainerInfo *m = wish->container;
     struct rv_container_isolation i = {.debug = wish->debug,
                                        .share_cgroup = wish->nested,
+                                       .bursts = wish->nested || wish->command,
                                        .shm_bytes = p->default_shm_bytes,
                                        .limits = rv_isolation_limits(wish->limits)};
     const char *problem = !p->isolates ? not_isolated(wish) : m ? not_supported(wish) : NULL;

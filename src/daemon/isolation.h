@@ -35,6 +35,7 @@ struct rv_isolation_wish {
     bool nested;   /* in another container */
     bool debug;    /* a session, which shares all of its parent's */
     bool executor; /* it talks with the agent */
+    bool command;  /* an executor of ours with one task */
 };
 
 /* Fills out, which borrows from the arena and the wish. -RV_ERR_INVALID, -RV_ERR_UNSUPPORTED or

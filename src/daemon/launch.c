@@ -313,7 +313,11 @@ static int whole_environment(struct rv_agent_daemon *d, const struct rv_launch *
 static int prepare(struct rv_agent_daemon *d, const struct rv_launch *l, const struct wanted *w,
                    struct rv_agent_launching *p, struct rv_error *err) {
     const struct rv_isolation_wish wish = {
-        .container = w->container, .limits = l->limits, .executor = true};
+        .container = w->container,
+        .limits = l->limits,
+        .executor = true,
+        .command = l->executor->type == RV_EXECUTOR_COMMAND,
+    };
     const char *program = NULL;
     int r;
 
