@@ -17,6 +17,9 @@ from dataclasses import dataclass, field
 # Nothing follows these (INV-37); the others of OVER may turn out otherwise.
 FINAL = {"TASK_FINISHED", "TASK_FAILED", "TASK_KILLED", "TASK_ERROR", "TASK_DROPPED", "TASK_GONE"}
 OVER = FINAL | {"TASK_LOST", "TASK_GONE_BY_OPERATOR", "TASK_UNKNOWN"}
+# For those that are partition aware; to others these are LOST.
+PARTITION = {"TASK_DROPPED", "TASK_UNREACHABLE", "TASK_GONE", "TASK_GONE_BY_OPERATOR",
+             "TASK_UNKNOWN"}
 # What is answered about a task that nobody knows any more.
 FORGOTTEN = {"TASK_LOST", "TASK_GONE", "TASK_UNKNOWN", "TASK_UNREACHABLE", "TASK_GONE_BY_OPERATOR"}
 RECONCILIATION = "REASON_RECONCILIATION"
@@ -42,6 +45,7 @@ class Evidence:
     agents: int = 5
     without_checkpoints: set = field(default_factory=lambda: {"npm"})
     not_partition_aware: set = field(default_factory=lambda: {"go", "npm"})
+    without_killing: set = field(default_factory=lambda: {"npm"})
 
 
 def check(function):
@@ -192,6 +196,17 @@ def terminal_is_terminal(evidence):
 
 
 @check
+def states_are_known(evidence):
+    """INV-40: nobody is told states that it has not said it knows."""
+    for name, task, updates in each_task(evidence):
+        unknown = ((PARTITION if name in evidence.not_partition_aware else set())
+                   | ({"TASK_KILLING"} if name in evidence.without_killing else set()))
+        for u in updates:
+            if u["state"] in unknown:
+                yield "%s of %s: %s" % (task, name, told(u))
+
+
+@check
 def finished_tasks_have_run(evidence):
     """RUNNING comes before FINISHED, and both agree with what the task wrote itself."""
     for name, task, updates in each_task(evidence):
@@ -243,6 +258,18 @@ def an_end_is_told_as_it_was(evidence):
                                                                     final):
             yield "%s of %s ended with status %d, but is %s: %s" % (
                 task, name, ends[0].status, told(final), final["message"])
+
+
+@check
+def no_update_is_missing(evidence):
+    """INV-35: what ended by itself, with nobody in its way, was told to run before its end was."""
+    for name, task, updates in each_task(evidence):
+        ends = [r for r in evidence.records.get(task, []) if r.what == "end"]
+        final = next((u for u in stream(updates) if u["state"] in FINAL), None)
+        before = updates[:updates.index(final)] if final else []
+        if (ends and final and "TASK_RUNNING" not in [u["state"] for u in stream(before)]
+                and not may_be_told_otherwise(evidence, name, task, ends[0], final)):
+            yield "%s of %s: %s, and never RUNNING before" % (task, name, told(final))
 
 
 def agent_names(evidence):
