@@ -64,7 +64,7 @@ class World:
         for name in cast.masters:
             self._add(name, lambda name=name: self._master(name), disk=True)
         for i, name in enumerate(cast.agents):
-            containerizer = "linux" if (seed + i) % 2 else "process"
+            containerizer = "linux" if (seed + i) % 5 else "process"
             self._add(name, lambda name=name, c=containerizer: self._agent(name, c), disk=True)
         for name in cast.schedulers:
             self._add(name, lambda name=name: self._scheduler(name, seed))
