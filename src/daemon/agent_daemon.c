@@ -731,6 +731,7 @@ int rv_agent_daemon_start(uv_loop_t *loop, const struct rv_agent_flags *flags,
     d->timer = rv_calloc(1, sizeof *d->timer);
     uv_timer_init(loop, d->timer);
     d->timer->data = d;
+    rv_agent_launches_init(d);
     int r = start(d, err);
     if (r) {
         rv_agent_daemon_stop(d);

@@ -43,7 +43,9 @@ struct rv_agent_daemon {
     struct rv_journal *journal;
     uint64_t compact_at;     /* bytes of the journal */
     struct rv_map launching; /* container id -> struct rv_agent_launching, of launch.c */
-    struct rv_map pending;   /* 8-byte request number -> encoding of a stream to be */
+    struct rv_map waiting;   /* the same, of those that could be launched: one each turn */
+    uv_idle_t *turn;
+    struct rv_map pending; /* 8-byte request number -> encoding of a stream to be */
     RV_VEC(struct rv_agent_deferred *) deferred; /* inputs that came up within a step */
     uv_timer_t *timer;
     char *work_dir; /* absolute */
@@ -89,6 +91,7 @@ void *rv_agent_unpack(const struct rv_blob *packed, const ProtobufCMessageDescri
  * launched, and whoever wanted it is told so. */
 bool rv_agent_launch_cancel(struct rv_agent_daemon *d, const char *container_id);
 bool rv_agent_launch_update(struct rv_agent_daemon *d, const struct rv_launch *launch);
+void rv_agent_launches_init(struct rv_agent_daemon *d);
 void rv_agent_launches_free(struct rv_agent_daemon *d);
 
 /* detect.c: --resources and --attributes, completed by what the machine has. */

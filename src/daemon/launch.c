@@ -150,8 +150,9 @@ void *rv_agent_unpack(const struct rv_blob *packed, const ProtobufCMessageDescri
 
 /* --- launches --- */
 
-/* A launch from its effect or call until the containerizer has it, in daemon->launching by
- * container id while its URIs are being fetched. Its config points into it. */
+/* A launch from its effect or call until the containerizer has it, by container id in
+ * daemon->launching while its URIs are being fetched, in daemon->waiting until its turn. Its config
+ * points into it. */
 struct rv_agent_launching {
     struct rv_agent_daemon *daemon;
     bool api;       /* not the core, but agent_containers.h is told of a failure */
@@ -233,9 +234,35 @@ static int fetch(struct rv_agent_launching *p, const Reeve__V1__CommandInfo *com
     return r;
 }
 
-bool rv_agent_launch_cancel(struct rv_agent_daemon *d, const char *container_id) {
-    struct rv_agent_launching *p = rv_map_gets(&d->launching, container_id);
+/* However many are to be launched, in between the loop serves the executors of those that are. */
+static void on_turn(uv_idle_t *turn) {
+    struct rv_agent_daemon *d = turn->data;
+    struct rv_agent_launching *p;
 
+    for (size_t it = 0; rv_map_next(&d->waiting, &it, NULL, (void **)&p);) {
+        rv_map_remove(&d->waiting, rv_str(p->config.id));
+        launch_now(p);
+        free_launching(p);
+        break;
+    }
+    if (!rv_map_count(&d->waiting))
+        uv_idle_stop(turn);
+}
+
+static void launch_soon(struct rv_agent_launching *p) {
+    rv_map_put(&p->daemon->waiting, rv_str(p->config.id), p);
+    uv_idle_start(p->daemon->turn, on_turn);
+}
+
+bool rv_agent_launch_cancel(struct rv_agent_daemon *d, const char *container_id) {
+    struct rv_agent_launching *p = rv_map_remove(&d->waiting, rv_str(container_id));
+
+    if (p) {
+        failed(p, "The container was destroyed before it was started");
+        free_launching(p);
+        return true;
+    }
+    p = rv_map_gets(&d->launching, container_id);
     if (!p)
         return false;
     if (p->api) {
@@ -252,8 +279,10 @@ bool rv_agent_launch_cancel(struct rv_agent_daemon *d, const char *container_id)
 }
 
 bool rv_agent_launch_update(struct rv_agent_daemon *d, const struct rv_launch *l) {
-    struct rv_agent_launching *p = rv_map_gets(&d->launching, l->container_id.v);
+    struct rv_agent_launching *p = rv_map_gets(&d->waiting, l->container_id.v);
 
+    if (!p)
+        p = rv_map_gets(&d->launching, l->container_id.v);
     if (!p)
         return false;
     rv_resources_free(&p->resources);
@@ -262,9 +291,23 @@ bool rv_agent_launch_update(struct rv_agent_daemon *d, const struct rv_launch *l
     return true;
 }
 
+void rv_agent_launches_init(struct rv_agent_daemon *d) {
+    d->turn = rv_calloc(1, sizeof *d->turn);
+    uv_idle_init(d->loop, d->turn);
+    d->turn->data = d;
+}
+
+static void free_turn(uv_handle_t *turn) {
+    free(turn);
+}
+
 void rv_agent_launches_free(struct rv_agent_daemon *d) {
     void *p;
 
+    uv_close((uv_handle_t *)d->turn, free_turn);
+    for (size_t it = 0; rv_map_next(&d->waiting, &it, NULL, &p);)
+        free_launching(p);
+    rv_map_free(&d->waiting);
     for (size_t it = 0; rv_map_next(&d->launching, &it, NULL, &p);) {
         rv_fetch_cancel(((struct rv_agent_launching *)p)->fetch);
         free_launching(p);
@@ -372,12 +415,11 @@ void rv_agent_launch(struct rv_agent_daemon *d, const struct rv_launch *l) {
     bool fetches = !r && w.command && w.command->n_uris;
     if (fetches)
         r = fetch(p, w.command, &err);
-    if (r)
-        failed(p, err.message);
-    else if (fetches)
+    if (!r && !fetches)
+        launch_soon(p);
+    if (!r)
         return;
-    else
-        launch_now(p);
+    failed(p, err.message);
     free_launching(p);
 }
 
