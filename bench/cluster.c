@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -17,23 +18,28 @@
 
 enum { MAX_FLAGS = 24 };
 
-bool cluster_start(struct cluster *c, const char *const *flags) {
+static void start_the_agent(struct cluster *c, const char *const *flags) {
     const char *all[MAX_FLAGS] = {"--containerizer=linux", MANY};
+
+    for (int n = 2; flags && *flags && n < MAX_FLAGS - 1;)
+        all[n++] = *flags++;
+    c->agent = start_agent(c->address, c->work_dir, all, &c->agent_port);
+}
+
+bool cluster_start(struct cluster *c, const char *const *flags) {
     char address[64];
-    uint16_t port, agent_port;
+    uint16_t port;
 
     if (geteuid() != 0) {
         puts("skipped, it needs root");
         return false;
     }
-    for (int n = 2; flags && *flags && n < MAX_FLAGS - 1;)
-        all[n++] = *flags++;
     signal(SIGPIPE, SIG_IGN);
     c->work_dir = new_work_dir();
     c->master = start_master(NULL, &port);
     snprintf(address, sizeof address, "127.0.0.1:%u", port);
-    c->agent = start_agent(address, c->work_dir, all, &agent_port);
     c->address = rv_strdup(address);
+    start_the_agent(c, flags);
     return true;
 }
 
@@ -172,6 +178,34 @@ size_t cluster_containers(const struct cluster *c) {
     if (dir)
         closedir(dir);
     return n;
+}
+
+bool cluster_restart_agent(struct cluster *c) {
+    char port[32];
+    const char *flags[] = {port, NULL};
+
+    snprintf(port, sizeof port, "--port=%u", c->agent_port);
+    kill(c->agent, SIGKILL);
+    if (waitpid(c->agent, NULL, 0) != c->agent)
+        return false;
+    start_the_agent(c, flags);
+    return true;
+}
+
+size_t cluster_executors(const struct cluster *c) {
+    static const char name[] = "\"slave/executors_running\":";
+    _cleanup_free_ char *command =
+        rv_asprintf("curl -s http://127.0.0.1:%u/metrics/snapshot", c->agent_port);
+    FILE *f = popen(command, "r"); // NOLINT(cert-env33-c): the command is ours
+    char text[65536];
+    size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+    const char *value;
+
+    if (f)
+        pclose(f);
+    text[n] = '\0';
+    value = strstr(text, name);
+    return value ? (size_t)strtod(value + strlen(name), NULL) : SIZE_MAX;
 }
 
 int cluster_end(struct cluster *c) {

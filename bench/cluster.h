@@ -5,6 +5,8 @@
 #ifndef RV_BENCH_CLUSTER_H
 #define RV_BENCH_CLUSTER_H
 
+#include <stdint.h>
+
 #include "base/vec.h"
 #include "framework/reeve.h"
 
@@ -12,6 +14,7 @@ struct cluster {
     int master, agent; /* processes */
     char *work_dir;    /* the agent's */
     char *address;     /* the master's */
+    uint16_t agent_port;
     struct reeve_scheduler *s;
     /* What the benchmark does with what happens; ctx is the cluster, to be found in its own. */
     void (*on_room)(struct cluster *c); /* room has grown */
@@ -34,6 +37,10 @@ void cluster_stop(struct cluster *c, const char *failure);
 void cluster_launch(struct cluster *c, const char *const *argv, size_t n);
 /* Containers that the agent has not reported as ended. */
 size_t cluster_containers(const struct cluster *c);
+/* Kills the agent as a crash does, and starts it again on the same port. False, with a message. */
+bool cluster_restart_agent(struct cluster *c);
+/* Executors of the agent that run and are connected; SIZE_MAX if it does not say. */
+size_t cluster_executors(const struct cluster *c);
 /* Ends the daemons and removes their folder. The exit status for main. */
 int cluster_end(struct cluster *c);
 

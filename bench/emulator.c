@@ -408,15 +408,14 @@ int start_master(const char *const *arguments, uint16_t *port) {
 
 int start_agent(const char *master, const char *work_dir, const char *const *arguments,
                 uint16_t *port) {
-    const char *argv[32] = {"reeve",
-                            "agent",
-                            "--port=0",
-                            "--log_level=warning",
+    const char *argv[32] = {"reeve", "agent", "--log_level=warning",
                             rv_asprintf("--master=%s", master),
                             rv_asprintf("--work_dir=%s", work_dir)};
+    int n = 5;
 
-    for (int n = 6; arguments && *arguments && n < 31;)
+    while (arguments && *arguments && n < 30)
         argv[n++] = *arguments++;
+    argv[n] = "--port=0"; /* the first that is given counts */
     return start_daemon("agent", argv, port);
 }
 
@@ -439,8 +438,9 @@ void stop_process(int pid) {
 }
 
 char *new_work_dir(void) {
+    /* On a disk, as an agent's folder is; /tmp may be in memory, where nothing is ever synced. */
     const char *above = getenv("TMPDIR");
-    char *path = rv_asprintf("%s/reeve-bench-XXXXXX", above ? above : "/tmp");
+    char *path = rv_asprintf("%s/reeve-bench-XXXXXX", above ? above : "/var/tmp");
 
     if (!mkdtemp(path)) {
         perror(path);

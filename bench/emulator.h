@@ -38,7 +38,7 @@ int start_agent(const char *master, const char *work_dir, const char *const *arg
 int run_task(const char *master, const char *command);
 /* SIGTERM, and waits. */
 void stop_process(int pid);
-char *new_work_dir(void);            /* in TMPDIR or /tmp; malloc'ed; exits on failure */
+char *new_work_dir(void);            /* in TMPDIR or /var/tmp; malloc'ed; exits on failure */
 int remove_folder(const char *path); /* with all that is in it */
 /* Resident memory of a process in KiB, and its CPU time so far in seconds. */
 long resident_kib(int pid);

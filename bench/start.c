@@ -181,7 +181,7 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
 
 int main(void) {
     static const struct rv_containerizer_callbacks callbacks = {on_launched, on_exited};
-    struct bench b = {.root = "/tmp/start-XXXXXX"};
+    struct bench b = {.root = "/var/tmp/start-XXXXXX"};
     struct rv_error err = {0};
     char state_dir[128];
     double serial, parallel;
