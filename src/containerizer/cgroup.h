@@ -50,6 +50,7 @@ struct rv_cgroup_limits {
     int64_t io_weight;                      /* 10..1000 */
     const struct rv_cgroup_device *devices; /* allow-list; NULL: as the parent */
     size_t n_devices;
+    bool fresh; /* of a group that has just been made: only what is not so from the start is set */
 };
 
 /* Finds the hierarchies and makes the agent's own folder, `name` ("reeve/4f2a..."), in each.

@@ -36,6 +36,8 @@ struct rv_cgroups {
      * made first, removed last. */
     struct rv_cgroup_hierarchy hierarchies[RV_CGROUP_MAX_HIERARCHIES];
     size_t n;
+    /* v1: the devices that groups have from the start, of begin_with; NULL: who knows. */
+    const struct rv_cgroup_device *given;
     uint64_t low_total; /* v2: memory.low of all groups, which the folders above must have too */
 };
 

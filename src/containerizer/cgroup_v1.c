@@ -98,6 +98,7 @@ static int make_own(const struct rv_cgroup_hierarchy *h) {
     }
     if (h->controllers & RV_CGROUP_MEMORY) {
         uint64_t on;
+        rv_cgfs_write(h->folder, "memory.swappiness", "0"); /* groups below begin with it */
         /* Kernels before 5.11 leave it to us whether limits hold for what is below. */
         if (rv_cgfs_read_u64(h->folder, "memory.use_hierarchy", &on) == 0 && on == 0)
             return rv_cgfs_write(h->folder, "memory.use_hierarchy", "1");
@@ -197,12 +198,17 @@ static int v1_create(struct rv_cgroups *c, const char *id, struct rv_error *err)
     for (size_t i = 0; i < c->n; i++) {
         struct rv_cgroup_hierarchy *h = &c->hierarchies[i];
         _cleanup_free_ char *dir = rv_cgroup_path(h, id);
-        /* What an agent that died left elsewhere is taken over. */
-        int rc = make_folder(h, dir, i > 0);
+        int rc = make_folder(h, dir, false);
+        /* An agent that died may have left it elsewhere, without processes. */
+        if (rc == -EEXIST && i > 0) {
+            rc = rv_cgfs_remove(dir);
+            if (rc == 0)
+                rc = make_folder(h, dir, false);
+        }
         if (rc == -ENOENT && !strchr(id, '/')) {
             rc = make_own(h); /* somebody cleaned up */
             if (rc == 0)
-                rc = make_folder(h, dir, i > 0);
+                rc = make_folder(h, dir, false);
         }
         if (rc == 0)
             continue;
@@ -271,7 +277,7 @@ static int set_cpu(const char *dir, const struct rv_cgroup_limits *l, struct rv_
     _cleanup_(rv_buf_free) struct rv_buf now = {0};
     uint64_t period;
 
-    if (rc)
+    if (rc || (l->fresh && quota < 0))
         return rc;
     rc = rv_cgfs_read(dir, "cpu.cfs_quota_us", &now);
     if (rc == -ENOENT && quota >= 0)
@@ -339,9 +345,11 @@ static int set_memory(const char *dir, const struct rv_cgroup_limits *l, struct 
     int64_t soft = l->mem_request_bytes < 0 ? -1 : l->mem_request_bytes;
     int64_t hard = l->mem_limit_bytes < 0 ? -1 : l->mem_limit_bytes;
     bool swap = rv_cgfs_exists(dir, "memory.memsw.limit_in_bytes"), raise;
-    uint64_t now;
-    int rc = rv_cgfs_read_u64(dir, "memory.limit_in_bytes", &now);
+    uint64_t now = UINT64_MAX;
+    int rc = l->fresh ? 0 : rv_cgfs_read_u64(dir, "memory.limit_in_bytes", &now);
 
+    if (l->fresh && hard < 0)
+        return set_soft(dir, soft, err);
     if (rc)
         return rv_cgroup_fail(err, rc, "cannot read", dir, "memory.limit_in_bytes");
     raise = hard < 0 || (uint64_t)hard >= now;
@@ -349,7 +357,7 @@ static int set_memory(const char *dir, const struct rv_cgroup_limits *l, struct 
     rc = raise ? set_hard(dir, hard, true, swap, err) : set_soft(dir, soft, err);
     if (rc == 0)
         rc = raise ? set_soft(dir, soft, err) : set_hard(dir, hard, false, swap, err);
-    if (rc == 0)
+    if (rc == 0 && !l->fresh)
         rv_cgfs_write(dir, "memory.swappiness", "0"); /* not there without swap */
     return rc;
 }
@@ -556,11 +564,16 @@ static int change_devices(const char *dir, const char *own, const struct rv_cgro
     return rc;
 }
 
-static int set_devices(const char *dir, const char *own, const struct rv_cgroup_limits *l,
-                       struct rv_error *err) {
+static int set_devices(struct rv_cgroups *c, const char *dir, const char *own,
+                       const struct rv_cgroup_limits *l, struct rv_error *err) {
     struct rv_cgroup_rules want = {0}, now = {0};
-    int rc = rv_cgroup_rules_of(l, &want, err);
+    int rc = 0;
 
+    if (l->fresh && own && l->devices == c->given)
+        return 0;
+    if (l->devices != c->given)
+        c->given = NULL; /* it may be given to the agent's folder, too */
+    rc = rv_cgroup_rules_of(l, &want, err);
     if (!rc)
         rc = change_devices(dir, own, &want, &now, err);
     rv_vec_free(&want);
@@ -573,8 +586,10 @@ static int set_devices(const char *dir, const char *own, const struct rv_cgroup_
 static int v1_begin_with(struct rv_cgroups *c, const struct rv_cgroup_limits *l,
                          struct rv_error *err) {
     const struct rv_cgroup_hierarchy *h = hierarchy_of(c, RV_CGROUP_DEVICES);
-    int rc = h ? set_devices(h->folder, NULL, l, err) : 0;
+    int rc = h ? set_devices(c, h->folder, NULL, l, err) : 0;
 
+    if (h && !rc)
+        c->given = l->devices;
     return rc == -RV_ERR_INVALID ? 0 : rc;
 }
 
@@ -594,14 +609,14 @@ static int v1_set(struct rv_cgroups *c, const char *id, const struct rv_cgroup_l
         rc = l->pids_max < 0 ? rv_cgfs_set(err, pids, "pids.max", "max")
                              : rv_cgfs_set(err, pids, "pids.max", "%lld", (long long)l->pids_max);
     if (rc == 0 && devices && l->devices)
-        rc = set_devices(devices, own, l, err);
+        rc = set_devices(c, devices, own, l, err);
     if (rc == 0 && memory)
         rc = set_memory(memory, l, err);
     if (rc == 0 && cpu)
         rc = set_cpu(cpu, l, err);
-    if (rc == 0 && cpuset)
+    if (rc == 0 && cpuset && !(l->fresh && !l->cpuset))
         rc = set_cpuset(cpuset, l->cpuset, err);
-    if (rc == 0 && io)
+    if (rc == 0 && io && !(l->fresh && l->io_weight < 0))
         rc = set_io(io, l->io_weight, err);
     return rc;
 }

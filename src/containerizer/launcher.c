@@ -44,6 +44,7 @@ struct shared {
     int error; /* of a child; 0 if init executed */
     const char *what;
     int pidfd;
+    pid_t pid; /* of init, if it was no helper that has made it */
     pid_t helpers[2];
     int n_helpers;
 };
@@ -98,6 +99,8 @@ static CHILD_CODE void start_init(struct shared *s, uint64_t more) {
         errno = (int)-pid;
         s->error = errno;
         s->what = "clone3";
+    } else if (start->parent < 0) {
+        s->pid = (pid_t)pid; /* a helper may be told another number than we know it by */
     }
 }
 
@@ -208,7 +211,9 @@ int rv_launcher_start(const struct rv_launcher_start *start, pid_t *pid, int *pi
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     for (int i = 0; i < s.n_helpers; i++)
         wait_for(s.helpers[i]);
-    p = s.pidfd >= 0 ? pid_of(s.pidfd) : -1;
+    p = s.pid;
+    if (p <= 0)
+        p = s.pidfd >= 0 ? pid_of(s.pidfd) : -1;
     if (s.error || p <= 0) {
         if (p > 0)
             wait_for(p);

@@ -293,7 +293,10 @@ static void finish(struct rv_linux_container *k) {
     rv_map_remove(&c->containers, rv_str(k->id));
     tell_exited(k);
     /* Only now: until the caller has written down what it must, the next agent finds it here. */
-    rv_container_state_remove(c->state_dir, k->id);
+    if (k->is_child && k->reaped)
+        rv_container_state_end(c->state_dir, k->id, &c->spares);
+    else
+        rv_container_state_remove(c->state_dir, k->id);
     free_container(k);
 }
 
@@ -579,7 +582,7 @@ static void linux_update(struct rv_containerizer *base, const char *id,
     }
     /* A limit that cannot be set now is set as far as the kernel allows; the next update tries
      * again. */
-    if (k && k->group && !k->dying && rv_linux_limit(k, r, &err))
+    if (k && k->group && !k->dying && rv_linux_limit(k, r, false, &err))
         return;
 }
 
@@ -767,6 +770,7 @@ static void linux_destroy_all(struct rv_containerizer *base) {
     for (size_t it = 0; rv_map_next(&c->containers, &it, NULL, (void **)&k);)
         free_container(k);
     rv_map_clear(&c->containers);
+    rv_container_state_drop_spares(c->state_dir);
     uv_close((uv_handle_t *)&c->notify, on_closed);
     uv_close((uv_handle_t *)&c->logs, on_closed);
 }
@@ -823,6 +827,7 @@ static int linux_create(uv_loop_t *loop, const char *state_dir,
     c->state_dir = rv_strdup(state_dir);
     rv_linux_containerizer_set(&c->base, &(struct rv_linux_settings){.work_dir = state_dir});
     rv_container_boot_id(c->boot_id);
+    rv_container_state_drop_spares(state_dir);
     uv_timer_init(loop, &c->notify);
     uv_timer_init(loop, &c->logs);
     c->notify.data = c->logs.data = c;

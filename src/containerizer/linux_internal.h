@@ -32,6 +32,7 @@ struct rv_linux {
     int64_t pids_max;
     bool cpu_quota;
     char boot_id[64];
+    unsigned spares; /* records to be used again, see state.h */
     struct rv_cgroups *groups;
     struct rv_buf seccomp; /* the compiled profile */
     struct rv_buf described;
@@ -89,7 +90,7 @@ RV_MUST_USE int rv_linux_start(struct rv_linux_container *k,
                                const struct rv_container_config *config, struct rv_error *err);
 /* Limits of its groups, from resources and what it was launched with. */
 RV_MUST_USE int rv_linux_limit(struct rv_linux_container *k, const struct rv_resources *resources,
-                               struct rv_error *err);
+                               bool fresh, struct rv_error *err);
 /* linux_limits.c: limits that a resource of a certain name asks for. */
 struct rv_linux_special {
     struct rv_buf cpuset; /* "0-1,3-3", the caller's to free; empty: any */

@@ -54,7 +54,7 @@ const struct rv_cgroup_limits rv_linux_no_limits = {.cpu_request_milli = -1,
                                                     .pids_max = -1,
                                                     .io_weight = -1};
 
-int rv_linux_limit(struct rv_linux_container *k, const struct rv_resources *resources,
+int rv_linux_limit(struct rv_linux_container *k, const struct rv_resources *resources, bool fresh,
                    struct rv_error *err) {
     int64_t cpus = resources ? rv_resources_quantity(resources, "cpus") : 0;
     int64_t mem = resources ? rv_resources_quantity(resources, "mem") : 0; /* thousandths of MiB */
@@ -63,6 +63,7 @@ int rv_linux_limit(struct rv_linux_container *k, const struct rv_resources *reso
     struct rv_linux_special special;
     int rc;
 
+    limits.fresh = fresh;
     if (cpus > 0)
         limits.cpu_request_milli = cpus;
     limits.pids_max = k->c->pids_max;
@@ -159,7 +160,7 @@ static int make_groups(struct rv_linux_container *k, const struct rv_container_c
     if (k->group) {
         rc = rv_cgroup_create(k->c->groups, k->group, err);
         if (!rc)
-            rc = rv_linux_limit(k, config->resources, err);
+            rc = rv_linux_limit(k, config->resources, true, err);
     } else
         find_group(k, whole);
     if (rc)
@@ -232,7 +233,8 @@ static int make_sandbox(const struct rv_linux_container *k, struct rv_linux_laun
         rc = rv_sandbox_make(l->config->directory, &l->user, err);
     /* From here on a later agent knows of it. */
     if (!rc)
-        rc = rv_container_state_write(k->c->state_dir, k->c->boot_id, k->id, &k->state, err);
+        rc = rv_container_state_begin(k->c->state_dir, k->c->boot_id, k->id, &k->state,
+                                      &k->c->spares, err);
     return rc;
 }
 
@@ -261,7 +263,7 @@ int rv_linux_start(struct rv_linux_container *k, const struct rv_container_confi
     if (rc)
         return rc;
     k->is_child = true;
-    if (i->bursts)
+    if (l.isolation->bursts)
         rv_linux_set_score(k, config->resources);
     if (rv_proc_read(k->state.pid, &first))
         k->state.start_ticks = first.start_ticks;

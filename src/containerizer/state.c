@@ -1,9 +1,10 @@
 /* Records of containers, see state.h. Holds: a record is
  * one write(2), so the agent's death leaves all of it or nothing; nothing means that nothing was
  * launched. What the container's init appends, a NUL and its status, is beyond what the second
- * record covers. Making a file is what costs most in a launch (370 us on a slow ext4), so there is
- * one. The line "sum" is the CRC-32C of all the others; records of versions that had none are read
- * without.
+ * record covers. Making a file is what costs most in a launch (370 us on a slow ext4; without a
+ * journal that grows with the files that were removed lately), so there is one, used again and
+ * again. The line "sum" is the CRC-32C of all the others; records of versions that had none are
+ * read without.
  */
 #include "containerizer/state.h"
 
@@ -23,7 +24,7 @@
 
 #define HEADER "reeve container 1\n"
 
-enum { MAX_ID = 200, MAX_FILE = 16384 };
+enum { MAX_ID = 200, MAX_FILE = 16384, MAX_SPARES = 256 };
 
 bool rv_container_id_fits(const char *id) {
     return *id && *id != '.' && !strchr(id, '/') && strlen(id) <= MAX_ID;
@@ -63,32 +64,90 @@ static bool is_whole(const char *text, const char *directory) {
             expected == sum_of(text, (size_t)(sum + 1 - text), directory + 1));
 }
 
-int rv_container_state_write(const char *state_dir, const char *boot_id, const char *id,
-                             const struct rv_container_state *state, struct rv_error *err) {
-    _cleanup_free_ char *path = rv_asprintf("%s/%s", state_dir, id);
+/* Numbers that change have a fixed width, so that the second record covers the first. */
+static void put_record(struct rv_buf *out, const char *boot_id,
+                       const struct rv_container_state *state) {
     _cleanup_free_ char *directory = rv_asprintf("directory %s\n", state->directory);
-    _cleanup_(rv_buf_free) struct rv_buf text = {0};
-    int fd, error = 0;
-    ssize_t n;
 
-    /* Numbers that change have a fixed width, so that the second record covers the first. */
-    rv_buf_printf(&text,
+    rv_buf_printf(out,
                   HEADER "boot %s\npid %10d\nstart %20" PRIu64 "\nsurvive %d\nlog_max %" PRIu64
                          "\nlog_keep %u\nlimits %20" PRId64 " %20" PRId64 "\nown %d %d\n",
                   boot_id, (int)state->pid, state->start_ticks, state->survive,
                   state->log_max_bytes, state->log_keep, state->cpu_limit_milli,
                   state->mem_limit_bytes, state->own_group, state->own_pids);
-    rv_buf_printf(&text, "sum %08" PRIx32 "\n%s", sum_of(text.data, text.n, directory), directory);
-    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    rv_buf_printf(out, "sum %08" PRIx32 "\n%s", sum_of(out->data, out->n, directory), directory);
+}
+
+/* With `cut`, nothing else is in the file then. */
+static int write_record(const char *path, const struct rv_buf *text, bool cut,
+                        struct rv_error *err) {
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600), error = 0;
+    ssize_t n;
+
     if (fd < 0)
         return rv_error_set(err, RV_ERR_IO, "open %s: %s", path, strerror(errno));
-    n = write(fd, text.data, text.n);
-    if (n != (ssize_t)text.n)
+    n = write(fd, text->data, text->n);
+    if (n != (ssize_t)text->n)
         error = n < 0 ? errno : ENOSPC;
+    else if (cut && ftruncate(fd, n) != 0)
+        error = errno;
     close(fd);
     if (error)
         return rv_error_set(err, RV_ERR_IO, "write %s: %s", path, strerror(error));
     return 0;
+}
+
+int rv_container_state_write(const char *state_dir, const char *boot_id, const char *id,
+                             const struct rv_container_state *state, struct rv_error *err) {
+    _cleanup_free_ char *path = rv_asprintf("%s/%s", state_dir, id);
+    _cleanup_(rv_buf_free) struct rv_buf text = {0};
+
+    put_record(&text, boot_id, state);
+    return write_record(path, &text, false, err);
+}
+
+static char *spare_path(const char *state_dir, unsigned n) {
+    return rv_asprintf("%s/.spare-%u", state_dir, n);
+}
+
+/* The name comes last: the record under it is whole at any time. */
+int rv_container_state_begin(const char *state_dir, const char *boot_id, const char *id,
+                             const struct rv_container_state *state, unsigned *spares,
+                             struct rv_error *err) {
+    _cleanup_free_ char *path = rv_asprintf("%s/%s", state_dir, id);
+    _cleanup_free_ char *spare = *spares ? spare_path(state_dir, *spares - 1) : NULL;
+    _cleanup_(rv_buf_free) struct rv_buf text = {0};
+    int rc;
+
+    if (!spare)
+        return rv_container_state_write(state_dir, boot_id, id, state, err);
+    put_record(&text, boot_id, state);
+    --*spares;
+    rc = write_record(spare, &text, true, err);
+    if (!rc && rename(spare, path) != 0)
+        rc = rv_error_set(err, RV_ERR_IO, "rename %s: %s", spare, strerror(errno));
+    if (rc)
+        unlink(spare);
+    return rc;
+}
+
+void rv_container_state_end(const char *state_dir, const char *id, unsigned *spares) {
+    _cleanup_free_ char *path = rv_asprintf("%s/%s", state_dir, id);
+    _cleanup_free_ char *spare = spare_path(state_dir, *spares);
+
+    if (*spares < MAX_SPARES && rename(path, spare) == 0)
+        ++*spares;
+    else
+        unlink(path);
+}
+
+void rv_container_state_drop_spares(const char *state_dir) {
+    int rc = 0;
+
+    for (unsigned n = 0; n < MAX_SPARES && rc == 0; n++) {
+        _cleanup_free_ char *spare = spare_path(state_dir, n);
+        rc = unlink(spare);
+    }
 }
 
 int rv_container_state_read(const char *state_dir, const char *boot_id, const char *id,

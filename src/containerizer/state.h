@@ -43,6 +43,19 @@ RV_MUST_USE int rv_container_state_open(const char *state_dir, const char *id,
                                         struct rv_error *err);
 void rv_container_state_remove(const char *state_dir, const char *id);
 
+/* Where containers come and go by the hundred, making and removing files costs more than all else
+ * in a launch: so files of containers that are over are kept, at most a few, and written anew.
+ * `spares` counts them, 0 at the start. */
+
+/* The first record of a container, pid 0. */
+RV_MUST_USE int rv_container_state_begin(const char *state_dir, const char *boot_id, const char *id,
+                                         const struct rv_container_state *state, unsigned *spares,
+                                         struct rv_error *err);
+/* Removes a record whose init has ended: nobody else may append to it any more. */
+void rv_container_state_end(const char *state_dir, const char *id, unsigned *spares);
+/* Removes them, also those of an agent that has died. */
+void rv_container_state_drop_spares(const char *state_dir);
+
 /* The ids that have records, malloc'ed strings in a malloc'ed array. */
 RV_MUST_USE int rv_container_state_list(const char *state_dir, char ***ids, size_t *n,
                                         struct rv_error *err);

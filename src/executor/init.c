@@ -1,7 +1,8 @@
 /*
  * A container's first process, see init.h. Holds: all signals are blocked from the launcher's clone
- * on, so none is lost and none kills; the command gets the defaults back. The command is forked
- * only when everything around it stands, and executes only when all that it must not keep is gone.
+ * on, so none is lost and none kills, and none is ignored; the command gets them unblocked. It is
+ * forked only when everything around it stands, and executes only when all that it must not keep is
+ * gone.
  * Costs: some 300 KiB resident; no timer, no wake-up but for signals.
  */
 #include "executor/init.h"
@@ -117,9 +118,10 @@ static int set_capabilities(uint64_t set, uint64_t inheritable) {
 }
 
 static int drop_bounding(uint64_t keep, struct rv_error *err) {
-    for (int i = 0; i < 64 && prctl(PR_CAPBSET_READ, i, 0, 0, 0) >= 0; i++)
+    for (int i = 0; i < 64; i++)
         if (!(keep >> i & 1) && prctl(PR_CAPBSET_DROP, i, 0, 0, 0) != 0)
-            return failed(err, "PR_CAPBSET_DROP");
+            /* The kernel does not know it, nor any after it. */
+            return errno == EINVAL ? 0 : failed(err, "PR_CAPBSET_DROP");
     return 0;
 }
 
@@ -276,11 +278,9 @@ static char **strings(char *const *v, size_t n) {
     return out;
 }
 
-static void by_default(void) {
+static void unblock_signals(void) {
     sigset_t none;
 
-    for (int i = 1; i < NSIG; i++)
-        signal(i, SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -298,7 +298,7 @@ static int command(const orders *o, int terminal, struct rv_error *err) {
     int folder, rc;
 
     setsid();
-    by_default();
+    unblock_signals();
     rc = terminal >= 0 ? take_terminal(terminal, err) : 0;
     if (!rc)
         rc = limit(o, err);

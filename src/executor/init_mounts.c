@@ -80,20 +80,29 @@ static int take(const char *path, bool frozen, struct rv_init_mount *out, struct
     return 0;
 }
 
+/* The folders above a path, from the root down. */
+static int make_folders_above(char *path, struct rv_error *err) {
+    for (char *p = path + 1; *p; p++) {
+        if (*p != '/')
+            continue;
+        *p = '\0';
+        if (mkdir(path, 0755) != 0 && errno != EEXIST && errno != EROFS)
+            return failed(err, "mkdir", path);
+        *p = '/';
+    }
+    return 0;
+}
+
 static int make_place(const char *path, bool folder, struct rv_error *err) {
     char name[MAX_PATH];
     int fd;
 
     if (snprintf(name, sizeof name, "%s", path) >= (int)sizeof name)
         return rv_error_set(err, RV_ERR_LIMIT, "a path is too long");
-    for (char *p = name + 1; *p; p++) {
-        if (*p != '/')
-            continue;
-        *p = '\0';
-        if (mkdir(name, 0755) != 0 && errno != EEXIST && errno != EROFS)
-            return failed(err, "mkdir", name);
-        *p = '/';
-    }
+    if (folder && mkdir(name, 0755) == 0)
+        return 0; /* what is above it is there more often than not */
+    if (make_folders_above(name, err))
+        return -RV_ERR_IO;
     if (folder)
         return mkdir(name, 0755) != 0 && errno != EEXIST ? failed(err, "mkdir", name) : 0;
     fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
