@@ -3,7 +3,7 @@
  * the `linux` containerizer, one after another and 16 at once, beside `runc run` on a prepared
  * bundle of the same machine. Needs root. Figures: start.serial and start.parallel (ms for one, all
  * in all), start.p50 and start.p99 (ms from the launch to the running command, one after another),
- * start.serial_ratio and start.parallel_ratio (ours over runc's), density.rss (KiB an init).
+ * start.serial_ratio and start.parallel_ratio (ours over runc's), start.init_rss (KiB).
  */
 #include <fcntl.h>
 #include <ftw.h>
@@ -212,9 +212,9 @@ int main(void) {
     uv_loop_close(&b.loop);
     if (!b.failed && make_bundle(b.root)) {
         double theirs = run_runc(b.root, 1, &ok);
-        printf("figure start.serial_ratio %.3f\n", serial / theirs);
+        printf("figure start.serial_ratio %.3f ratio\n", serial / theirs);
         theirs = run_runc(b.root, AT_ONCE, &ok);
-        printf("figure start.parallel_ratio %.3f\n", parallel / theirs);
+        printf("figure start.parallel_ratio %.3f ratio\n", parallel / theirs);
         if (!ok)
             puts("start: some of runc's containers failed; its figures are not valid");
     } else {
