@@ -19,9 +19,9 @@
 enum { MAX_FLAGS = 24 };
 
 static void start_the_agent(struct cluster *c, const char *const *flags) {
-    const char *all[MAX_FLAGS] = {"--containerizer=linux", MANY};
+    const char *all[MAX_FLAGS] = {"--containerizer=linux", MANY, "--recovery_timeout=1mins"};
 
-    for (int n = 2; flags && *flags && n < MAX_FLAGS - 1;)
+    for (int n = 3; flags && *flags && n < MAX_FLAGS - 1;)
         all[n++] = *flags++;
     c->agent = start_agent(c->address, c->work_dir, all, &c->agent_port);
 }
