@@ -33,6 +33,7 @@ static const char *const masked[] = {
 };
 static const char *const read_only[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
                                         "/proc/sysrq-trigger"};
+static const char NOTHING_AT[] = "/proc/sys"; /* always a folder of the kernel's */
 static const struct {
     const char *path;
     unsigned major, minor;
@@ -206,7 +207,8 @@ static int make_dev(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
 
 /* An empty file and an empty folder, which hide what they are put over. They are on a file system
  * that only we have: in a nested container /dev is its parent's, who may have put anything in the
- * place of /dev/null. */
+ * place of /dev/null. It is at NOTHING_AT meanwhile: before Linux 6.15 nothing can be taken from a
+ * mount that is nowhere. */
 static int make_nothing(int *out, struct rv_error *err) {
     struct mount_attr frozen = {.attr_set = MOUNT_ATTR_RDONLY};
     int fs = fsopen("tmpfs", FSOPEN_CLOEXEC), root = -1, file = -1, rc = 0;
@@ -217,7 +219,8 @@ static int make_nothing(int *out, struct rv_error *err) {
             fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
     if (root >= 0 && mkdirat(root, "folder", 0555) == 0)
         file = openat(root, "file", O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
-    if (file < 0 || mount_setattr(root, "", AT_EMPTY_PATH, &frozen, sizeof frozen) != 0)
+    if (file < 0 || mount_setattr(root, "", AT_EMPTY_PATH, &frozen, sizeof frozen) != 0 ||
+        move_mount(root, "", AT_FDCWD, NOTHING_AT, MOVE_MOUNT_F_EMPTY_PATH) != 0)
         rc = failed(err, "tmpfs", "for masks");
     if (file >= 0)
         close(file);
@@ -268,6 +271,8 @@ static int mask_all(struct rv_error *err) {
     for (size_t i = 0; i < RV_COUNT(masked) && !rc; i++)
         rc = mask(nothing, masked[i], err);
     close(nothing);
+    if (umount2(NOTHING_AT, MNT_DETACH) != 0 && !rc)
+        rc = failed(err, "unmount", NOTHING_AT);
     return rc;
 }
 
