@@ -568,6 +568,9 @@ static void run(struct sim_cluster *c) {
         c->schedulers[i].offers_seen = 0;
     /* An offer that somebody sits on is back after the offer timeout of 300 s; some may in turn. */
     until(c, not_offered, sim_scheduler_revive, 900000);
+    /* What was lost with a connection may have come back with the next. */
+    until(c, not_done, sim_scheduler_drain, 1200000);
+    until(c, not_free, sim_scheduler_drain, 1200000);
     if (!w->failed)
         sim_audit_idle(&c->auditor);
     until(c, not_connected, NULL, 900000);

@@ -23,6 +23,7 @@ static const uint64_t sim_seeds[] = {
     119,   /* a write from within an answer was sent twice, when others were to be sent again */
     652,   /* a server cut off from the others let a master lead on whose session expired */
     801,   /* a framework was over at recovery that a failing disk had kept from being so */
+    358,   /* a task that was lost with its agent's connection came back, and nobody was told */
     20507, /* an offer that was held until its timeout, on the only agent */
 };
 

@@ -319,7 +319,8 @@ void rv_master_task_forget_parked(struct rv_master *m, struct rv_master_task *t)
 void rv_master_task_park(struct rv_master *m, struct rv_master_task *t);
 /* To the completed ones: it is in no list of its framework any more. */
 void rv_master_task_retire(struct rv_master *m, struct rv_master_task *t);
-void rv_master_task_forget_completed(struct rv_master *m, struct rv_master_framework *f,
+/* Whether it was lost. */
+bool rv_master_task_forget_completed(struct rv_master *m, struct rv_master_framework *f,
                                      const char *id);
 /* A status made here: SOURCE_MASTER, no uuid, time stamped. Lives as the effects do. */
 struct rv_task_status *rv_master_status(struct rv_master *m, const char *task_id,

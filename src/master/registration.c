@@ -522,6 +522,7 @@ static void take_unknown(struct rv_master *m, struct rv_master_agent *a,
                          struct rv_master_framework *f, const struct rv_task_view *v) {
     struct rv_master_task *parked, *t;
     struct rv_resources r = {0};
+    bool lost;
 
     if (!uses(v->state) && !v->has_update_uuid)
         return; /* it ended and that was acknowledged: nothing to be known of it any more */
@@ -536,7 +537,7 @@ static void take_unknown(struct rv_master *m, struct rv_master_agent *a,
         rv_resources_free(&r);
         return;
     }
-    rv_master_task_forget_completed(m, f, v->info->id.v);
+    lost = rv_master_task_forget_completed(m, f, v->info->id.v);
     t = rv_master_task_new(m, f, a, v->info, &r, v->command ? NULL : v->executor_id.v, v->state);
     if (uses(v->state)) {
         rv_allocator_use(m->allocator, a, f, &r);
@@ -552,10 +553,10 @@ static void take_unknown(struct rv_master *m, struct rv_master_agent *a,
         rv_master_bury(m, rv_master_task_free, parked);
     }
     set_update(m, t, v);
-    if (parked)
-        tell_back(m, t);
-    else
+    if (!parked)
         rv_master_task_added(m, t);
+    if (parked || lost)
+        tell_back(m, t);
     if (t->kill_asked && uses(t->state))
         rv_master_kill_send(m, t);
     rv_resources_free(&r);

@@ -302,13 +302,17 @@ void rv_master_task_park(struct rv_master *m, struct rv_master_task *t) {
         rv_master_task_forget_parked(m, old);
 }
 
-void rv_master_task_forget_completed(struct rv_master *m, struct rv_master_framework *f,
+bool rv_master_task_forget_completed(struct rv_master *m, struct rv_master_framework *f,
                                      const char *id) {
+    bool lost = false;
+
     for (size_t i = f->completed.n; i-- > 0;)
         if (rv_streq(f->completed.v[i]->id.v, id)) {
+            lost = lost || f->completed.v[i]->state == RV_TASK_LOST;
             rv_master_bury(m, rv_master_task_free, f->completed.v[i]);
             rv_vec_remove_at(&f->completed, i);
         }
+    return lost;
 }
 
 /* --- updates from agents --- */
