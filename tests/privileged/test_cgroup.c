@@ -408,8 +408,10 @@ static void test_io_weight(void **state) {
     struct rv_error why = {0};
     int rc;
 
-    if (!has(c, RV_CGROUP_IO))
+    if (!has(c, RV_CGROUP_IO)) {
+        print_message("the kernel has no I/O controller\n");
         skip();
+    }
     OK(rv_cgroup_create(c, "io", err));
     l.io_weight = 300;
     rc = rv_cgroup_set(c, "io", &l, &why);
@@ -642,8 +644,10 @@ static void test_devices(void **state) {
     struct rv_cgroups *c = *state;
     struct rv_cgroup_limits l = none;
 
-    if (!has(c, RV_CGROUP_DEVICES))
+    if (!has(c, RV_CGROUP_DEVICES)) {
+        print_message("the kernel has no devices controller\n");
         skip();
+    }
     OK(rv_cgroup_create(c, "d", err));
     assert_int_equal(devices_seen(c, "d"), 31);
     l.devices = few;
@@ -679,8 +683,10 @@ static void test_devices_from_the_start(void **state) {
     struct rv_cgroup_limits l = none;
     int first, rc;
 
-    if (!has(c, RV_CGROUP_DEVICES))
+    if (!has(c, RV_CGROUP_DEVICES)) {
+        print_message("the kernel has no devices controller\n");
         skip();
+    }
     l.devices = few;
     l.n_devices = RV_COUNT(few);
     OK(rv_cgroups_begin_with(c, &l, err));
@@ -762,14 +768,18 @@ static void test_stats_of_io(void **state) {
     struct stat st;
     int status;
 
-    if (!has(c, RV_CGROUP_IO) || stat("/var/tmp", &st) || major(st.st_dev) == 0)
-        skip(); /* no disk below /var/tmp */
+    if (!has(c, RV_CGROUP_IO) || stat("/var/tmp", &st) || major(st.st_dev) == 0) {
+        print_message("there is no disk below /var/tmp\n");
+        skip();
+    }
     snprintf(path, sizeof path, "/var/tmp/%s", top_name);
     OK(rv_cgroup_create(c, "disk", err));
     status = end_of(start(c, "disk", write_file, path));
     unlink(path);
-    if (WEXITSTATUS(status))
-        skip(); /* a file system that cannot write past its cache */
+    if (WEXITSTATUS(status)) {
+        print_message("this file system cannot write past its cache\n");
+        skip();
+    }
     rv_cgroup_read_stats(c, "disk", &s);
     assert_true(s.has & RV_CGROUP_IO);
     assert_true(s.io_write_bytes >= 64 * 4096 && s.io_writes >= 1);

@@ -374,8 +374,10 @@ static void test_user(void **state) {
     _cleanup_free_ char *sandbox = sandbox_file(f, "n", ""), *out = sandbox_file(f, "n", "stdout");
     struct stat st;
 
-    if (geteuid() != 0 || !p)
+    if (geteuid() != 0 || !p) {
+        print_message("only root can switch users\n");
         skip();
+    }
     launch_with(f, "n", "id -un; touch mine; grep -E '^[UG]id' /proc/self/status | cut -f2-",
                 &nobody);
     launch_with(f, "u", "true", &unknown);

@@ -79,8 +79,10 @@ static int tear_down(void **state) {
 
 #define NEEDS_SERVER()                                                                             \
     do {                                                                                           \
-        if (!is_there)                                                                             \
+        if (!is_there) {                                                                           \
+            print_message("ZooKeeper is not here\n");                                              \
             skip();                                                                                \
+        }                                                                                          \
     } while (0)
 
 static void on_tick(uv_timer_t *timer) {

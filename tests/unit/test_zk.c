@@ -150,8 +150,10 @@ static int make_path(struct client *c, const char *path) {
 
 #define NEEDS_SERVER()                                                                             \
     do {                                                                                           \
-        if (!is_there)                                                                             \
+        if (!is_there) {                                                                           \
+            print_message("ZooKeeper is not here\n");                                              \
             skip();                                                                                \
+        }                                                                                          \
     } while (0)
 
 /* --- sessions --- */
