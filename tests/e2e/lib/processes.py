@@ -17,19 +17,31 @@ import uuid
 from cluster import REEVE
 
 
+class NotLeading(AssertionError):
+    """A master does not lead, or not any more."""
+
+
 def wait(condition, what, seconds=60):
-    """The first true result of condition(). Time is generous: a machine may be busy."""
+    """The first true result of condition(). Time is generous: a machine may be busy, and may even
+    keep a leader from ZooKeeper until another leads."""
     deadline = time.monotonic() + seconds
     while True:
         try:
             result = condition()
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException, NotLeading):
             result = None
         if result:
             return result
         if time.monotonic() > deadline:
             raise AssertionError("not in time: " + what)
         time.sleep(0.05)
+
+
+def accepted(what, status, body):
+    if status in (307, 503):
+        raise NotLeading("%s: HTTP %d %r" % (what, status, body[:200]))
+    if status not in (200, 202):
+        raise AssertionError("%s: HTTP %d %r" % (what, status, body[:200]))
 
 
 def request(address, method, path, body=None, headers=None, timeout=10):
@@ -44,8 +56,7 @@ def request(address, method, path, body=None, headers=None, timeout=10):
 
 def get(address, path):
     status, body = request(address, "GET", path)
-    if status != 200:
-        raise AssertionError("GET %s: HTTP %d %r" % (path, status, body[:200]))
+    accepted("GET " + path, status, body)
     return json.loads(body)
 
 
