@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_ID = 1024, MAX_PART = 200, MAX_RULES = 256 };
+enum { MAX_ID = 1024, MAX_PART = 242, MAX_RULES = 256 };
 
 const struct rv_cgroup_controller_name rv_cgroup_controller_names[] = {
     {RV_CGROUP_CPU, "cpu", "cpu"},

@@ -24,10 +24,31 @@
 
 #define HEADER "reeve container 1\n"
 
-enum { MAX_ID = 200, MAX_FILE = 16384, MAX_SPARES = 256 };
+enum { MAX_PLAIN = 200, HASHED = MAX_PLAIN + 25, MAX_FILE = 16384, MAX_SPARES = 256 };
+
+/* Of a long id: no id may look so. */
+static bool is_hashed_name(const char *name) {
+    return strlen(name) == HASHED && name[MAX_PLAIN] == '~';
+}
 
 bool rv_container_id_fits(const char *id) {
-    return *id && *id != '.' && !strchr(id, '/') && strlen(id) <= MAX_ID;
+    return *id && *id != '.' && !strchr(id, '/') && strlen(id) <= RV_CONTAINER_MAX_ID &&
+           !is_hashed_name(id);
+}
+
+char *rv_container_file_name(const char *id) {
+    size_t n = strlen(id);
+
+    if (n <= MAX_PLAIN || is_hashed_name(id))
+        return rv_strdup(id);
+    return rv_asprintf("%.*s~%016" PRIx64 "%08" PRIx32, (int)MAX_PLAIN, id, rv_hash(id, n),
+                       rv_crc32c(0, id, n));
+}
+
+static char *path_of(const char *state_dir, const char *id) {
+    _cleanup_free_ char *name = rv_container_file_name(id);
+
+    return rv_asprintf("%s/%s", state_dir, name);
 }
 
 static ssize_t read_file(const char *path, char *out, size_t size) {
@@ -65,7 +86,7 @@ static bool is_whole(const char *text, const char *directory) {
 }
 
 /* Numbers that change have a fixed width, so that the second record covers the first. */
-static void put_record(struct rv_buf *out, const char *boot_id,
+static void put_record(struct rv_buf *out, const char *boot_id, const char *id,
                        const struct rv_container_state *state) {
     _cleanup_free_ char *directory = rv_asprintf("directory %s\n", state->directory);
 
@@ -75,6 +96,8 @@ static void put_record(struct rv_buf *out, const char *boot_id,
                   boot_id, (int)state->pid, state->start_ticks, state->survive,
                   state->log_max_bytes, state->log_keep, state->cpu_limit_milli,
                   state->mem_limit_bytes, state->own_group, state->own_pids);
+    if (strlen(id) > MAX_PLAIN)
+        rv_buf_printf(out, "id %s\n", id); /* the file's name does not tell it */
     rv_buf_printf(out, "sum %08" PRIx32 "\n%s", sum_of(out->data, out->n, directory), directory);
 }
 
@@ -99,10 +122,10 @@ static int write_record(const char *path, const struct rv_buf *text, bool cut,
 
 int rv_container_state_write(const char *state_dir, const char *boot_id, const char *id,
                              const struct rv_container_state *state, struct rv_error *err) {
-    _cleanup_free_ char *path = rv_asprintf("%s/%s", state_dir, id);
+    _cleanup_free_ char *path = path_of(state_dir, id);
     _cleanup_(rv_buf_free) struct rv_buf text = {0};
 
-    put_record(&text, boot_id, state);
+    put_record(&text, boot_id, id, state);
     return write_record(path, &text, false, err);
 }
 
@@ -114,14 +137,14 @@ static char *spare_path(const char *state_dir, unsigned n) {
 int rv_container_state_begin(const char *state_dir, const char *boot_id, const char *id,
                              const struct rv_container_state *state, unsigned *spares,
                              struct rv_error *err) {
-    _cleanup_free_ char *path = rv_asprintf("%s/%s", state_dir, id);
+    _cleanup_free_ char *path = path_of(state_dir, id);
     _cleanup_free_ char *spare = *spares ? spare_path(state_dir, *spares - 1) : NULL;
     _cleanup_(rv_buf_free) struct rv_buf text = {0};
     int rc;
 
     if (!spare)
         return rv_container_state_write(state_dir, boot_id, id, state, err);
-    put_record(&text, boot_id, state);
+    put_record(&text, boot_id, id, state);
     --*spares;
     rc = write_record(spare, &text, true, err);
     if (!rc && rename(spare, path) != 0)
@@ -132,7 +155,7 @@ int rv_container_state_begin(const char *state_dir, const char *boot_id, const c
 }
 
 void rv_container_state_end(const char *state_dir, const char *id, unsigned *spares) {
-    _cleanup_free_ char *path = rv_asprintf("%s/%s", state_dir, id);
+    _cleanup_free_ char *path = path_of(state_dir, id);
     _cleanup_free_ char *spare = spare_path(state_dir, *spares);
 
     if (*spares < MAX_SPARES && rename(path, spare) == 0)
@@ -152,7 +175,7 @@ void rv_container_state_drop_spares(const char *state_dir) {
 
 int rv_container_state_read(const char *state_dir, const char *boot_id, const char *id,
                             struct rv_container_state *out, struct rv_error *err) {
-    _cleanup_free_ char *path = rv_asprintf("%s/%s", state_dir, id);
+    _cleanup_free_ char *path = path_of(state_dir, id);
     _cleanup_free_ char *text = rv_malloc(MAX_FILE);
     struct rv_container_state s = {0};
     char found[64] = "", *directory, *limits, *own;
@@ -200,16 +223,32 @@ int rv_container_state_read(const char *state_dir, const char *boot_id, const ch
 }
 
 int rv_container_state_open(const char *state_dir, const char *id, struct rv_error *err) {
-    _cleanup_free_ char *path = rv_asprintf("%s/%s", state_dir, id);
+    _cleanup_free_ char *path = path_of(state_dir, id);
     int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
 
     return fd < 0 ? rv_error_set(err, RV_ERR_IO, "open %s: %s", path, strerror(errno)) : fd;
 }
 
 void rv_container_state_remove(const char *state_dir, const char *id) {
-    _cleanup_free_ char *path = rv_asprintf("%s/%s", state_dir, id);
+    _cleanup_free_ char *path = path_of(state_dir, id);
 
     unlink(path);
+}
+
+/* What the record under a hashed name is of; the name itself, if it does not tell. */
+static char *id_in(const char *state_dir, const char *name) {
+    _cleanup_free_ char *path = path_of(state_dir, name);
+    _cleanup_free_ char *text = rv_malloc(MAX_FILE);
+    char *id, *end, *of_id;
+
+    if (read_file(path, text, MAX_FILE) < 0 || !(id = strstr(text, "\nid ")) ||
+        !(end = strchr(id += strlen("\nid "), '\n')))
+        return rv_strdup(name);
+    *end = '\0';
+    of_id = rv_container_file_name(id);
+    id = rv_strdup(rv_streq(of_id, name) ? id : name);
+    free(of_id);
+    return id;
 }
 
 int rv_container_state_list(const char *state_dir, char ***ids, size_t *n, struct rv_error *err) {
@@ -220,7 +259,8 @@ int rv_container_state_list(const char *state_dir, char ***ids, size_t *n, struc
         return rv_error_set(err, RV_ERR_IO, "opendir %s: %s", state_dir, strerror(errno));
     for (struct dirent *e; (e = readdir(dir));)
         if (e->d_name[0] != '.')
-            rv_vec_push(&found, rv_strdup(e->d_name));
+            rv_vec_push(&found, is_hashed_name(e->d_name) ? id_in(state_dir, e->d_name)
+                                                          : rv_strdup(e->d_name));
     closedir(dir);
     *ids = found.v;
     *n = found.n;

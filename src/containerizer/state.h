@@ -1,7 +1,8 @@
 /*
  * What a containerizer remembers of a container across the agent's death: a small text
- * file each, state_dir/ID, written before the launch and again, in place, after it. Not synced: it
- * need not survive the machine, whose processes do not either; the machine's boot id tells.
+ * file each, state_dir/ID (a shorter name for long ids), written before the launch and again, in
+ * place, after it. Not synced: it need not survive the machine, whose processes do not either; the
+ * machine's boot id tells.
  */
 #ifndef RV_CONTAINERIZER_STATE_H
 #define RV_CONTAINERIZER_STATE_H
@@ -29,8 +30,14 @@ struct rv_container_state {
 /* The machine's boot id; empty if it has none. */
 void rv_container_boot_id(char out[64]);
 
-/* The id is a plain file name: not empty, no '/', no leading '.', at most 200 bytes. */
+/* Of an id with those of all that it lies in: "a.b.c". */
+enum { RV_CONTAINER_MAX_ID = 1024 };
+
+/* Not empty, no '/', no leading '.', not too long. */
 bool rv_container_id_fits(const char *id);
+/* The name of a file for a container, malloc'ed: the id, or for a long one how it begins and a
+ * hash. Leaves room for a suffix; made from such a name it is the same. */
+char *rv_container_file_name(const char *id);
 
 RV_MUST_USE int rv_container_state_write(const char *state_dir, const char *boot_id, const char *id,
                                          const struct rv_container_state *state,

@@ -42,8 +42,33 @@ static const char *named(const Reeve__V1__ContainerID *m, bool nested, struct rv
     return NULL;
 }
 
-/* The answer to a WAIT; the two messages have the same fields. */
-void rv_api_answer_wait(const struct rv_api_container *c, struct rv_http_request *req,
+/* ---- wait ---- */
+
+/* Of one container that has not ended, whoever made it: there as long as anybody waits. */
+struct waits {
+    struct rv_map *table; /* where it is, under its id */
+    char *id;
+    struct rv_list parked;
+    size_t n;
+};
+
+struct parked {
+    struct rv_list link;
+    struct waits *waits;
+    struct rv_http_request *req;
+    enum rv_encoding encoding;
+    bool nested; /* WAIT_NESTED_CONTAINER's answer has another name */
+};
+
+struct rv_container_end rv_api_end_of(const struct rv_api_container *c) {
+    struct rv_container_end end = {.has_status = c->has_status, .wait_status = c->status};
+
+    rv_verdict_tell(&c->verdict, &end);
+    return end;
+}
+
+/* The two messages have the same fields. */
+static void answer_wait(const struct rv_container_end *end, struct rv_http_request *req,
                         enum rv_encoding encoding, bool nested) {
     Reeve__V1__Agent__Response response = REEVE__V1__AGENT__RESPONSE__INIT;
     Reeve__V1__Agent__Response__WaitNestedContainer n =
@@ -55,15 +80,16 @@ void rv_api_answer_wait(const struct rv_api_container *c, struct rv_http_request
     response.has_type = true;
     response.type = nested ? REEVE__V1__AGENT__RESPONSE__TYPE__WAIT_NESTED_CONTAINER
                            : REEVE__V1__AGENT__RESPONSE__TYPE__WAIT_CONTAINER;
-    n.has_exit_status = s.has_exit_status = c->has_status;
-    n.exit_status = s.exit_status = c->status;
-    n.message = s.message = c->verdict.message;
-    if (c->verdict.reason != RV_REASON_NONE) {
+    n.has_exit_status = s.has_exit_status = end->has_status;
+    n.exit_status = s.exit_status = end->wait_status;
+    n.message = s.message = end->message ? rv_arena_strdup(&arena, end->message) : NULL;
+    if (end->reason != RV_REASON_NONE) {
         n.has_state = s.has_state = true;
         n.state = s.state = REEVE__V1__TASK_STATE__TASK_FAILED;
         n.has_reason = s.has_reason = true;
-        n.reason = s.reason = (Reeve__V1__TaskStatus__Reason)c->verdict.reason;
-        n.limitation = s.limitation = rv_limitation_to(&c->verdict.limitation, &arena);
+        n.reason = s.reason = (Reeve__V1__TaskStatus__Reason)end->reason;
+        n.limitation = s.limitation =
+            end->limitation ? rv_limitation_to(end->limitation, &arena) : NULL;
     }
     if (nested)
         response.wait_nested_container = &n;
@@ -72,13 +98,89 @@ void rv_api_answer_wait(const struct rv_api_container *c, struct rv_http_request
     rv_shell_reply_message(req, encoding, &response.base);
 }
 
-/* ---- wait, kill, remove ---- */
+static void drop_parked(struct parked *p) {
+    struct waits *w = p->waits;
+
+    rv_list_remove(&p->link);
+    free(p);
+    if (--w->n)
+        return;
+    rv_map_remove(w->table, rv_str(w->id));
+    free(w->id);
+    free(w);
+}
+
+static void on_abandoned(void *data, struct rv_http_request *req) {
+    drop_parked(data);
+    rv_http_reply(req, 200, NULL, rv_strn(NULL, 0), NULL);
+}
+
+static void park(struct rv_api_containers *t, const char *id, struct rv_http_request *req,
+                 enum rv_encoding encoding, bool nested) {
+    struct waits *w = rv_map_gets(&t->waits, id);
+    struct parked *p;
+    struct rv_error err;
+
+    if (w && w->n >= RV_API_MAX_WAITING) {
+        rv_error_set(&err, RV_ERR_CONFLICT, "%d requests wait for this container already",
+                     RV_API_MAX_WAITING);
+        refuse(t->d, req, &err);
+        return;
+    }
+    if (!w) {
+        w = rv_calloc(1, sizeof *w);
+        *w = (struct waits){.table = &t->waits, .id = rv_strdup(id)};
+        rv_list_init(&w->parked);
+        rv_map_put(&t->waits, rv_str(w->id), w);
+    }
+    p = rv_calloc(1, sizeof *p);
+    *p = (struct parked){.waits = w, .req = req, .encoding = encoding, .nested = nested};
+    rv_list_append(&w->parked, &p->link);
+    w->n++;
+    rv_http_set_data(req, p, on_abandoned);
+}
+
+/* Answers all that wait; NULL: nobody knows how it ended. */
+static void answer_all(struct waits *w, const struct rv_container_end *end) {
+    for (size_t n = w->n; n; n--) { /* with the last of them it is gone */
+        struct parked *p = RV_LIST_ENTRY(w->parked.next, struct parked, link);
+        if (end)
+            answer_wait(end, p->req, p->encoding, p->nested);
+        else
+            rv_http_reply_text(p->req, 503, "This daemon is ending.\n");
+        drop_parked(p);
+    }
+}
+
+void rv_api_tell_end(struct rv_api_containers *t, const char *id,
+                     const struct rv_container_end *end) {
+    struct waits *w = rv_map_gets(&t->waits, id);
+
+    if (w)
+        answer_all(w, end);
+}
+
+void rv_api_free_waits(struct rv_api_containers *t) {
+    void *w;
+
+    for (size_t it = 0; rv_map_next(&t->waits, &it, NULL, &w);)
+        answer_all(w, NULL);
+    rv_map_free(&t->waits);
+}
+
+/* An executor's own, from when it was asked for until it has ended. */
+static bool is_executors(const struct rv_agent_daemon *d, const char *id) {
+    const struct rv_agent_executor *ex = rv_map_gets(&d->core->containers, id);
+
+    return ex && ex->started && ex->state != RV_EXECUTOR_TERMINATED;
+}
 
 void rv_api_wait(struct rv_agent_daemon *d, struct rv_http_request *req,
                  const Reeve__V1__Agent__Call *call) {
     const Reeve__V1__Agent__Call__WaitNestedContainer *n = call->wait_nested_container;
     bool nested = call->type == REEVE__V1__AGENT__CALL__TYPE__WAIT_NESTED_CONTAINER;
     enum rv_encoding encoding;
+    struct rv_container_end end;
     struct rv_api_container *c;
     struct rv_error err;
     const char *id;
@@ -92,21 +194,16 @@ void rv_api_wait(struct rv_agent_daemon *d, struct rv_http_request *req,
         return;
     }
     c = rv_api_find(d->api, id);
-    if (!c)
+    if (c && c->state == RV_API_ENDED) {
+        end = rv_api_end_of(c);
+        answer_wait(&end, req, encoding, nested);
+    } else if (c || is_executors(d, id))
+        park(d->api, id, req, encoding, nested);
+    else
         no_such(d, req, id);
-    else if (c->state == RV_API_ENDED)
-        rv_api_answer_wait(c, req, encoding, nested);
-    else if (c->n_waiting >= RV_API_MAX_WAITING) {
-        rv_error_set(&err, RV_ERR_CONFLICT, "%d requests wait for this container already",
-                     RV_API_MAX_WAITING);
-        refuse(d, req, &err);
-    } else {
-        struct rv_api_parked *p = rv_api_park(c, req, encoding);
-        p->nested = nested;
-        rv_list_append(&c->waiting, &p->link);
-        c->n_waiting++;
-    }
 }
+
+/* ---- kill, remove ---- */
 
 /* Of any container, also an executor's: that one's end is the core's to hear of. */
 void rv_api_kill(struct rv_agent_daemon *d, struct rv_http_request *req,
@@ -173,18 +270,30 @@ static bool runs_below(const struct rv_api_containers *t, const char *id) {
     return false;
 }
 
-/* Where the sandbox of a container would be that is not known any more, or never was: one of an
- * earlier agent, or of so many. NULL: its parent does not run, so there is none. */
-static char *forgotten_place(struct rv_api_containers *t, const char *id) {
-    const char *last = strrchr(id, '.');
-    struct rv_arena *arena = &t->d->arena;
-    struct rv_api_parent parent;
+/* The sandbox of the container that all of them lie in; NULL: it does not run. */
+static const char *root_of(struct rv_api_containers *t, const char *id) {
+    const char *root = rv_arena_strndup(&t->d->arena, id, strcspn(id, "."));
+    struct rv_api_parent place;
 
-    if (!last)
-        return rv_asprintf("%s/containers/%s", t->d->work_dir, id);
-    if (!rv_api_find_running(t, rv_arena_strndup(arena, id, (size_t)(last - id)), arena, &parent))
+    return rv_api_find_running(t, root, &t->d->arena, &place) ? place.directory : NULL;
+}
+
+/* Where the sandbox of a container would be that is not known any more, or never was: one of an
+ * earlier agent, or of so many. NULL: the root of what it lies in does not run, so there is none.
+ */
+static char *forgotten_place(struct rv_api_containers *t, const char *id) {
+    const char *root = strchr(id, '.') ? root_of(t, id) : t->d->work_dir;
+    const char *rest = strchr(id, '.') ? strchr(id, '.') + 1 : id;
+    struct rv_buf path = {0};
+
+    if (!root)
         return NULL;
-    return rv_asprintf("%s/containers/%s", parent.directory, last + 1);
+    rv_buf_puts(&path, root);
+    for (size_t n; *rest; rest += n + (rest[n] == '.')) {
+        n = strcspn(rest, ".");
+        rv_buf_printf(&path, "/containers/%.*s", (int)n, rest);
+    }
+    return path.data;
 }
 
 void rv_api_remove(struct rv_agent_daemon *d, struct rv_http_request *req,
@@ -202,8 +311,8 @@ void rv_api_remove(struct rv_agent_daemon *d, struct rv_http_request *req,
         refuse(d, req, &err);
         return;
     }
-    if (runs_below(t, id)) {
-        /* 500 as with the peer, whose clients know it so. */
+    if (runs_below(t, id) || is_executors(d, id)) {
+        /* 500 as with the peer, whose clients know it so; likewise below. */
         rv_error_set(&err, RV_ERR_INTERNAL, "The container %s has not ended", id);
         refuse(d, req, &err);
         return;
@@ -211,7 +320,8 @@ void rv_api_remove(struct rv_agent_daemon *d, struct rv_http_request *req,
     c = rv_api_find(t, id);
     directory = c ? rv_strdup(c->directory) : forgotten_place(t, id);
     if (!directory) {
-        no_such(d, req, id);
+        rv_error_set(&err, RV_ERR_INTERNAL, "The root of container %s does not run", id);
+        refuse(d, req, &err);
         return;
     }
     int rc = remove_sandbox(t, directory, &err);

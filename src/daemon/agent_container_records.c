@@ -1,8 +1,9 @@
 /*
  * How containers of the agent's API ended that survive the agent: a file each,
- * WORK_DIR/meta/ended/ID, for as long as the table keeps the container. So an executor that waits
- * for one learns how it ended also if the agent has ended in between. A file is written beside and
- * renamed, not synced: it need not survive the machine, of which no container is left.
+ * WORK_DIR/meta/ended/ID (as rv_container_file_name), for as long as the table keeps the container.
+ * So an executor that waits for one learns how it ended also if the agent has ended in between. A
+ * file is written beside and renamed, not synced: it need not survive the machine, of which no
+ * container is left.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -25,7 +26,9 @@
 enum { MAX_RECORD = 64 * 1024 };
 
 static char *path_of(const struct rv_api_containers *t, const char *id) {
-    return rv_asprintf("%s/meta/ended/%s", t->d->work_dir, id);
+    _cleanup_free_ char *name = rv_container_file_name(id);
+
+    return rv_asprintf("%s/meta/ended/%s", t->d->work_dir, name);
 }
 
 static int write_file(const char *path, struct rv_str bytes) {
@@ -53,6 +56,7 @@ void rv_api_record(struct rv_api_container *c) {
     struct rv_error err;
 
     rv_arena_init(&arena);
+    m.id = c->id;
     m.directory = c->directory;
     m.boot_id = c->table->d->boot_id;
     m.has_status = c->has_status;
@@ -94,8 +98,9 @@ static const Reeve__V1__Checkpoint__Ended *read_file(const char *path, struct rv
 }
 
 /* False: it is of no use any more. */
-static bool take(struct rv_api_containers *t, const char *id,
+static bool take(struct rv_api_containers *t, const char *name,
                  const Reeve__V1__Checkpoint__Ended *m) {
+    const char *id = m && m->id ? m->id : name;
     struct rv_api_container *c = rv_api_find(t, id);
     struct rv_container_end end = {.reason = RV_REASON_NONE};
     struct rv_resources limitation = {0};

@@ -29,11 +29,6 @@ enum {
 
 /* ---- memory ---- */
 
-void rv_api_drop_parked(struct rv_api_parked *p) {
-    rv_list_remove(&p->link);
-    free(p);
-}
-
 static void free_container(struct rv_api_container *c) {
     struct rv_api_containers *t = c->table;
 
@@ -63,7 +58,6 @@ struct rv_api_container *rv_api_add(struct rv_api_containers *t, const char *id,
     c->id = rv_strdup(id);
     c->directory = directory;
     rv_verdict_init(&c->verdict);
-    rv_list_init(&c->waiting);
     rv_map_put(&t->containers, rv_str(c->id), c);
     return c;
 }
@@ -76,24 +70,17 @@ struct rv_api_containers *rv_api_containers_new(struct rv_agent_daemon *d) {
 }
 
 struct rv_api_containers *rv_api_containers_free(struct rv_api_containers *t) {
-    static const char ending[] = "This daemon is ending.\n";
     void *item;
 
     if (!t)
         return NULL;
     for (size_t it = 0; rv_map_next(&t->containers, &it, NULL, &item);) {
         struct rv_api_container *c = item;
-        if (c->launch) {
-            rv_http_reply_text(c->launch->req, 503, "%s", ending);
-            free(c->launch);
-        }
-        RV_LIST_EACH (&c->waiting, node, tmp) {
-            struct rv_api_parked *p = RV_LIST_ENTRY(node, struct rv_api_parked, link);
-            rv_http_reply_text(p->req, 503, "%s", ending);
-            rv_api_drop_parked(p);
-        }
+        if (c->launch)
+            rv_http_reply_text(c->launch, 503, "This daemon is ending.\n");
         free_container(c);
     }
+    rv_api_free_waits(t);
     rv_api_free_followers(t);
     rv_map_free(&t->containers);
     free(t);
@@ -113,17 +100,19 @@ const char *rv_api_id_of(const Reeve__V1__ContainerID *m, struct rv_arena *arena
         const char *problem = rv_id_problem(c->value);
         if (!problem && strchr(c->value, '.'))
             problem = "an id must not contain '.'";
+        if (!problem && strlen(c->value) > RV_API_MAX_PART)
+            problem = "an id must be at most 242 bytes long";
         if (problem) {
             rv_error_set(err, RV_ERR_INVALID, "container_id: %s", problem);
             return NULL;
         }
     }
     const char *id = rv_wire_container_id_from(m, arena).v;
-    if (strlen(id) <= RV_API_MAX_ID)
+    if (strlen(id) <= RV_CONTAINER_MAX_ID)
         return id;
     rv_error_set(err, RV_ERR_INVALID,
                  "container_id: at most %d bytes, with those of all that it lies in",
-                 RV_API_MAX_ID);
+                 RV_CONTAINER_MAX_ID);
     return NULL;
 }
 
@@ -207,28 +196,14 @@ void rv_api_destroy(struct rv_api_container *c) {
         d->containerizer->ops->destroy(d->containerizer, c->id);
 }
 
-/* The client of a request that is parked has gone: a session that was to be goes with it. */
+/* The client of a launch has gone: a session that was to be goes with it. */
 static void on_abandoned(void *data, struct rv_http_request *req) {
-    struct rv_api_parked *p = data;
-    struct rv_api_container *c = p->container;
+    struct rv_api_container *c = data;
 
-    if (c->launch == p) {
-        c->launch = NULL;
-        if (c->session)
-            rv_api_destroy(c);
-    } else
-        c->n_waiting--;
-    rv_api_drop_parked(p);
+    c->launch = NULL;
+    if (c->session)
+        rv_api_destroy(c);
     rv_http_reply(req, 200, NULL, rv_strn(NULL, 0), NULL);
-}
-
-struct rv_api_parked *rv_api_park(struct rv_api_container *c, struct rv_http_request *req,
-                                  enum rv_encoding encoding) {
-    struct rv_api_parked *p = rv_calloc(1, sizeof *p);
-
-    *p = (struct rv_api_parked){.req = req, .container = c, .encoding = encoding};
-    rv_http_set_data(req, p, on_abandoned);
-    return p;
 }
 
 /* ---- launch ---- */
@@ -413,7 +388,8 @@ static void do_launch(struct rv_agent_daemon *d, struct rv_http_request *req, st
         refuse(d, req, &err);
         return;
     }
-    c->launch = rv_api_park(c, req, framing.encoding);
+    c->launch = req;
+    rv_http_set_data(req, c, on_abandoned);
 }
 
 void rv_api_launch_nested(struct rv_agent_daemon *d, struct rv_http_request *req,
@@ -504,6 +480,7 @@ static void end_without_parents(struct rv_api_containers *t) {
 static void ended(struct rv_api_container *c) {
     struct rv_api_containers *t = c->table;
     _cleanup_(rv_arena_free) struct rv_arena arena;
+    struct rv_container_end end;
 
     c->state = RV_API_ENDED;
     t->n_ended++;
@@ -512,12 +489,8 @@ static void ended(struct rv_api_container *c) {
     if (c->io)
         rv_container_io_finish(c->io);
     c->io = rv_container_io_free(c->io);
-    RV_LIST_EACH (&c->waiting, node, tmp) {
-        struct rv_api_parked *p = RV_LIST_ENTRY(node, struct rv_api_parked, link);
-        rv_api_answer_wait(c, p->req, p->encoding, p->nested);
-        rv_api_drop_parked(p);
-    }
-    c->n_waiting = 0;
+    end = rv_api_end_of(c);
+    rv_api_tell_end(t, c->id, &end);
     rv_api_end_below(t, c->id);
     rv_arena_init(&arena);
     if (has_parent(t, c, &arena))
@@ -528,42 +501,52 @@ static void ended(struct rv_api_container *c) {
 
 /* ---- from the containerizer ---- */
 
+static void not_launched(struct rv_api_container *c, struct rv_http_request *req,
+                         const struct rv_container_end *end) {
+    struct rv_api_containers *t = c->table;
+    _cleanup_free_ char *id = rv_strdup(c->id);
+    struct rv_error err;
+
+    if (req) {
+        rv_error_set(&err, RV_ERR_INVALID, "%s", end->message);
+        refuse(t->d, req, &err);
+    }
+    rv_verdict_set(&c->verdict, end);
+    c->killed = true;
+    c->survives = false; /* there is nothing that anybody will ask for */
+    ended(c);
+    c = rv_api_find(t, id);
+    if (c)
+        rv_api_forget(c);
+}
+
 bool rv_api_containers_launched(struct rv_api_containers *t, const char *id, bool launched,
                                 const char *message) {
+    const struct rv_container_end end = {.reason = RV_REASON_CONTAINER_LAUNCH_FAILED,
+                                         .message =
+                                             message ? message : "The container was not launched"};
     const struct rv_containerizer_ops *ops = t->d->containerizer->ops;
     struct rv_api_container *c = rv_api_find(t, id);
-    struct rv_api_parked *p;
+    struct rv_http_request *req;
     struct rv_error err;
 
     if (!c && launched)
         rv_api_take_terminal(t, id);
+    else if (!c)
+        rv_api_tell_end(t, id, &end);
     if (!c || c->state != RV_API_STARTING)
         return c != NULL;
-    p = TAKE_PTR(c->launch);
+    req = TAKE_PTR(c->launch);
     if (!launched) {
-        rv_error_set(&err, RV_ERR_INVALID, "%s",
-                     message ? message : "The container was not launched");
-        if (p)
-            refuse(t->d, p->req, &err);
-        free(p);
-        rv_verdict_set(&c->verdict,
-                       &(struct rv_container_end){.reason = RV_REASON_CONTAINER_LAUNCH_FAILED,
-                                                  .message = message});
-        c->killed = true;
-        c->survives = false; /* there is nothing that anybody will ask for */
-        ended(c);
-        c = rv_api_find(t, id);
-        if (c)
-            rv_api_forget(c);
+        not_launched(c, req, &end);
         return true;
     }
     c->state = RV_API_RUNNING;
-    if (p && c->session) {
-        if (rv_container_io_attach(c->io, p->req, &c->framing, true, &err))
-            refuse(t->d, p->req, &err);
-    } else if (p)
-        ok(p->req);
-    free(p);
+    if (req && c->session) {
+        if (rv_container_io_attach(c->io, req, &c->framing, true, &err))
+            refuse(t->d, req, &err);
+    } else if (req)
+        ok(req);
     if (c->io)
         rv_container_io_start(c->io, c->directory, ops->terminal(t->d->containerizer, id));
     if (c->killed)
@@ -577,6 +560,7 @@ bool rv_api_containers_exited(struct rv_api_containers *t, const char *id,
 
     rv_api_end_followers(t, id);
     if (!c || c->state == RV_API_ENDED) {
+        rv_api_tell_end(t, id, end);
         rv_api_end_below(t, id);
         return c != NULL;
     }

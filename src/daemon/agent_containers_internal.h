@@ -7,25 +7,16 @@
 #define RV_DAEMON_AGENT_CONTAINERS_INTERNAL_H
 
 #include "base/list.h"
+#include "containerizer/state.h"
 #include "containerizer/verdict.h"
 #include "daemon/agent_containers.h"
 
 enum {
     RV_API_MAX_WAITING = 64, /* requests for one container */
-    RV_API_MAX_ID =
-        200, /* bytes with those above it: a file's name in the containerizer's folder */
+    RV_API_MAX_PART = 242,   /* bytes of an id, as the peer allows */
 };
 
 enum rv_api_state { RV_API_STARTING, RV_API_RUNNING, RV_API_ENDED };
-
-/* A request that is answered later. */
-struct rv_api_parked {
-    struct rv_list link;
-    struct rv_http_request *req;
-    struct rv_api_container *container;
-    enum rv_encoding encoding;
-    bool nested; /* WAIT_NESTED_CONTAINER's answer has another name */
-};
 
 struct rv_api_container {
     struct rv_api_containers *table;
@@ -38,19 +29,18 @@ struct rv_api_container {
     int32_t status;
     struct rv_verdict verdict;
     struct rv_resources resources;
-    char *user;                   /* whose it is; NULL: its executor's, or nobody knows any more */
-    char **env;                   /* its environment, one block; NULL: nobody knows any more */
-    struct rv_container_io *io;   /* NULL: its output goes to files */
-    struct rv_api_parked *launch; /* NULL: answered, or its client has gone */
+    char *user;                 /* whose it is; NULL: its executor's, or nobody knows any more */
+    char **env;                 /* its environment, one block; NULL: nobody knows any more */
+    struct rv_container_io *io; /* NULL: its output goes to files */
+    struct rv_http_request *launch; /* NULL: answered, or its client has gone */
     struct rv_container_framing framing;
-    struct rv_list waiting;
-    size_t n_waiting;
 };
 
 struct rv_api_containers {
     struct rv_agent_daemon *d;
     struct rv_map containers; /* by id */
     struct rv_map followers;  /* by id, and terminals; agent_container_calls.c */
+    struct rv_map waits;      /* by id, of any container that has not ended; likewise */
     size_t n_ended;
     uint64_t removed; /* to give each folder that goes a name of its own */
 };
@@ -86,14 +76,14 @@ bool rv_api_find_running(const struct rv_api_containers *t, const char *id, stru
 /* Of the container's root; NULL: it is standalone, or has ended. */
 const struct rv_agent_executor *rv_api_executor_of(const struct rv_agent_daemon *d, const char *id);
 
-struct rv_api_parked *rv_api_park(struct rv_api_container *c, struct rv_http_request *req,
-                                  enum rv_encoding encoding);
-void rv_api_drop_parked(struct rv_api_parked *p);
-
 /* --- agent_container_calls.c --- */
 
-void rv_api_answer_wait(const struct rv_api_container *c, struct rv_http_request *req,
-                        enum rv_encoding encoding, bool nested);
+/* How one ended that has; borrowed from it. */
+struct rv_container_end rv_api_end_of(const struct rv_api_container *c);
+/* Answers those who wait for it. */
+void rv_api_tell_end(struct rv_api_containers *t, const char *id,
+                     const struct rv_container_end *end);
+void rv_api_free_waits(struct rv_api_containers *t); /* answers with 503 */
 /* Of an executor's container that runs now: if it has one, it can be attached to. */
 void rv_api_take_terminal(struct rv_api_containers *t, const char *id);
 /* Of a container that has ended. */

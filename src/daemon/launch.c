@@ -185,9 +185,8 @@ static const char *user_of(const struct rv_agent_daemon *d, const struct rv_laun
 static void failed(const struct rv_agent_launching *p, const char *why) {
     struct rv_agent_input input = {.kind = RV_AGENT_CONTAINER_LAUNCHED};
 
-    if (p->api) {
+    if (rv_api_containers_launched(p->daemon->api, p->config.id, false, why)) {
         rv_watch_remove(p->daemon->watch, p->config.id);
-        rv_api_containers_launched(p->daemon->api, p->config.id, false, why);
         return;
     }
     input.container.id.v = p->config.id;
