@@ -222,6 +222,10 @@ static bool mixes_cgroups(const struct rv_master_acceptance *a, const struct rv_
     return false;
 }
 
+static bool is_same(const struct rv_executor_info *a, const struct rv_executor_info *b) {
+    return a->type == b->type && rv_streq(a->id.v, b->id.v) && rv_blob_eq(a->packed, b->packed);
+}
+
 /* What is wrong with the group; NULL: nothing, and `needs` and `executor` are filled. */
 static const char *group_problem(struct rv_master *m, const struct rv_master_acceptance *a,
                                  const struct rv_operation *op, struct need *needs,
@@ -245,7 +249,9 @@ static const char *group_problem(struct rv_master *m, const struct rv_master_acc
     for (size_t i = 0; i < op->n_tasks && !problem; i++) {
         const struct rv_task_info *info = &op->tasks[i];
 
-        problem = info->executor ? "has an executor of its own" : NULL;
+        problem = info->executor && !is_same(info->executor, op->executor)
+                      ? "has another executor than its group"
+                      : NULL;
         if (!problem)
             problem = task_problem(m, a, info, &needs[i]);
         if (!problem && rv_map_put(&ids, rv_str(info->id.v), &needs[i]))

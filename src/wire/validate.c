@@ -435,8 +435,6 @@ char *rv_wire_executor_problem(const Reeve__V1__ExecutorInfo *m,
 
 /* What tasks of a group may not have, because they share their executor's container. */
 static char *group_problem(const Reeve__V1__TaskInfo *m, struct rv_arena *arena) {
-    if (m->executor)
-        return PROBLEM(arena, "task", "executor", "must not be set in a task group");
     const Reeve__V1__ContainerInfo *container = m->container;
     if (container && container->type == REEVE__V1__CONTAINER_INFO__TYPE__DOCKER)
         return PROBLEM(arena, "task", "container.type", "must not be DOCKER in a task group");
