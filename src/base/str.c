@@ -90,15 +90,22 @@ void rv_buf_printf(struct rv_buf *b, const char *format, ...) {
     b->n += (size_t)n;
 }
 
-void rv_buf_put_u64(struct rv_buf *b, uint64_t v) {
-    char digits[20];
+size_t rv_put_u64(char *out, uint64_t v) {
+    char digits[RV_U64_DIGITS];
     size_t at = sizeof digits;
 
     do {
         digits[--at] = (char)('0' + v % 10);
         v /= 10;
     } while (v);
-    rv_buf_append(b, digits + at, sizeof digits - at);
+    memcpy(out, digits + at, sizeof digits - at);
+    return sizeof digits - at;
+}
+
+void rv_buf_put_u64(struct rv_buf *b, uint64_t v) {
+    rv_buf_reserve(b, RV_U64_DIGITS);
+    b->n += rv_put_u64(b->data + b->n, v);
+    b->data[b->n] = '\0';
 }
 
 void rv_buf_put_i64(struct rv_buf *b, int64_t v) {

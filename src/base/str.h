@@ -42,7 +42,10 @@ void rv_buf_append(struct rv_buf *b, const void *data, size_t n);
 void rv_buf_puts(struct rv_buf *b, const char *s);
 void rv_buf_putc(struct rv_buf *b, char c);
 void rv_buf_printf(struct rv_buf *b, const char *format, ...) RV_PRINTF(2, 3);
-void rv_buf_put_u64(struct rv_buf *b, uint64_t v); /* decimal */
+#define RV_U64_DIGITS 20
+/* Decimal; up to RV_U64_DIGITS characters without an end, gives their number. */
+size_t rv_put_u64(char *out, uint64_t v);
+void rv_buf_put_u64(struct rv_buf *b, uint64_t v);
 void rv_buf_put_i64(struct rv_buf *b, int64_t v);
 void rv_buf_clear(struct rv_buf *b);             /* n = 0, keeps the memory */
 void rv_buf_consume(struct rv_buf *b, size_t n); /* drops the first n bytes */

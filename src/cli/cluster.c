@@ -314,3 +314,13 @@ int rv_cli_task_find(const struct rv_cli_cluster *c, const char *text, bool live
     *out = s->found[0];
     return 0;
 }
+
+int rv_cli_task_address(const struct rv_cli_cluster *c, const struct rv_cli_task *task,
+                        struct rv_cli_address *out, struct rv_error *err) {
+    const char *id = task->task->agent_id->value;
+    const Reeve__V1__Master__Response__GetAgents__Agent *agent = rv_cli_agent_by_id(c, id);
+
+    return agent ? rv_cli_agent_address(agent, out, err)
+                 : rv_error_set(err, RV_ERR_NOT_FOUND, "task %s was on agent %s, which is gone",
+                                task->task->task_id->value, id);
+}

@@ -61,6 +61,10 @@ RV_MUST_USE int rv_cli_agent_find(const struct rv_cli_cluster *c, const char *te
 RV_MUST_USE int rv_cli_task_find(const struct rv_cli_cluster *c, const char *text, bool live_only,
                                  const struct rv_cli_task **out, struct rv_error *err);
 
+/* Where the agent of a task listens; -RV_ERR_NOT_FOUND if that is gone. */
+RV_MUST_USE int rv_cli_task_address(const struct rv_cli_cluster *c, const struct rv_cli_task *task,
+                                    struct rv_cli_address *out, struct rv_error *err);
+
 /* Sum of a scalar in resources, in thousandths. */
 int64_t rv_cli_scalar(Reeve__V1__Resource *const *v, size_t n, const char *name);
 /* "TASK_RUNNING" -> "running". */

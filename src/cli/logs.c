@@ -324,20 +324,17 @@ static const char *folder_of(const struct rv_cli_task *found, struct rv_arena *a
 
 static int find(struct rv_cli *cli, const struct rv_cli_cluster *c, struct logs *l,
                 struct rv_error *err) {
-    const Reeve__V1__Master__Response__GetAgents__Agent *agent;
     const struct rv_cli_task *found;
     int r = rv_cli_task_find(c, cli->operands[0], false, &found, err);
 
+    if (!r)
+        r = rv_cli_task_address(c, found, &l->agent, err);
     if (r)
         return r;
-    agent = rv_cli_agent_by_id(c, found->task->agent_id->value);
-    if (!agent)
-        return rv_error_set(err, RV_ERR_NOT_FOUND, "task %s was on agent %s, which is gone",
-                            found->task->task_id->value, found->task->agent_id->value);
     l->folder = folder_of(found, &cli->arena);
     l->task_id = found->task->task_id->value;
     l->framework_id = found->task->framework_id->value;
-    return rv_cli_agent_address(agent, &l->agent, err);
+    return 0;
 }
 
 int rv_cli_logs(int argc, char **argv) {

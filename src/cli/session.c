@@ -605,16 +605,13 @@ static int run(const struct rv_cli_session *session) {
 /* The container in which a task runs, on the agent that it runs on. */
 static int find(const struct rv_cli_cluster *c, const char *task, struct rv_cli_session *out,
                 struct rv_error *err) {
-    const Reeve__V1__Master__Response__GetAgents__Agent *agent;
     const struct rv_cli_task *found;
     int r = rv_cli_task_find(c, task, true, &found, err);
 
+    if (!r)
+        r = rv_cli_task_address(c, found, &out->agent, err);
     if (r)
         return r;
-    agent = rv_cli_agent_by_id(c, found->task->agent_id->value);
-    if (!agent)
-        return rv_error_set(err, RV_ERR_NOT_FOUND, "task %s was on agent %s, which is gone",
-                            found->task->task_id->value, found->task->agent_id->value);
     for (size_t i = found->task->n_statuses; i-- > 0 && !out->container_id;) {
         const Reeve__V1__ContainerStatus *s = found->task->statuses[i]->container_status;
         if (s && s->container_id)
@@ -623,7 +620,7 @@ static int find(const struct rv_cli_cluster *c, const char *task, struct rv_cli_
     if (!out->container_id)
         return rv_error_set(err, RV_ERR_NOT_FOUND, "task %s does not run yet",
                             found->task->task_id->value);
-    return rv_cli_agent_address(agent, &out->agent, err);
+    return 0;
 }
 
 static int with_cluster(struct rv_cli_session *session, const struct rv_cli_cluster *c,

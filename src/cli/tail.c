@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "cli/common.h"
+#include "io/handle.h"
 
 #define PAUSE_MIN_MS 100
 #define PAUSE_MAX_MS 1000
@@ -180,16 +181,12 @@ void rv_cli_tail_finish(struct rv_cli_tail *t) {
     }
 }
 
-static void free_timer(uv_handle_t *timer) {
-    free(timer);
-}
-
 struct rv_cli_tail *rv_cli_tail_free(struct rv_cli_tail *t) {
     if (!t)
         return NULL;
     if (t->call)
         rv_http_call_cancel(t->call);
-    uv_close((uv_handle_t *)t->timer, free_timer);
+    rv_handle_close(t->timer);
     free(t->folder);
     free(t->name);
     free(t);

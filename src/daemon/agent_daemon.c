@@ -27,6 +27,7 @@
 #include "daemon/snapshot.h"
 #include "executor/embed.h"
 #include "fetcher/embed.h"
+#include "io/handle.h"
 #include "wire/channel_codec.h"
 #include "wire/executor_codec.h"
 
@@ -576,16 +577,7 @@ static int check_choice(const char *flag, const char *value, const char *one, co
 
 static int start_server(struct rv_agent_daemon *d, struct rv_error *err) {
     const struct rv_agent_flags *f = d->flags;
-    struct rv_http_config config = {
-        .ip = f->ip,
-        .port = (uint16_t)f->port,
-        .max_body = (size_t)f->max_body,
-        .max_header = (size_t)f->max_header,
-        .idle_timeout_s = (unsigned)(f->idle_timeout / 1000000000),
-        .receive_timeout_s = (unsigned)(f->receive_timeout / 1000000000),
-        .max_backlog = (size_t)f->max_stream_backlog,
-        .cors_origins = f->cors_origins,
-    };
+    struct rv_http_config config = RV_SHELL_HTTP_CONFIG(f);
     int r = rv_http_server_start(d->loop, &config, on_request, d, &d->shell.server, err);
 
     if (r)
@@ -714,9 +706,7 @@ int rv_agent_daemon_start(uv_loop_t *loop, const struct rv_agent_flags *flags,
                           void (*on_exit)(void *ctx, int status, const char *why), void *exit_ctx,
                           struct rv_agent_daemon **out, struct rv_error *err) {
     struct rv_agent_daemon *d = rv_calloc(1, sizeof *d);
-    struct rv_wire_limits limits = {.max_body = (size_t)flags->max_body,
-                                    .max_depth = (unsigned)flags->max_depth,
-                                    .max_fields = (size_t)flags->max_fields};
+    struct rv_wire_limits limits = RV_SHELL_LIMITS(flags);
 
     d->loop = loop;
     d->flags = flags;
@@ -753,10 +743,6 @@ void rv_agent_daemon_shutdown(struct rv_agent_daemon *d) {
     rv_agent_daemon_step(d, &(struct rv_agent_input){.kind = RV_AGENT_STOP});
 }
 
-static void free_handle(uv_handle_t *h) {
-    free(h);
-}
-
 struct rv_agent_daemon *rv_agent_daemon_stop(struct rv_agent_daemon *d) {
     if (!d)
         return NULL;
@@ -785,7 +771,7 @@ struct rv_agent_daemon *rv_agent_daemon_stop(struct rv_agent_daemon *d) {
     rv_arena_free(&d->arena);
     rv_arena_free(&d->scratch);
     rv_buf_free(&d->encoded);
-    uv_close((uv_handle_t *)d->timer, free_handle);
+    rv_handle_close(d->timer);
     free(d->work_dir);
     free(d->hostname);
     free(d->ip);

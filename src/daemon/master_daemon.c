@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "daemon/master_views.h"
 #include "daemon/snapshot.h"
+#include "io/handle.h"
 #include "store/registry_codec.h"
 #include "wire/channel_codec.h"
 #include "wire/convert.h"
@@ -466,9 +467,7 @@ int rv_master_daemon_start(uv_loop_t *loop, const struct rv_master_flags *flags,
                            void (*on_exit)(void *ctx, int status, const char *why), void *exit_ctx,
                            struct rv_master_daemon **out, struct rv_error *err) {
     struct rv_master_daemon *d = rv_calloc(1, sizeof *d);
-    struct rv_wire_limits limits = {.max_body = (size_t)flags->max_body,
-                                    .max_depth = (unsigned)flags->max_depth,
-                                    .max_fields = (size_t)flags->max_fields};
+    struct rv_wire_limits limits = RV_SHELL_LIMITS(flags);
 
     d->loop = loop;
     d->flags = flags;
@@ -488,16 +487,7 @@ int rv_master_daemon_start(uv_loop_t *loop, const struct rv_master_flags *flags,
     d->turn = (uv_idle_t *)new_handle(sizeof *d->turn, d);
     uv_idle_init(loop, d->turn);
 
-    struct rv_http_config config = {
-        .ip = flags->ip,
-        .port = (uint16_t)flags->port,
-        .max_body = limits.max_body,
-        .max_header = (size_t)flags->max_header,
-        .idle_timeout_s = (unsigned)(flags->idle_timeout / 1000000000),
-        .receive_timeout_s = (unsigned)(flags->receive_timeout / 1000000000),
-        .max_backlog = (size_t)flags->max_stream_backlog,
-        .cors_origins = flags->cors_origins,
-    };
+    struct rv_http_config config = RV_SHELL_HTTP_CONFIG(flags);
     int r = rv_http_server_start(loop, &config, on_request, d, &d->shell.server, err);
     if (!r) {
         d->port = rv_http_server_port(d->shell.server);
@@ -523,10 +513,6 @@ void rv_master_daemon_fail(struct rv_master_daemon *d, const struct rv_error *er
 
 uint16_t rv_master_daemon_port(const struct rv_master_daemon *d) {
     return d->port;
-}
-
-static void free_handle(uv_handle_t *h) {
-    free(h);
 }
 
 static void free_pending(struct rv_master_daemon *d) {
@@ -572,9 +558,9 @@ struct rv_master_daemon *rv_master_daemon_stop(struct rv_master_daemon *d) {
     rv_arena_free(&d->arena);
     rv_arena_free(&d->scratch);
     rv_buf_free(&d->encoded);
-    uv_close((uv_handle_t *)d->timer, free_handle);
-    uv_close((uv_handle_t *)d->polled, free_handle);
-    uv_close((uv_handle_t *)d->turn, free_handle);
+    rv_handle_close(d->timer);
+    rv_handle_close(d->polled);
+    rv_handle_close(d->turn);
     rv_address_free(&d->leader);
     rv_blob_unref(d->info);
     free(d->hostname);

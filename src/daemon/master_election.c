@@ -10,6 +10,7 @@
 #include "daemon/master_daemon.h"
 #include "io/election.h"
 #include "io/first_line.h"
+#include "io/handle.h"
 #include "quorum/registry_zookeeper.h"
 #include "wire/convert.h"
 
@@ -112,13 +113,8 @@ int rv_master_election_start(struct rv_master_daemon *d, struct rv_error *err) {
     return 0;
 }
 
-static void free_handle(uv_handle_t *h) {
-    free(h);
-}
-
 void rv_master_election_stop(struct rv_master_daemon *d) {
     d->election = rv_election_free(d->election);
-    if (d->stand_again)
-        uv_close((uv_handle_t *)d->stand_again, free_handle);
+    rv_handle_close(d->stand_again);
     rv_zk_url_free(&d->zk);
 }

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "io/handle.h"
 #include "wire/recordio.h"
 
 struct rv_shell_stream {
@@ -43,10 +44,6 @@ void rv_shell_init(struct rv_shell *s, uv_loop_t *loop, const struct rv_wire_lim
     s->log_level_before = -1;
 }
 
-static void free_handle(uv_handle_t *h) {
-    free(h);
-}
-
 void rv_shell_drop(struct rv_shell *s, const char *why, bool cut) {
     void *value;
 
@@ -66,8 +63,7 @@ void rv_shell_drop(struct rv_shell *s, const char *why, bool cut) {
 
 void rv_shell_close(struct rv_shell *s) {
     rv_shell_drop(s, "This daemon is ending.", false);
-    if (s->log_timer)
-        uv_close((uv_handle_t *)s->log_timer, free_handle);
+    rv_handle_close(s->log_timer);
     s->log_timer = NULL;
 }
 

@@ -27,6 +27,21 @@ struct rv_shell {
     int log_level_before;
 };
 
+/* What the flags of both daemons say of requests. */
+#define RV_SHELL_LIMITS(f)                                                                         \
+    {                                                                                              \
+        .max_body = (size_t)(f)->max_body, .max_depth = (unsigned)(f)->max_depth,                  \
+        .max_fields = (size_t)(f)->max_fields                                                      \
+    }
+#define RV_SHELL_HTTP_CONFIG(f)                                                                    \
+    {                                                                                              \
+        .ip = (f)->ip, .port = (uint16_t)(f)->port, .max_body = (size_t)(f)->max_body,             \
+        .max_header = (size_t)(f)->max_header,                                                     \
+        .idle_timeout_s = (unsigned)((f)->idle_timeout / 1000000000),                              \
+        .receive_timeout_s = (unsigned)((f)->receive_timeout / 1000000000),                        \
+        .max_backlog = (size_t)(f)->max_stream_backlog, .cors_origins = (f)->cors_origins          \
+    }
+
 void rv_shell_init(struct rv_shell *s, uv_loop_t *loop, const struct rv_wire_limits *limits,
                    void (*on_stream_closed)(void *ctx, uint64_t stream), void *ctx);
 /* Answers what waits with 503 and the text, and ends all streams; `cut`: without what is queued.

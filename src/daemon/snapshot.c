@@ -15,6 +15,7 @@
 
 #include "base/list.h"
 #include "base/log.h"
+#include "io/handle.h"
 
 #define MODULE "snapshot"
 #define MAX_CHILDREN 2
@@ -153,13 +154,8 @@ static void send_event(struct snapshot *one, bool ok) {
 
 /* --- children --- */
 
-static void free_handle(uv_handle_t *h) {
-    free(h);
-}
-
 static void snapshot_free(struct snapshot *one) {
-    if (one->poll)
-        uv_close((uv_handle_t *)one->poll, free_handle);
+    rv_handle_close(one->poll);
     if (one->pipe >= 0)
         close(one->pipe);
     if (one->file >= 0)

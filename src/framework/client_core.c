@@ -381,6 +381,11 @@ void rv_client_end(struct rv_client *c, int code, const char *why) {
 
 /* ---- from the protocol ---- */
 
+void rv_client_refused(struct rv_client *c, const char *why) {
+    rv_client_tell(c, false);
+    rv_client_end(c, REEVE_ERR_REFUSED, why ? why : "an error without a message");
+}
+
 void rv_client_tell(struct rv_client *c, bool again) {
     struct rv_client_action *action;
 

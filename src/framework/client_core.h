@@ -137,6 +137,8 @@ void rv_client_tell(struct rv_client *c, bool again);
 bool rv_client_subscribed(struct rv_client *c, int64_t heartbeat_ms, int64_t now_ms);
 /* Encodes a call and queues it: 0, REEVE_ERR_DISCONNECTED or REEVE_ERR_STOPPED. */
 int rv_client_send(struct rv_client *c, const ProtobufCMessage *call, int call_type);
+/* ERROR came: told, and the end. */
+void rv_client_refused(struct rv_client *c, const char *why);
 /* The end, with an error. */
 void rv_client_end(struct rv_client *c, int code, const char *why);
 

@@ -154,9 +154,7 @@ static void on_event(void *owner, const ProtobufCMessage *message, int64_t now_m
         c->stop_by_ms = RV_MIN(c->stop_by_ms, now_ms + c->settings.grace_period_ms);
         break;
     case EVENT(ERROR):
-        rv_client_tell(&c->client, false);
-        rv_client_end(&c->client, REEVE_ERR_REFUSED,
-                      event->error ? event->error->message : "an error without a message");
+        rv_client_refused(&c->client, event->error ? event->error->message : NULL);
         return;
     default:
         break;

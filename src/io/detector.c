@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "io/first_line.h"
+#include "io/handle.h"
 
 #define MODULE "detector"
 #define FILE_POLL_MS 1000
@@ -171,10 +172,6 @@ static void on_file(uv_fs_poll_t *poll, int status, const uv_stat_t *before, con
         RV_WARN(MODULE, "%s", err.message);
 }
 
-static void free_handle(uv_handle_t *h) {
-    free(h);
-}
-
 int rv_detector_new(uv_loop_t *loop, const struct rv_detector_config *config, rv_detected detected,
                     void *ctx, struct rv_detector **out, struct rv_error *err) {
     struct rv_detector *d = rv_calloc(1, sizeof *d);
@@ -209,9 +206,8 @@ struct rv_detector *rv_detector_free(struct rv_detector *d) {
     if (!d)
         return NULL;
     drop_source(d);
-    uv_close((uv_handle_t *)d->soon, free_handle);
-    if (d->poll)
-        uv_close((uv_handle_t *)d->poll, free_handle);
+    rv_handle_close(d->soon);
+    rv_handle_close(d->poll);
     rv_address_free(&d->leader);
     free(d->path);
     free(d->text);

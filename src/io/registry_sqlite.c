@@ -365,11 +365,7 @@ static void write_batches(uv_work_t *work) {
 /* --- on the loop --- */
 
 static void free_batch(struct batch *b) {
-    for (size_t i = 0; i < b->n; i++) {
-        free((void *)(uintptr_t)b->changes[i].key);
-        free((void *)(uintptr_t)b->changes[i].value.s);
-    }
-    free(b->changes);
+    rv_registry_changes_free(b->changes, b->n);
     free(b);
 }
 
@@ -428,16 +424,11 @@ static void sqlite_write(struct rv_registry *r, const struct rv_registry_change 
     struct sqlite *s = RV_CONTAINER_OF(r, struct sqlite, base);
     struct batch *b = rv_calloc(1, sizeof *b);
 
-    b->changes = rv_calloc(n + 1, sizeof *b->changes);
+    b->changes = rv_registry_changes_copy(changes, n);
     b->n = n;
     b->seq = seq;
     b->done = done;
     b->ctx = ctx;
-    for (size_t i = 0; i < n; i++) {
-        struct rv_str value = changes[i].value;
-        b->changes[i].key = rv_strdup(changes[i].key);
-        b->changes[i].value = value.s ? rv_strn(rv_memdup(value.s, value.n), value.n) : value;
-    }
     if (s->lost) {
         free_batch(b);
         return;

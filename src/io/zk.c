@@ -16,6 +16,7 @@
 #include "base/assert.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "io/handle.h"
 #include "io/zk_lib.h"
 #include "io/zk_names.h"
 
@@ -384,13 +385,8 @@ static void deliver(struct session *z) {
 static void on_poll(uv_poll_t *poll, int status, int events);
 static void on_timer(uv_timer_t *timer);
 
-static void free_handle(uv_handle_t *h) {
-    free(h);
-}
-
 static void drop_poll(struct session *z) {
-    if (z->poll)
-        uv_close((uv_handle_t *)z->poll, free_handle);
+    rv_handle_close(z->poll);
     z->poll = NULL;
 }
 

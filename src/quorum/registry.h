@@ -75,4 +75,8 @@ RV_MUST_USE int rv_registry_agrees(const struct rv_registry_tally *kept,
 /* -RV_ERR_LIMIT for a change that no engine takes. */
 RV_MUST_USE int rv_registry_check_change(const struct rv_registry_change *c, struct rv_error *err);
 
+/* Owned copies of n changes. */
+struct rv_registry_change *rv_registry_changes_copy(const struct rv_registry_change *v, size_t n);
+void rv_registry_changes_free(struct rv_registry_change *v, size_t n);
+
 #endif

@@ -145,11 +145,7 @@ static char *key_at(const struct zookeeper *z, size_t bucket, const char *name) 
 
 static void batch_free(struct batch *b) {
     rv_list_remove(&b->node);
-    for (size_t i = 0; i < b->n; i++) {
-        free((char *)(uintptr_t)b->changes[i].key);
-        free((char *)(uintptr_t)b->changes[i].value.s);
-    }
-    free(b->changes);
+    rv_registry_changes_free(b->changes, b->n);
     free(b);
 }
 
@@ -399,17 +395,13 @@ static void zookeeper_write(struct rv_registry *r, const struct rv_registry_chan
     struct batch *b = rv_calloc(1, sizeof *b);
     struct rv_error err;
 
-    b->changes = rv_calloc(n + 1, sizeof *b->changes);
+    b->changes = rv_registry_changes_copy(changes, n);
     b->n = n;
     b->seq = seq;
     b->done = done;
     b->ctx = ctx;
-    for (size_t i = 0; i < n; i++) {
-        struct rv_str value = changes[i].value;
-        b->changes[i].key = rv_strdup(changes[i].key);
-        b->changes[i].value = value.s ? rv_strn(rv_memdup(value.s, value.n), value.n) : value;
-        b->bytes += CHANGE_BYTES + 3 * strlen(changes[i].key) + value.n;
-    }
+    for (size_t i = 0; i < n; i++)
+        b->bytes += CHANGE_BYTES + 3 * strlen(changes[i].key) + changes[i].value.n;
     int failure = check_batch(b, &err);
     if (failure || z->lost)
         batch_free(b);

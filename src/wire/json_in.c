@@ -178,6 +178,25 @@ static int read_string(struct json_in *j, const struct rv_wire_path *path, struc
     return 0;
 }
 
+/* The name and the colon; `keep` as for a string. */
+static int read_name(struct json_in *j, const struct rv_wire_path *path, struct rv_arena *keep,
+                     struct rv_str *name) {
+    if (!at(j, '"')) {
+        return bad(j, path, "expected a name");
+    }
+    int r = read_string(j, path, keep, name);
+    if (r < 0) {
+        return r;
+    }
+    blanks(j);
+    if (!at(j, ':')) {
+        return bad(j, path, "expected ':'");
+    }
+    j->p++;
+    blanks(j);
+    return 0;
+}
+
 static int skip_value(struct json_in *j, const struct rv_wire_path *path);
 
 static int skip_items(struct json_in *j, const struct rv_wire_path *path, char close) {
@@ -187,20 +206,9 @@ static int skip_items(struct json_in *j, const struct rv_wire_path *path, char c
         if (r <= 0) {
             return r;
         }
-        if (close == '}') {
-            struct rv_str key;
-            if (!at(j, '"')) {
-                return bad(j, path, "expected a name");
-            }
-            if ((r = read_string(j, path, NULL, &key)) < 0) {
-                return r;
-            }
-            blanks(j);
-            if (!at(j, ':')) {
-                return bad(j, path, "expected ':'");
-            }
-            j->p++;
-            blanks(j);
+        struct rv_str name;
+        if (close == '}' && (r = read_name(j, path, NULL, &name)) < 0) {
+            return r;
         }
         r = skip_value(j, path);
     }
@@ -425,24 +433,6 @@ static int read_array(struct json_in *j, ProtobufCMessage *m, struct rv_wire_pat
     return r;
 }
 
-/* The name and the colon. */
-static int read_name(struct json_in *j, const struct rv_wire_path *path, struct rv_str *name) {
-    if (!at(j, '"')) {
-        return bad(j, path, "expected a name");
-    }
-    int r = read_string(j, path, j->in->arena, name);
-    if (r < 0) {
-        return r;
-    }
-    blanks(j);
-    if (!at(j, ':')) {
-        return bad(j, path, "expected ':'");
-    }
-    j->p++;
-    blanks(j);
-    return 0;
-}
-
 static int read_map(struct json_in *j, ProtobufCMessage *m, struct rv_wire_path *path) {
     const ProtobufCMessageDescriptor *type =
         (const ProtobufCMessageDescriptor *)path->field->descriptor;
@@ -461,7 +451,7 @@ static int read_map(struct json_in *j, ProtobufCMessage *m, struct rv_wire_path 
         struct rv_wire_path value_at = {path, &type->fields[1], RV_WIRE_NO_INDEX};
         union rv_wire_value key, value, entry = {.message = rv_wire_new(j->in, type)};
         struct rv_str name;
-        if ((r = read_name(j, &key_at, &name)) < 0 ||
+        if ((r = read_name(j, &key_at, j->in->arena, &name)) < 0 ||
             (r = set_scalar(j, &key_at, name, true, &key)) < 0) {
             return r;
         }
@@ -554,7 +544,7 @@ static int read_message(struct json_in *j, const ProtobufCMessageDescriptor *typ
             return 0;
         }
         struct rv_str name;
-        if ((r = read_name(j, path, &name)) < 0) {
+        if ((r = read_name(j, path, j->in->arena, &name)) < 0) {
             return r;
         }
         const ProtobufCFieldDescriptor *f = find_field(type, name, &hint);

@@ -154,11 +154,11 @@ static void put_value(struct json_out *o, const ProtobufCFieldDescriptor *f, con
         return;
     case PROTOBUF_C_TYPE_UINT32:
     case PROTOBUF_C_TYPE_FIXED32:
-        b->n += rv_wire_put_u64(rv_wire_room(b, RV_WIRE_NUMBER_MAX), *(const uint32_t *)p);
+        b->n += rv_put_u64(rv_wire_room(b, RV_WIRE_NUMBER_MAX), *(const uint32_t *)p);
         return;
     case PROTOBUF_C_TYPE_UINT64:
     case PROTOBUF_C_TYPE_FIXED64:
-        b->n += rv_wire_put_u64(rv_wire_room(b, RV_WIRE_NUMBER_MAX), *(const uint64_t *)p);
+        b->n += rv_put_u64(rv_wire_room(b, RV_WIRE_NUMBER_MAX), *(const uint64_t *)p);
         return;
     case PROTOBUF_C_TYPE_FLOAT:
         put_float(b, *(const float *)p);

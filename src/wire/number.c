@@ -9,23 +9,12 @@
 
 #include "wire/tree.h"
 
-size_t rv_wire_put_u64(char *out, uint64_t v) {
-    char digits[20];
-    size_t at = sizeof digits;
-    do {
-        digits[--at] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v);
-    memcpy(out, digits + at, sizeof digits - at);
-    return sizeof digits - at;
-}
-
 size_t rv_wire_put_i64(char *out, int64_t v) {
     if (v >= 0) {
-        return rv_wire_put_u64(out, (uint64_t)v);
+        return rv_put_u64(out, (uint64_t)v);
     }
     *out = '-';
-    return 1 + rv_wire_put_u64(out + 1, -(uint64_t)v);
+    return 1 + rv_put_u64(out + 1, -(uint64_t)v);
 }
 
 /* A non-negative double that is k / scale for an integer k below 2^52 is read back from exactly
@@ -41,7 +30,7 @@ static size_t put_scaled(char *out, double d, uint64_t scale) {
     if ((double)k / (double)scale != d) {
         return 0;
     }
-    size_t n = rv_wire_put_u64(out, k / scale);
+    size_t n = rv_put_u64(out, k / scale);
     out[n++] = '.';
     uint64_t rest = k % scale;
     do {

@@ -151,7 +151,6 @@ static inline const struct rv_wire_node *rv_wire_node_of(const ProtobufCMessage 
 
 /* Numbers as text. Enough room for any double or 64-bit integer: */
 #define RV_WIRE_NUMBER_MAX 40
-size_t rv_wire_put_u64(char *out, uint64_t v);
 size_t rv_wire_put_i64(char *out, int64_t v);
 /* The shortest decimal that reads back as the same double, with a point or an exponent; d is
  * finite. */
