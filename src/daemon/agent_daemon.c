@@ -527,21 +527,19 @@ static int make_core(struct rv_agent_daemon *d, struct rv_agent_recovery *rec,
     return refused(d, d->core, err);
 }
 
-static int start_core(struct rv_agent_daemon *d, struct rv_error *err) {
+static int start_core(struct rv_agent_daemon *d, struct rv_agent_recovery *rec,
+                      struct rv_error *err) {
     struct recovery containers = {.daemon = d};
-    struct rv_agent_recovery rec;
 
     rv_arena_init(&containers.arena);
     d->stepping = true;
-    int r = rv_agent_checkpoints_open(d, &rec, err);
+    int r = try_core(d, rec, err);
     if (!r)
-        r = try_core(d, &rec, err);
+        r = rv_agent_checkpoints_check_containers(d, rec, err);
     if (!r)
-        r = rv_agent_checkpoints_check_containers(d, &rec, err);
+        r = recover_containers(&containers, rec, err);
     if (!r)
-        r = recover_containers(&containers, &rec, err);
-    if (!r)
-        r = make_core(d, &rec, &containers, err);
+        r = make_core(d, rec, &containers, err);
     if (!r) {
         rv_agent_checkpoints_compact(d);
         run_effects(d);
@@ -552,7 +550,6 @@ static int start_core(struct rv_agent_daemon *d, struct rv_error *err) {
     rv_vec_free(&containers.alive);
     rv_map_free(&containers.executors);
     rv_arena_free(&containers.arena);
-    rv_agent_recovery_free(&rec);
     return r;
 }
 
@@ -637,9 +634,22 @@ static int find_secrets(struct rv_agent_daemon *d, struct rv_error *err) {
     return 0;
 }
 
-/* That of the flag; without it the one that isolates, if this machine and our rights allow it. */
+/* The agent of before could not, was told not to, or was of a version that did not by default. Its
+ * containers can be taken over by its containerizer only. */
+static bool did_not_isolate(const struct rv_agent_recovery *rec) {
+    const char *before = NULL;
+
+    for (size_t i = 0; i < rec->records.n; i++)
+        if (rec->records.v[i].kind == RV_CHECKPOINT_AGENT)
+            before = rec->records.v[i].containerizer;
+    return before && rv_streq(before, rv_process_containerizer.name);
+}
+
+/* That of the flag; without it that of before, or, for a new agent, the one that isolates, if this
+ * machine and our rights allow it. */
 static int start_containerizer(struct rv_agent_daemon *d, const char *folder,
-                               const struct rv_containerizer_ops *ops, struct rv_error *err) {
+                               const struct rv_containerizer_ops *ops,
+                               const struct rv_agent_recovery *rec, struct rv_error *err) {
     int r = rv_isolation_policy_read(d->flags, &d->isolation, err);
 
     if (!r)
@@ -647,10 +657,40 @@ static int start_containerizer(struct rv_agent_daemon *d, const char *folder,
 
     if (r || ops)
         return r ? r : create_containerizer(d, folder, ops, err);
+    if (did_not_isolate(rec)) {
+        RV_WARN(MODULE, "containers will not be isolated, as those of before: see --containerizer");
+        return create_containerizer(d, folder, &rv_process_containerizer, err);
+    }
     if (!create_containerizer(d, folder, &rv_linux_containerizer, err))
         return 0;
     RV_WARN(MODULE, "containers will not be isolated, see --containerizer: %s", err->message);
     return create_containerizer(d, folder, &rv_process_containerizer, err);
+}
+
+/* With what the agent of before has left. */
+static int start_recovered(struct rv_agent_daemon *d, const struct rv_containerizer_ops *ops,
+                           struct rv_error *err) {
+    _cleanup_free_ char *containers = rv_asprintf("%s/meta/containers", d->work_dir);
+    _cleanup_free_ char *removed = rv_asprintf("%s/removed", d->work_dir);
+    struct rv_agent_recovery rec;
+    int r = rv_agent_checkpoints_open(d, &rec, err);
+
+    if (!r)
+        r = rv_make_folder(containers, err);
+    if (!r)
+        r = start_containerizer(d, containers, ops, &rec, err);
+    if (!r)
+        r = start_server(d, err);
+    if (!r)
+        r = rv_remover_new(d->loop, removed, &d->remover, err);
+    if (!r)
+        r = rv_agent_watch_start(d, err);
+    if (!r)
+        r = start_core(d, &rec, err);
+    if (!r)
+        rv_agent_watch_recovered(d);
+    rv_agent_recovery_free(&rec);
+    return r;
 }
 
 static int start(struct rv_agent_daemon *d, struct rv_error *err) {
@@ -678,28 +718,10 @@ static int start(struct rv_agent_daemon *d, struct rv_error *err) {
         return r;
     d->work_dir = rv_strdup(absolute);
     d->boot_id = read_boot_id();
-    _cleanup_free_ char *containers = rv_asprintf("%s/meta/containers", d->work_dir);
-    r = rv_make_folder(containers, err);
-    if (!r)
-        r = rv_agent_detect(f, &d->info, &d->detected, err);
+    r = rv_agent_detect(f, &d->info, &d->detected, err);
     if (!r)
         r = write_programs(d, err);
-    if (!r)
-        r = start_containerizer(d, containers, ops, err);
-    if (!r)
-        r = start_server(d, err);
-    if (r)
-        return r;
-    _cleanup_free_ char *removed = rv_asprintf("%s/removed", d->work_dir);
-    r = rv_remover_new(d->loop, removed, &d->remover, err);
-    if (r)
-        return r;
-    r = rv_agent_watch_start(d, err);
-    if (!r)
-        r = start_core(d, err);
-    if (!r)
-        rv_agent_watch_recovered(d);
-    return r;
+    return r ? r : start_recovered(d, ops, err);
 }
 
 int rv_agent_daemon_start(uv_loop_t *loop, const struct rv_agent_flags *flags,

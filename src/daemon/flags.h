@@ -147,7 +147,8 @@ struct rv_flag {
     X(STRING, domain, NULL, "Fault domain, as region/zone.")                                       \
     X(STRING, containerizer, NULL,                                                                 \
       "What runs containers: linux, which isolates them, or process, which does not; by default "  \
-      "linux where the agent can (as root, with control groups), else process.")                   \
+      "linux where the agent can (as root, with control groups), else process; a restarted agent " \
+      "goes on with the one it had.")                                                              \
     X(BOOL, switch_user, "true", "Run tasks as the user their framework names; needs root.")       \
     X(DURATION, registration_backoff_factor, "1secs", "First wait before registering again.")      \
     X(DURATION, registration_backoff_max, "1mins", "Limit of the growth of that wait.")            \
@@ -210,7 +211,8 @@ struct rv_flag {
     X(STRING, attributes, NULL, "What each agent has as attributes.")                              \
     X(STRING, containerizer, NULL,                                                                 \
       "What runs containers: linux, which isolates them, or process, which does not; by default "  \
-      "linux where the agent can (as root, with control groups), else process.")                   \
+      "linux where the agent can (as root, with control groups), else process; a restarted agent " \
+      "goes on with the one it had.")                                                              \
     X(BOOL, switch_user, "true", "Run tasks as the user their framework names; needs root.")       \
     RV_FETCHER_FLAGS(X)                                                                            \
     RV_ISOLATION_FLAGS(X)                                                                          \

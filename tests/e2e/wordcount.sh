@@ -63,11 +63,8 @@ master=${url#http://}
 
 # The processes below a folder's cluster, by their working directory, which is their sandbox.
 sandboxed() {
-    for process in /proc/[0-9]*; do
-        case $(readlink "$process/cwd" 2>/dev/null) in
-        "$folder"/cluster/*) echo "${process#/proc/}" ;;
-        esac
-    done
+    find /proc/[0-9]*/cwd -maxdepth 0 -lname "$folder/cluster/*" -printf '%h\n' 2>/dev/null |
+        cut -d/ -f3
 }
 
 none_sandboxed() {
