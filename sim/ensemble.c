@@ -263,6 +263,7 @@ static void append(struct sim_ensemble *e, struct sim_zk_txn t) {
             sim_trace(w, NULL, "transaction %zu: %s %s", e->log.n + 1,
                       t.changes.list.v[i].change == RV_ZK_CREATE ? "makes" : "removes",
                       t.changes.list.v[i].path);
+    t.at_ms = w->now_ms;
     rv_vec_push(&e->log, t);
     sim_znodes_apply(&e->tree, &t.changes, e->log.n);
     for (size_t i = 0; i < SIM_ZK_SERVERS; i++)
@@ -279,8 +280,11 @@ static struct sim_zk_lease *lease_of(const struct sim_ensemble *e, uint64_t id) 
     return rv_map_get(&e->sessions, key_of(&id));
 }
 
-bool sim_ensemble_has_session(const struct sim_ensemble *e, uint64_t id) {
-    return lease_of(e, id) != NULL;
+int64_t sim_ensemble_ended_ms(const struct sim_ensemble *e, uint64_t id) {
+    for (size_t i = lease_of(e, id) ? 0 : e->log.n; i > 0; i--)
+        if (e->log.v[i - 1].ended == id)
+            return e->log.v[i - 1].at_ms;
+    return INT64_MAX;
 }
 
 /* With all its ephemeral nodes. */
@@ -540,15 +544,11 @@ static void keep_up(struct sim_zk_server *s) {
     }
 }
 
-/* A leader that stood still has heard nobody meanwhile; a real one may forget that. */
 static void expire(struct sim_ensemble *e) {
     RV_VEC(uint64_t) over = {0};
     struct rv_str key;
     void *v;
 
-    if (e->stood_still)
-        hear_all(e);
-    e->stood_still = false;
     for (size_t it = 0; rv_map_next(&e->sessions, &it, &key, &v);) {
         const struct sim_zk_lease *lease = v;
         uint64_t id;
@@ -561,6 +561,14 @@ static void expire(struct sim_ensemble *e) {
         end_session(e, over.v[i]);
     }
     rv_vec_free(&over);
+}
+
+/* A leader that stood still finds sessions of which it has heard nothing meanwhile. It looks at
+ * them before it listens, or after. */
+static void go_on(struct sim_ensemble *e) {
+    if (e->stood_still && has_quorum(e->leader) && sim_chance(e->world, 700))
+        expire(e);
+    e->stood_still = false;
 }
 
 static void on_tick(void *ctx, uint64_t arg, void *data) {
@@ -576,11 +584,13 @@ static void on_tick(void *ctx, uint64_t arg, void *data) {
         abdicate(e);
     if (!e->leader)
         look_for_leader(e);
-    for (size_t i = 0; i < SIM_ZK_SERVERS; i++)
-        keep_up(&e->servers[i]);
     if (e->leader && !awake(e->leader))
         e->stood_still = true;
-    else if (e->leader && has_quorum(e->leader))
+    else if (e->leader)
+        go_on(e);
+    for (size_t i = 0; i < SIM_ZK_SERVERS; i++)
+        keep_up(&e->servers[i]);
+    if (e->leader && has_quorum(e->leader))
         expire(e);
 }
 

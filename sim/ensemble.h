@@ -91,6 +91,7 @@ struct sim_zk_server {
 struct sim_zk_txn {
     struct sim_zk_changes changes;
     uint64_t ended; /* a session that ends with it */
+    int64_t at_ms;
 };
 
 /* On its way to the leader, or there. */
@@ -109,7 +110,7 @@ struct sim_ensemble {
     uint64_t epoch;                     /* of leaders */
     int64_t sync_ms;                    /* who hears nothing for so long gives up */
     int64_t quorum_ms;                  /* when the leader last had one */
-    bool stood_still;                   /* the leader has, since it last let sessions expire */
+    bool stood_still;                   /* the leader has, at the last tick */
     int64_t lead_at_ms;                 /* when the next one is found; 0: not looked for */
     RV_VEC(struct sim_zk_txn) log;      /* the zxid is the place in here, from 1 */
     RV_VEC(struct sim_zk_proposal) due; /* at the leader */
@@ -133,7 +134,8 @@ void sim_ensemble_free(struct sim_ensemble *e);
 /* Its log stays. It must be started again. */
 void sim_zk_server_crash(struct sim_zk_server *s, bool machine);
 void sim_zk_server_start(struct sim_zk_server *s);
-bool sim_ensemble_has_session(const struct sim_ensemble *e, uint64_t id);
+/* INT64_MAX: the session goes on. */
+int64_t sim_ensemble_ended_ms(const struct sim_ensemble *e, uint64_t id);
 
 /* Packets travel as numbers in messages' bodies. */
 struct rv_blob *sim_zk_pack(struct sim_ensemble *e, void *packet, void (*release)(void *p));

@@ -24,6 +24,8 @@ static const uint64_t sim_seeds[] = {
     652,   /* a server cut off from the others let a master lead on whose session expired */
     801,   /* a framework was over at recovery that a failing disk had kept from being so */
     358,   /* a task that was lost with its agent's connection came back, and nobody was told */
+    316,   /* a leader of ZooKeeper stood still, and ended a session that it had just vouched for */
+    739,   /* the same */
     20507, /* an offer that was held until its timeout, on the only agent */
 };
 

@@ -4,6 +4,12 @@
  * connection is found again. One that leads and is our session's, but of no candidacy that goes on,
  * is removed: it would lead for as long as the session lasts, with nobody behind it.
  *
+ * A proof is a transaction: our node is there, and PATH/lease is written. Its version is for those
+ * who wait: the next one may begin when it has seen the same version for as long as that proof can
+ * hold, and its own first proof finds the version unchanged. So it does not matter when ZooKeeper
+ * lets a session expire, but only that clocks go equally fast (nearly: SLACK). Mostly the wait is
+ * over long before the session is; who hands over in good order says so in the lease.
+ *
  * A candidacy outlives connections, not the session; a new session begins with a new node. What was
  * asked for an older candidacy or session and is answered late changes nothing (`stale`).
  */
@@ -19,11 +25,15 @@
 #define AGAIN_MS 1000      /* after something was refused or is not there yet */
 #define PROOFS_A_TIMEOUT 6 /* how often ZooKeeper is asked whether our node is there */
 #define HOLDS_THIRDS 2     /* of the timeout, for which an answer lets us lead */
+#define SLACK 50           /* one of so many ms is added to what others hold: clocks differ */
+#define HOLD_MAX_MS ((uint64_t)3600000)
+#define NOBODY "nobody" /* holds the lease: it was given back */
 
 /* What is due at a time. */
 enum wait {
     LEASE,   /* the proof has run out */
     PROOF,   /* the next one */
+    LOOK,    /* at the lease, while we do not hold it */
     AGAIN,   /* begin, list or create again */
     SILENCE, /* without a connection, whoever led is not known to lead */
     WAITS
@@ -45,6 +55,11 @@ struct rv_election {
     bool elected;
     bool proving;
     int64_t holds_until_ms;
+    char *lease_path;
+    char *holder; /* what we last wrote into the lease, if it was written; NULL: nothing */
+    bool looking, lease_known, lease_there;
+    int32_t lease_version;
+    int64_t lease_ends_ms; /* who wrote this version has stopped leading by then */
     int64_t due_ms[WAITS]; /* INT64_MAX: not */
     int64_t wake_ms;       /* as the shell was asked */
 };
@@ -53,10 +68,11 @@ struct rv_election {
 struct asked {
     struct rv_election *e;
     uint64_t session;
-    char *node;           /* GET: the node */
+    char *node;           /* GET, REMOVE, a proof: the node */
     struct rv_blob *info; /* CREATE: whose candidate */
     int64_t at_ms;        /* a proof: when it was asked for */
-    struct rv_zk_op check;
+    struct rv_buf line;   /* as the lease is to be */
+    struct rv_zk_op ops[2];
     bool watches; /* CHILDREN: the list is watched from then on */
 };
 
@@ -96,6 +112,7 @@ static struct asked *asked_new(struct rv_election *e) {
 static void asked_free(struct asked *a) {
     free(a->node);
     rv_blob_unref(a->info);
+    rv_buf_free(&a->line);
     free(a);
 }
 
@@ -106,12 +123,15 @@ static bool stale(const struct asked *a, const struct rv_zk_result *r) {
 static void go_on(struct rv_election *e);
 static void list(struct rv_election *e);
 
-/* Something is not as it should be: said, and tried again in a while. */
+/* Something is not as it should be: said, and mostly tried again in a while. */
+static void warn(const struct rv_election *e, const char *what, int code) {
+    RV_WARN(MODULE, "zk://%s%s: %s: %s%s", rv_zk_servers(e->zk), e->path, what, rv_zk_text(code),
+            code == RV_ZK_NO_AUTH ? " (user and password of zk:// do not fit)" : "");
+}
+
 static void try_again(struct rv_election *e, const char *what, int code) {
     if (what)
-        RV_WARN(MODULE, "zk://%s%s: %s: %s%s", rv_zk_servers(e->zk), e->path, what,
-                rv_zk_text(code),
-                code == RV_ZK_NO_AUTH ? " (user and password of zk:// do not fit)" : "");
+        warn(e, what, code);
     wait(e, AGAIN, AGAIN_MS);
 }
 
@@ -124,6 +144,12 @@ static void forget_candidacy(struct rv_election *e) {
     e->elected = false;
     wait_no_more(e, PROOF);
     wait_no_more(e, LEASE);
+    wait_no_more(e, LOOK);
+}
+
+/* A node's name is unique as long as the path lasts, with the session's id for ever. */
+static char *holder_of(const struct rv_election *e, const char *node) {
+    return rv_asprintf("%s@%llx", strrchr(node, '/') + 1, (unsigned long long)rv_zk_id(e->zk));
 }
 
 static void on_removed(void *ctx, const struct rv_zk_result *r);
@@ -135,6 +161,20 @@ static void remove_node(struct rv_election *e, const char *path) {
     rv_zk_remove(e->zk, path, on_removed, a);
 }
 
+static void on_given_back(void *ctx, const struct rv_zk_result *r);
+
+/* The node of a candidacy that may hold the lease, and does not lead any more. Both in one: the
+ * lease is ours only as long as the node is there. */
+static void give_back(struct rv_election *e, const char *path) {
+    struct asked *a = asked_new(e);
+
+    a->node = rv_strdup(path);
+    a->ops[0] = (struct rv_zk_op){.change = RV_ZK_REMOVE, .path = a->node, .version = -1};
+    a->ops[1] = (struct rv_zk_op){
+        .change = RV_ZK_SET, .path = e->lease_path, .data = RV_STR(NOBODY), .version = -1};
+    rv_zk_multi(e->zk, a->ops, RV_COUNT(a->ops), on_given_back, a);
+}
+
 /* One that stayed would lead with nobody behind it. */
 static void on_removed(void *ctx, const struct rv_zk_result *r) {
     struct asked *a = ctx;
@@ -144,8 +184,22 @@ static void on_removed(void *ctx, const struct rv_zk_result *r) {
     asked_free(a);
 }
 
+static void on_given_back(void *ctx, const struct rv_zk_result *r) {
+    struct asked *a = ctx;
+
+    if (!stale(a, r) && r->code == RV_ZK_LOST)
+        give_back(a->e, a->node);
+    else if (!stale(a, r) && r->code != RV_ZK_OK) /* others wait, then */
+        remove_node(a->e, a->node);
+    asked_free(a);
+}
+
 void rv_election_withdraw(struct rv_election *e) {
-    if (e->node && e->zk)
+    _cleanup_free_ char *holder = e->node && e->zk ? holder_of(e, e->node) : NULL;
+
+    if (holder && rv_streq(holder, e->holder))
+        give_back(e, e->node);
+    else if (holder)
         remove_node(e, e->node);
     forget_candidacy(e);
 }
@@ -162,54 +216,157 @@ bool rv_election_holds(const struct rv_election *e) {
     return e->elected && now_ms(e) < e->holds_until_ms;
 }
 
+/* --- the lease --- */
+
+static int64_t holds_ms(const struct rv_election *e) {
+    return rv_zk_timeout_ms(e->zk) * HOLDS_THIRDS / 3;
+}
+
+/* "HOLDER MILLISECONDS": whose last proof it was, and for how long it holds. What cannot be read is
+ * taken for a lease like ours. */
+static int64_t lease_ends_ms(const struct rv_election *e, struct rv_str data) {
+    _cleanup_free_ char *text = rv_strndup(data.s, data.n);
+    char *blank = strchr(text, ' ');
+    uint64_t ms = 0;
+
+    if (rv_streq(text, NOBODY))
+        return INT64_MIN;
+    if (!blank || rv_parse_u64(blank + 1, HOLD_MAX_MS, &ms))
+        ms = (uint64_t)holds_ms(e);
+    if (blank)
+        *blank = 0;
+    if (rv_streq(text, e->holder)) /* of an older candidacy, or its answer was lost */
+        return INT64_MIN;
+    return now_ms(e) + (int64_t)(ms + ms / SLACK);
+}
+
 static void prove(struct rv_election *e);
+
+/* Of a version that was there before it is known for how long. */
+static void on_lease(void *ctx, const struct rv_zk_result *r) {
+    struct asked *a = ctx;
+    struct rv_election *e = a->e;
+    bool old = stale(a, r);
+
+    asked_free(a);
+    if (old)
+        return;
+    e->looking = false;
+    if (r->code == RV_ZK_NO_NODE) { /* nobody has ever led here */
+        e->lease_known = true;
+        e->lease_there = false;
+        e->lease_ends_ms = INT64_MIN;
+    } else if (r->code == RV_ZK_OK &&
+               (!e->lease_known || !e->lease_there || e->lease_version != r->version)) {
+        e->lease_known = e->lease_there = true;
+        e->lease_version = r->version;
+        e->lease_ends_ms = lease_ends_ms(e, r->data);
+    } else if (r->code != RV_ZK_OK) {
+        warn(e, "read the lease", r->code);
+    }
+    wait(e, LOOK, rv_zk_timeout_ms(e->zk) / PROOFS_A_TIMEOUT);
+    prove(e);
+}
+
+static void look(struct rv_election *e) {
+    if (e->looking || e->elected || !e->info)
+        return;
+    e->looking = true;
+    rv_zk_get(e->zk, e->lease_path, on_lease, asked_new(e));
+}
+
+static bool is_first(const struct rv_election *e) {
+    return e->node && e->leading && rv_streq(strrchr(e->node, '/') + 1, e->leading);
+}
+
+static void proven(struct rv_election *e, int64_t asked_ms) {
+    int64_t holds = asked_ms + holds_ms(e), now = now_ms(e);
+
+    if (holds <= now) { /* the answer came late: it proves nothing any more */
+        prove(e);
+        return;
+    }
+    e->holds_until_ms = holds;
+    wait(e, LEASE, holds - now);
+    wait(e, PROOF, rv_zk_timeout_ms(e->zk) / PROOFS_A_TIMEOUT);
+    if (!e->elected) {
+        e->elected = e->lease_there = true;
+        wait_no_more(e, LOOK);
+        e->handler->on_elected(e->ctx);
+    }
+}
 
 static void on_proof(void *ctx, const struct rv_zk_result *r) {
     struct asked *a = ctx;
     struct rv_election *e = a->e;
-    int64_t timeout = e->zk ? rv_zk_timeout_ms(e->zk) : 0, now = now_ms(e);
+    int64_t asked_ms = a->at_ms;
+    bool old = stale(a, r) || !rv_streq(a->node, e->node);
 
-    e->proving = false;
-    if (stale(a, r) || !rv_streq(a->node, e->node)) {
-        asked_free(a);
-        return;
-    }
-    int64_t holds = a->at_ms + timeout * HOLDS_THIRDS / 3;
+    if (a->session == e->session)
+        e->proving = false;
     asked_free(a);
-    if (r->code == RV_ZK_NO_NODE) {
-        if (e->elected)
+    if (old)
+        return;
+    switch (r->code) {
+    case RV_ZK_OK:
+        proven(e, asked_ms);
+        return;
+    case RV_ZK_NO_NODE:
+        if (e->elected) {
             depose(e, "its candidate's node was removed");
-        else { /* before it could lead: make another */
+        } else { /* before it could lead: make another */
             free(TAKE_PTR(e->node));
+            e->lease_known = false; /* or it is the lease that was removed */
+            look(e);
             go_on(e);
         }
-    } else if (r->code != RV_ZK_OK) {
-        wait(e, PROOF, timeout / PROOFS_A_TIMEOUT);
-    } else if (holds <= now) { /* the answer came late: it proves nothing any more */
-        prove(e);
-    } else {
-        e->holds_until_ms = holds;
-        wait(e, LEASE, holds - now);
-        wait(e, PROOF, timeout / PROOFS_A_TIMEOUT);
+        return;
+    case RV_ZK_BAD_VERSION: /* it was written after we had looked, by who led or by us */
+    case RV_ZK_NODE_EXISTS:
         if (!e->elected) {
-            e->elected = true;
-            e->handler->on_elected(e->ctx);
+            look(e);
+            return;
         }
+        break;
+    case RV_ZK_LOST:
+        break;
+    default:
+        warn(e, "prove to lead", r->code);
+        break;
     }
+    wait(e, PROOF, rv_zk_timeout_ms(e->zk) / PROOFS_A_TIMEOUT);
 }
 
 /* That our node is there. As a transaction it is answered by a quorum: a server that is cut off
  * from the others, and does not know it yet, would still say so of what it remembers, while they
- * let the session expire. */
+ * let the session expire. The first one of a candidacy finds the lease as it was seen; then it is
+ * ours as long as the node is there. */
 static void prove(struct rv_election *e) {
-    if (e->proving || !e->node)
+    if (e->proving || !is_first(e))
         return;
+    if (!e->elected && !e->lease_known) {
+        look(e);
+        return;
+    }
+    int64_t now = now_ms(e);
+    if (!e->elected && now < e->lease_ends_ms) {
+        wait(e, PROOF, e->lease_ends_ms - now);
+        return;
+    }
     struct asked *a = asked_new(e);
     a->node = rv_strdup(e->node);
-    a->at_ms = now_ms(e);
-    a->check = (struct rv_zk_op){.change = RV_ZK_CHECK, .path = a->node, .version = -1};
+    a->at_ms = now;
+    free(e->holder);
+    e->holder = holder_of(e, e->node);
+    rv_buf_printf(&a->line, "%s %lld", e->holder, (long long)holds_ms(e));
+    a->ops[0] = (struct rv_zk_op){.change = RV_ZK_CHECK, .path = a->node, .version = -1};
+    a->ops[1] = (struct rv_zk_op){.change = e->lease_there ? RV_ZK_SET : RV_ZK_CREATE,
+                                  .path = e->lease_path,
+                                  .data = rv_buf_str(&a->line),
+                                  .version = e->elected ? -1 : e->lease_version,
+                                  .access = RV_ZK_PUBLIC};
     e->proving = true;
-    rv_zk_multi(e->zk, &a->check, 1, on_proof, a);
+    rv_zk_multi(e->zk, a->ops, RV_COUNT(a->ops), on_proof, a);
 }
 
 /* --- the list of candidates --- */
@@ -258,12 +415,12 @@ static void on_info(void *ctx, const struct rv_zk_result *r) {
         if (e->info && rv_str_eq(r->data, rv_strn(e->info->data, e->info->n))) {
             free(e->node);
             e->node = TAKE_PTR(path);
-            prove(e);
         } else if (r->owner && r->owner == rv_zk_id(e->zk)) {
             remove_node(e, path);
         }
         free(path);
         tell_leader(e, a->node, r->data);
+        prove(e);
     }
     asked_free(a);
     listed(e);
@@ -308,8 +465,7 @@ static void on_list(void *ctx, const struct rv_zk_result *r) {
     }
     _cleanup_free_ char *path = path_of(e, name);
     if (rv_streq(name, e->leading) && (!e->info || e->node)) {
-        if (rv_streq(path, e->node))
-            prove(e);
+        prove(e);
         listed(e);
         return;
     }
@@ -383,7 +539,7 @@ static void on_state(void *ctx, enum rv_zk_state state);
 
 static void begin(struct rv_election *e) {
     e->session++;
-    e->listing = e->list_again = e->watching = e->creating = e->proving = false;
+    e->listing = e->list_again = e->watching = e->creating = e->proving = e->looking = false;
     e->zk = e->shell->connect(e->shell_ctx, on_state, e);
     if (!e->zk)
         wait(e, AGAIN, AGAIN_MS);
@@ -397,6 +553,8 @@ static void go_on(struct rv_election *e) {
         e->creating = true;
         rv_zk_make_path(e->zk, e->path, on_path, asked_new(e));
     }
+    if (e->zk && rv_zk_state(e->zk) == RV_ZK_CONNECTED && e->due_ms[LOOK] == INT64_MAX)
+        look(e);
 }
 
 static void end_session(struct rv_election *e, const char *why) {
@@ -460,6 +618,8 @@ void rv_election_tick(struct rv_election *e) {
         depose(e, "ZooKeeper does not answer");
     if (due[PROOF])
         prove(e);
+    if (due[LOOK])
+        look(e);
     if (due[AGAIN]) {
         go_on(e);
         list(e);
@@ -477,6 +637,7 @@ struct rv_election *rv_election_new(const struct rv_election_shell *shell, void 
     *e = (struct rv_election){.shell = shell,
                               .shell_ctx = shell_ctx,
                               .path = rv_strdup(path),
+                              .lease_path = rv_asprintf("%s/lease", path),
                               .handler = handler,
                               .ctx = ctx,
                               .wake_ms = INT64_MAX};
@@ -489,11 +650,13 @@ struct rv_election *rv_election_new(const struct rv_election_shell *shell, void 
 struct rv_election *rv_election_free(struct rv_election *e) {
     if (!e)
         return NULL;
+    rv_election_withdraw(e);
     e->session++;
     e->zk = rv_zk_free(e->zk);
-    forget_candidacy(e);
     e->shell->release(e->shell_ctx);
     free(e->path);
+    free(e->lease_path);
+    free(e->holder);
     free(e->leading);
     free(e);
     return NULL;

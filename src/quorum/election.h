@@ -3,9 +3,10 @@
  * lowest one leads. Everybody may look; who stands is told when it leads and when no more.
  *
  * Leading ends by the clock, not by what ZooKeeper says: it holds for two thirds of the session's
- * timeout after a moment at which ZooKeeper is known to have heard from us. So it is over before
- * the session can expire and another can lead (INV-1), even if nothing is heard, or if this process
- * was stopped for a while. rv_election_holds() is to be asked before each act.
+ * timeout after a moment at which ZooKeeper is known to have heard from us. Each such proof is
+ * written into PATH/lease, and who comes next does not begin before the last one is over (INV-1),
+ * even if nothing is heard, if this process was stopped for a while, or if ZooKeeper lets the
+ * session end early. rv_election_holds() is to be asked before each act.
  *
  * It has no clock and no loop: its shell (io/election.h; the simulator's) tells the time, begins
  * sessions, and calls rv_election_tick() when it asked for it.

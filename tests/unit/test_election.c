@@ -16,12 +16,18 @@
 
 #define TIMEOUT_MS 9000
 #define MINE "/reeve/json.info_0000000007"
+#define HOLDS_MS (TIMEOUT_MS * 2 / 3)
+#define WAITS_MS (HOLDS_MS + HOLDS_MS / 50)
+#define NEW (-2) /* no version: the lease is made */
 
-enum asked_kind { GET, CHECK, CHILDREN, CREATE, REMOVE };
+/* PROVE: the node is there, and the lease is written. GIVE_BACK: the node goes, and the lease with
+ * it. */
+enum asked_kind { GET, LEASE, PROVE, GIVE_BACK, CHILDREN, CREATE, REMOVE };
 
 struct asked {
     enum asked_kind kind;
     char *path, *data;
+    int32_t version; /* PROVE, GIVE_BACK: that the lease is to have */
     rv_zk_done done;
     void *ctx;
 };
@@ -39,13 +45,15 @@ static struct world {
     int64_t now_ms, wake_ms;
     struct rv_election *election;
     unsigned sessions, elected, deposed, leaders, released;
-    char leader[64], why[128], path[128];
+    int32_t version;                                 /* likewise */
+    char leader[64], why[128], path[128], data[128]; /* path, data: of what was answered last */
 } w;
 
 /* --- the session --- */
 
 static void ask(enum asked_kind kind, const char *path, rv_zk_done done, void *ctx) {
-    rv_vec_push(&w.asked, ((struct asked){kind, rv_strdup(path), NULL, done, ctx}));
+    rv_vec_push(&w.asked,
+                ((struct asked){.kind = kind, .path = rv_strdup(path), .done = done, .ctx = ctx}));
 }
 
 static void forget(size_t i) {
@@ -89,15 +97,18 @@ static const char *zk_servers(const struct rv_zk *z) {
 
 static void zk_get(struct rv_zk *z, const char *path, rv_zk_done done, void *ctx) {
     (void)z;
-    ask(GET, path, done, ctx);
+    ask(rv_streq(path, "/reeve/lease") ? LEASE : GET, path, done, ctx);
 }
 
 static void zk_multi(struct rv_zk *z, const struct rv_zk_op *ops, size_t n, rv_zk_done done,
                      void *ctx) {
     (void)z;
-    assert_int_equal(n, 1);
-    assert_int_equal(ops->change, RV_ZK_CHECK);
-    ask(CHECK, ops->path, done, ctx);
+    assert_int_equal(n, 2);
+    assert_string_equal(ops[1].path, "/reeve/lease");
+    ask(ops->change == RV_ZK_CHECK ? PROVE : GIVE_BACK, ops->path, done, ctx);
+    struct asked *a = &w.asked.v[w.asked.n - 1];
+    a->data = rv_strndup(ops[1].data.s, ops[1].data.n);
+    a->version = ops[1].change == RV_ZK_CREATE ? NEW : ops[1].version;
 }
 
 static void zk_children(struct rv_zk *z, const char *path, void (*on_change)(void *change_ctx),
@@ -217,6 +228,8 @@ static const char *answer(enum asked_kind kind, const struct rv_zk_result *resul
         w.asked.v[i].path = w.asked.v[i].data = NULL;
         forget(i);
         snprintf(w.path, sizeof w.path, "%s", a.path);
+        snprintf(w.data, sizeof w.data, "%s", a.data ? a.data : "");
+        w.version = a.version;
         a.done(a.ctx, result);
         free(a.path);
         free(a.data);
@@ -263,20 +276,34 @@ static void pass(int64_t ms) {
     w.now_ms = until_ms;
 }
 
-/* A candidate whose node is there; the list is not known yet. */
-static void stand(void) {
+static void lease(int32_t version, const char *data) {
+    answer(LEASE, &(struct rv_zk_result){.version = version, .data = rv_str(data)});
+}
+
+/* A candidate whose node is there; neither the list nor the lease is known yet. */
+static void stand_before(void) {
     say(RV_ZK_CONNECTED);
     rv_election_stand(w.election, RV_STR("me"));
     code(CREATE, RV_ZK_NODE_EXISTS);
     answer(CREATE, &(struct rv_zk_result){.path = MINE});
 }
 
-static void be_first(void) {
+/* Nobody has ever led. */
+static void stand(void) {
+    stand_before();
+    code(LEASE, RV_ZK_NO_NODE);
+}
+
+static void first(void) {
     names("json.info_0000000009", "json.info_0000000007");
     if (is_asked(CHILDREN)) /* it had changed meanwhile */
         names("json.info_0000000009", "json.info_0000000007");
     answer(GET, &(struct rv_zk_result){.data = RV_STR("me")});
-    code(CHECK, RV_ZK_OK);
+}
+
+static void be_first(void) {
+    first();
+    code(PROVE, RV_ZK_OK);
 }
 
 static void lead(void) {
@@ -337,7 +364,7 @@ static void proofs_prolong_it(void **state) {
     lead();
     for (int i = 0; i < 20; i++) {
         pass(TIMEOUT_MS / 6);
-        code(CHECK, RV_ZK_OK);
+        code(PROVE, RV_ZK_OK);
     }
     assert_true(rv_election_holds(w.election));
     assert_int_equal(w.deposed, 0);
@@ -349,7 +376,7 @@ static void late_proofs_prove_little(void **state) {
     lead();
     pass(TIMEOUT_MS / 6);
     pass(TIMEOUT_MS / 3);
-    code(CHECK, RV_ZK_OK);
+    code(PROVE, RV_ZK_OK);
     pass(TIMEOUT_MS / 3 - 1);
     assert_true(rv_election_holds(w.election));
     pass(1);
@@ -382,7 +409,7 @@ static void a_removed_node_ends_it(void **state) {
     (void)state;
     lead();
     pass(TIMEOUT_MS / 6);
-    code(CHECK, RV_ZK_NO_NODE);
+    code(PROVE, RV_ZK_NO_NODE);
     assert_int_equal(w.deposed, 1);
     assert_string_equal(w.why, "its candidate's node was removed");
 }
@@ -397,7 +424,8 @@ static void a_lost_answer_is_found_again(void **state) {
     code(CREATE, RV_ZK_LOST);
     names("json.info_0000000007", NULL);
     answer(GET, &(struct rv_zk_result){.data = RV_STR("me")});
-    code(CHECK, RV_ZK_OK);
+    code(LEASE, RV_ZK_NO_NODE);
+    code(PROVE, RV_ZK_OK);
     assert_int_equal(w.elected, 1);
     assert_string_equal(rv_election_node(w.election), MINE);
 }
@@ -415,7 +443,8 @@ static void a_twin_is_removed(void **state) {
     answer(GET, &(struct rv_zk_result){.data = RV_STR("me")});
     answer(CREATE, &(struct rv_zk_result){.path = "/reeve/json.info_0000000008"});
     assert_string_equal(code(REMOVE, RV_ZK_OK), "/reeve/json.info_0000000008");
-    code(CHECK, RV_ZK_OK);
+    code(LEASE, RV_ZK_NO_NODE);
+    code(PROVE, RV_ZK_OK);
     assert_int_equal(w.elected, 1);
     assert_string_equal(rv_election_node(w.election), MINE);
 }
@@ -440,7 +469,8 @@ static void a_twin_that_is_left_behind_goes(void **state) {
     (void)state;
     lead();
     pass(TIMEOUT_MS / 6);
-    code(CHECK, RV_ZK_NO_NODE);
+    code(PROVE, RV_ZK_NO_NODE);
+    code(GIVE_BACK, RV_ZK_NO_NODE);
     code(REMOVE, RV_ZK_NO_NODE);
     change();
     names("json.info_0000000008", NULL);
@@ -472,6 +502,110 @@ static void a_session_that_cannot_begin_is_tried_again(void **state) {
     assert_int_equal(w.sessions, 2);
 }
 
+/* INV-1: whenever ZooKeeper lets a session end, its owner may lead for as long as a proof holds
+ * that was made when the lease was seen to change last. Who comes next waits for that. */
+static void the_next_one_waits_for_the_lease_to_end(void **state) {
+    (void)state;
+    stand_before();
+    lease(4, "json.info_0000000003@1 6000");
+    pass(TIMEOUT_MS / 6);
+    lease(5, "json.info_0000000003@1 6000");
+    first();
+    for (int64_t ms = 0; ms < WAITS_MS - 100; ms += 100) {
+        pass(100);
+        if (is_asked(LEASE))
+            lease(5, "json.info_0000000003@1 6000");
+        assert_false(is_asked(PROVE));
+    }
+    pass(100);
+    code(PROVE, RV_ZK_OK);
+    assert_int_equal(w.version, 5);
+    assert_string_equal(w.data, "json.info_0000000007@1 6000");
+    assert_int_equal(w.elected, 1);
+}
+
+static void a_lease_that_has_ended_is_not_waited_for(void **state) {
+    (void)state;
+    stand_before();
+    lease(5, "json.info_0000000003@1 6000");
+    pass(WAITS_MS);
+    lease(5, "json.info_0000000003@1 6000");
+    first();
+    code(PROVE, RV_ZK_OK);
+    assert_int_equal(w.elected, 1);
+    pass(TIMEOUT_MS / 6);
+    code(PROVE, RV_ZK_OK);
+    assert_int_equal(w.version, -1); /* no other can have written it */
+    assert_false(is_asked(LEASE));
+}
+
+/* The old leader made one more proof after the lease was looked at. */
+static void a_lease_that_was_written_since_is_waited_for(void **state) {
+    (void)state;
+    stand_before();
+    lease(5, "json.info_0000000003@1 6000");
+    pass(WAITS_MS);
+    first();
+    lease(5, "json.info_0000000003@1 6000"); /* by a server that is behind */
+    code(PROVE, RV_ZK_BAD_VERSION);
+    lease(6, "json.info_0000000003@1 6000");
+    assert_false(is_asked(PROVE));
+    pass(WAITS_MS);
+    code(PROVE, RV_ZK_OK);
+    assert_int_equal(w.version, 6);
+    assert_int_equal(w.elected, 1);
+}
+
+static void a_lease_that_cannot_be_read_holds_as_ours(void **state) {
+    (void)state;
+    stand_before();
+    lease(5, "");
+    first();
+    pass(WAITS_MS - 1);
+    assert_false(is_asked(PROVE));
+    pass(1);
+    code(PROVE, RV_ZK_OK);
+    assert_int_equal(w.elected, 1);
+}
+
+/* Who ends in good order keeps nobody waiting. */
+static void a_lease_is_given_back(void **state) {
+    (void)state;
+    lead();
+    rv_election_withdraw(w.election);
+    assert_false(rv_election_holds(w.election));
+    assert_string_equal(code(GIVE_BACK, RV_ZK_LOST), MINE);
+    code(GIVE_BACK, RV_ZK_OK);
+    assert_string_equal(w.data, "nobody");
+    assert_false(is_asked(REMOVE));
+}
+
+static void a_lease_that_was_given_back_is_taken_at_once(void **state) {
+    (void)state;
+    stand_before();
+    lease(9, "nobody");
+    first();
+    code(PROVE, RV_ZK_OK);
+    assert_int_equal(w.version, 9);
+    assert_int_equal(w.elected, 1);
+}
+
+/* The first proof's answer was lost: the lease is ours, and not waited for. */
+static void ones_own_lease_is_not_waited_for(void **state) {
+    (void)state;
+    stand();
+    first();
+    code(PROVE, RV_ZK_LOST);
+    assert_int_equal(w.version, NEW);
+    pass(TIMEOUT_MS / 6);
+    lease(0, "json.info_0000000007@1 6000");
+    code(PROVE, RV_ZK_NODE_EXISTS);
+    lease(0, "json.info_0000000007@1 6000");
+    code(PROVE, RV_ZK_OK);
+    assert_int_equal(w.version, 0);
+    assert_int_equal(w.elected, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -490,6 +624,13 @@ int main(void) {
         TEST(a_twin_that_is_left_behind_goes),
         TEST(who_led_is_forgotten_in_silence),
         TEST(a_session_that_cannot_begin_is_tried_again),
+        TEST(the_next_one_waits_for_the_lease_to_end),
+        TEST(a_lease_that_has_ended_is_not_waited_for),
+        TEST(a_lease_that_was_written_since_is_waited_for),
+        TEST(a_lease_that_cannot_be_read_holds_as_ours),
+        TEST(a_lease_is_given_back),
+        TEST(a_lease_that_was_given_back_is_taken_at_once),
+        TEST(ones_own_lease_is_not_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
