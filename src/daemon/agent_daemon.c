@@ -602,6 +602,19 @@ static const struct rv_containerizer_ops *find_containerizer(const char *name,
     return NULL;
 }
 
+/* Containers get some folders anew, so nothing below them can be shown there. */
+static int check_place(const char *work_dir, struct rv_error *err) {
+    static const char *const fresh[] = {"/dev/", "/proc/", "/sys/"};
+
+    for (size_t i = 0; i < RV_COUNT(fresh); i++)
+        if (rv_starts_with(work_dir, fresh[i]))
+            return rv_error_set(err, RV_ERR_INVALID,
+                                "--work_dir: %s is below %s, of which each container has its own: "
+                                "name another folder, or --containerizer=process",
+                                work_dir, fresh[i]);
+    return 0;
+}
+
 static int create_containerizer(struct rv_agent_daemon *d, const char *folder,
                                 const struct rv_containerizer_ops *ops, struct rv_error *err) {
     static const struct rv_containerizer_callbacks callbacks = {on_launched, on_exited};
@@ -611,8 +624,10 @@ static int create_containerizer(struct rv_agent_daemon *d, const char *folder,
                                                .programs = programs,
                                                .pids_max = d->flags->container_pids_max,
                                                .cpu_quota = d->flags->cgroups_enable_cfs};
-    int r = ops->create(d->loop, folder, &callbacks, d, &d->containerizer, err);
+    int r = ops == &rv_linux_containerizer ? check_place(d->work_dir, err) : 0;
 
+    if (!r)
+        r = ops->create(d->loop, folder, &callbacks, d, &d->containerizer, err);
     d->isolation.isolates = ops == &rv_linux_containerizer;
     if (!r && d->isolation.isolates) {
         rv_linux_containerizer_set(d->containerizer, &settings);

@@ -4,13 +4,16 @@
  * the agent keeps what is not this container's.
  *
  * Holds: all is done in the container's own mount namespace, a slave of the host's, so nothing of
- * it is seen outside and all of it ends with the namespace. What is kept visible is taken as a
- * detached mount before anything is covered. Device nodes are made by number, never taken from the
- * host's /dev; of a parent's /dev nothing is used. Costs some 40 mounts, less than a millisecond.
+ * it is seen outside and all of it ends with the namespace, and what the host unmounts is unmounted
+ * here, too. What is kept visible is taken as a detached mount before anything is covered; a file
+ * system that would be out of sight is unmounted, so that no container keeps it in use. Device
+ * nodes are made by number, never taken from the host's /dev; of a parent's /dev nothing is used.
+ * Costs some 40 mounts, less than a millisecond.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -123,6 +126,54 @@ static int put_back(const char *path, struct rv_init_mount *k, struct rv_error *
     return rc;
 }
 
+static bool is_at_or_below(const char *path, const char *folder) {
+    size_t n = strlen(folder);
+
+    return strncmp(path, folder, n) == 0 && (path[n] == '\0' || path[n] == '/');
+}
+
+static bool is_to_be_covered(const Reeve__V1__Init__Orders *o, const char *path) {
+    bool found = is_at_or_below(path, "/tmp");
+
+    for (size_t i = 0; i < o->n_hide && !found; i++)
+        found = is_at_or_below(path, o->hide[i]);
+    return found;
+}
+
+/* As mountinfo writes blanks and the like: \ooo. */
+static void unescape(char *s) {
+    char *to = s;
+
+    for (; *s; s++, to++) {
+        bool octal = *s == '\\' && s[1] && s[2] && s[3];
+        *to = octal ? (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0')) : *s;
+        s += octal ? 3 : 0;
+    }
+    *to = '\0';
+}
+
+/* Every file system that is mounted where nothing will be seen of it. What lies in one goes with
+ * it, so that some in the list are gone when their turn comes. */
+static int unmount_unseen(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
+    FILE *f = fopen("/proc/self/mountinfo", "re");
+    char *line = NULL, path[MAX_PATH];
+    size_t size = 0;
+    int rc = f ? 0 : failed(err, "open", "/proc/self/mountinfo");
+
+    while (!rc && getline(&line, &size, f) > 0) {
+        if (sscanf(line, "%*s %*s %*s %*s %4095s", path) != 1)
+            continue;
+        unescape(path);
+        if (is_to_be_covered(o, path) && umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) != 0 &&
+            errno != EINVAL && errno != ENOENT)
+            rc = failed(err, "unmount", path);
+    }
+    free(line);
+    if (f)
+        fclose(f);
+    return rc;
+}
+
 static int cover(const Reeve__V1__Init__Orders *o, bool *covered, struct rv_error *err) {
     char options[64];
     int rc;
@@ -149,6 +200,8 @@ static int cover_all_but(const Reeve__V1__Init__Orders *o, struct rv_init_mount 
     for (size_t i = 0; i < n && !rc; i++)
         rc = take(i < o->n_keep ? o->keep[i] : o->keep_read_only[i - o->n_keep], i >= o->n_keep,
                   &kept[i], err);
+    if (!rc)
+        rc = unmount_unseen(o, err);
     if (!rc)
         rc = cover(o, covered, err);
     if (!rc)
