@@ -1,6 +1,7 @@
 /*
  * Flags from the command line, the environment, a file and the table's defaults, in that order of
- * precedence. Values live in the caller's struct; strings in it are owned.
+ * precedence; in one of them a flag is given once. Values live in the caller's struct; strings in
+ * it are owned.
  */
 #include "daemon/flags.h"
 
@@ -123,20 +124,26 @@ static const struct rv_flag *find(const struct rv_flag_table *table, struct rv_s
     return NULL;
 }
 
-/* seen[i]: the flag has a value already, from a source that goes before. */
-static int set_once(const struct rv_flag_table *table, void *flags, bool *seen,
-                    const struct rv_flag *flag, const char *text, const char *from,
-                    struct rv_error *err) {
+/* Where a flag has its value from: the first of them that gives one. */
+enum source { NOWHERE, ARGUMENTS, ENVIRONMENT, FLAGS_FILE };
+
+/* seen[i]: where the flag has its value from. */
+static int set_once(const struct rv_flag_table *table, void *flags, enum source *seen,
+                    const struct rv_flag *flag, const char *text, enum source source,
+                    const char *from, struct rv_error *err) {
     size_t i = (size_t)(flag - table->flags);
 
+    if (seen[i] == source)
+        return rv_error_set(err, RV_ERR_INVALID, "--%s (from %s): is given twice there", flag->name,
+                            from);
     if (seen[i])
         return 0;
-    seen[i] = true;
+    seen[i] = source;
     return set_value(flag, flags, text, from, err);
 }
 
-static int from_arguments(const struct rv_flag_table *table, void *flags, bool *seen, int argc,
-                          char *const *argv, const char **file, struct rv_error *err) {
+static int from_arguments(const struct rv_flag_table *table, void *flags, enum source *seen,
+                          int argc, char *const *argv, const char **file, struct rv_error *err) {
     for (int i = 0; i < argc; i++) {
         const char *arg = argv[i];
         if (!rv_starts_with(arg, "--"))
@@ -171,14 +178,14 @@ static int from_arguments(const struct rv_flag_table *table, void *flags, bool *
         if (!value)
             return rv_error_set(err, RV_ERR_INVALID, "--%s: needs a value: %s", flag->name,
                                 type_example(flag->type));
-        int r = set_once(table, flags, seen, flag, value, "the command line", err);
+        int r = set_once(table, flags, seen, flag, value, ARGUMENTS, "the command line", err);
         if (r)
             return r;
     }
     return 0;
 }
 
-static int from_environment(const struct rv_flag_table *table, void *flags, bool *seen,
+static int from_environment(const struct rv_flag_table *table, void *flags, enum source *seen,
                             char *const *environ_, const char **file, struct rv_error *err) {
     for (; environ_ && *environ_; environ_++) {
         const char *equals = strchr(*environ_, '=');
@@ -195,15 +202,15 @@ static int from_environment(const struct rv_flag_table *table, void *flags, bool
         const struct rv_flag *flag = find(table, rv_strn(name, n));
         if (!flag) /* other programs' variables may begin like ours */
             continue;
-        int r = set_once(table, flags, seen, flag, equals + 1, "the environment", err);
+        int r = set_once(table, flags, seen, flag, equals + 1, ENVIRONMENT, "the environment", err);
         if (r)
             return r;
     }
     return 0;
 }
 
-static int from_file(const struct rv_flag_table *table, void *flags, bool *seen, const char *path,
-                     struct rv_error *err) {
+static int from_file(const struct rv_flag_table *table, void *flags, enum source *seen,
+                     const char *path, struct rv_error *err) {
     FILE *f = fopen(path, "re");
     if (!f)
         return rv_error_set(err, RV_ERR_IO, "--flags_file: cannot open %s: %s", path,
@@ -230,7 +237,7 @@ static int from_file(const struct rv_flag_table *table, void *flags, bool *seen,
             r = rv_error_set(err, RV_ERR_INVALID, "%s: \"%.100s\": not name=value of a flag", from,
                              s);
         else
-            r = set_once(table, flags, seen, flag, equals + 1, from, err);
+            r = set_once(table, flags, seen, flag, equals + 1, FLAGS_FILE, from, err);
     }
     free(line);
     fclose(f);
@@ -239,7 +246,7 @@ static int from_file(const struct rv_flag_table *table, void *flags, bool *seen,
 
 int rv_flags_parse(const struct rv_flag_table *table, void *flags, int argc, char *const *argv,
                    char *const *environ_, struct rv_error *err) {
-    bool *seen = rv_calloc(table->n, sizeof *seen);
+    enum source *seen = rv_calloc(table->n, sizeof *seen);
     const char *file = NULL;
     int r = from_arguments(table, flags, seen, argc, argv, &file, err);
 

@@ -29,11 +29,12 @@ class Cluster:
         try:
             self.zk = zookeeper.ZooKeeper(self.folder, servers)
             self.url = self.zk.url("/some/reeve", credentials)
+            if not any(f.startswith("--zk_session_timeout=") for f in flags):
+                flags = (*flags, "--zk_session_timeout=" + SESSION)
             for i in range(masters):
                 self.masters.append(Daemon(
                     os.path.join(self.folder, "m%d" % i), "master", "--zk=" + self.url,
-                    "--zk_session_timeout=" + SESSION, "--allocation_interval=100ms", *flags,
-                    prefix=prefix))
+                    "--allocation_interval=100ms", *flags, prefix=prefix))
             if not start:
                 return
             for m in self.masters:
