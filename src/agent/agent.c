@@ -285,7 +285,7 @@ struct rv_agent *rv_agent_new(const struct rv_agent_config *config,
     take_config(a, config);
     rv_prng_seed(&a->prng, config->seed);
     a->life = rv_prng_next(&a->prng) | 1;
-    a->now_ms = a->recovered_ms = now_ms;
+    a->now_ms = a->began_ms = a->recovered_ms = now_ms;
     a->wall_ns = a->started_ns = wall_ns;
     a->registration.kind = RV_TIMER_REGISTRATION;
     a->ping.kind = RV_TIMER_PING;

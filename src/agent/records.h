@@ -172,7 +172,8 @@ struct rv_agent {
     struct rv_timer reconnect; /* recovered executors must be back: INV-18 */
     bool recovering;
     bool replaying;           /* the checkpoints of the agent before */
-    int64_t recovered_ms;     /* when that was over */
+    int64_t began_ms;         /* when that began */
+    int64_t recovered_ms;     /* when it was over, and no executor is waited for any more */
     char *refusal;            /* why there is no going on from what was found */
     struct rv_map orphans;    /* container id -> itself: they end, and nobody waits for them */
     struct rv_map frameworks; /* id -> rv_agent_framework */

@@ -174,6 +174,7 @@ struct rv_containerizer_ops {
 /* Every containerizer starts with this. */
 struct rv_containerizer {
     const struct rv_containerizer_ops *ops;
+    uint64_t destroy_errors; /* containers that were not removed when they should have been */
 };
 
 extern const struct rv_containerizer_ops rv_process_containerizer;

@@ -322,6 +322,8 @@ static void try_to_finish(struct rv_linux_container *k) {
         if (!k->silent)
             rv_verdict_add(&k->verdict, err.message);
         RV_WARN("agent", "container %s: %s", k->id, err.message);
+        k->c->base.destroy_errors += !k->gave_up;
+        k->gave_up = true;
         tell_exited(k);
     }
     uv_timer_start(&k->timer, on_timer, pause, 0);

@@ -71,6 +71,7 @@ struct rv_linux_container {
     int init_status; /* as waited for */
     unsigned tries;
     uint64_t dying_since_ms;
+    bool gave_up;       /* it was counted as one that cannot be removed */
     bool out_of_memory; /* the kernel has told so, of its groups themselves */
     struct rv_verdict verdict;
 };

@@ -55,7 +55,11 @@ struct rv_agent_daemon {
     char *fetcher_path;  /* likewise */
     char *fetcher_cache_dir;
     uint64_t fetches_succeeded, fetches_failed; /* of all URIs of a command */
-    struct rv_agent_info info;                  /* as detected and flagged, without id */
+    struct {
+        uint64_t bytes, after; /* as it was after so many fetches */
+        bool known;
+    } cache_used;
+    struct rv_agent_info info; /* as detected and flagged, without id */
     struct rv_agent_detected detected;
     uint16_t port;
     int64_t started_ns;

@@ -6,6 +6,7 @@
 #include "daemon/agent_views.h"
 
 #include "base/fixed.h"
+#include "daemon/fetch.h"
 #include "daemon/folders.h"
 #include "daemon/legacy_json.h"
 #include "daemon/statistics.h"
@@ -440,7 +441,18 @@ static void measure_http(const struct rv_agent_daemon *d, struct rv_metrics *m) 
     rv_metrics_counter(m, "http/connections", "Connections so far", (double)http.connections);
 }
 
-static void measure_fetches(const struct rv_agent_daemon *d, struct rv_metrics *m) {
+/* Only fetches change it. */
+static uint64_t cache_used(struct rv_agent_daemon *d) {
+    uint64_t fetches = d->fetches_succeeded + d->fetches_failed;
+
+    if (!d->cache_used.known || d->cache_used.after != fetches)
+        d->cache_used.bytes = rv_fetch_cache_used(d->fetcher_cache_dir);
+    d->cache_used.after = fetches;
+    d->cache_used.known = true;
+    return d->cache_used.bytes;
+}
+
+static void measure_fetches(struct rv_agent_daemon *d, struct rv_metrics *m) {
     rv_metrics_counter(m, "containerizer/fetcher/task_fetches_succeeded",
                        "Containers for which all URIs were fetched", (double)d->fetches_succeeded);
     rv_metrics_counter(m, "containerizer/fetcher/task_fetches_failed",
@@ -448,10 +460,12 @@ static void measure_fetches(const struct rv_agent_daemon *d, struct rv_metrics *
     rv_metrics_gauge(m, "containerizer/fetcher/cache_size_total_bytes",
                      "Bytes that the cache of fetched files may hold",
                      (double)d->flags->fetcher_cache_size);
+    rv_metrics_gauge(m, "containerizer/fetcher/cache_size_used_bytes", "Bytes that it holds",
+                     (double)cache_used(d));
 }
 
 void rv_agent_view_measure(void *ctx, struct rv_metrics *m) {
-    const struct rv_agent_daemon *d = ctx;
+    struct rv_agent_daemon *d = ctx;
     const struct rv_agent *a = d->core;
     const struct rv_remover_counters removals = rv_remover_counters(d->remover);
 
@@ -468,12 +482,19 @@ void rv_agent_view_measure(void *ctx, struct rv_metrics *m) {
                        (double)removals.succeeded);
     rv_metrics_counter(m, "gc/path_removals_failed", "Sandboxes that could not be removed",
                        (double)removals.failed);
+    if (!a->recovering)
+        rv_metrics_gauge(m, "slave/recovery_time_secs",
+                         "Seconds until what an earlier agent left was found again",
+                         (double)(a->recovered_ms - a->began_ms) / 1e3);
     measure_resources(a, m);
     measure_executors(a, m);
     measure_counters(a, m);
     rv_metrics_gauge(
         m, rv_arena_printf(&m->arena, "containerizer/%s/containers", d->containerizer->ops->name),
         "Containers that run or are about to", (double)rv_map_count(&a->containers));
+    rv_metrics_counter(m, "containerizer/mesos/container_destroy_errors",
+                       "Containers of which something is left that cannot be removed",
+                       (double)d->containerizer->destroy_errors);
     measure_fetches(d, m);
     measure_http(d, m);
 }

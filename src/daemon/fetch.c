@@ -5,8 +5,11 @@
  */
 #include "daemon/fetch.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/str.h"
@@ -105,4 +108,19 @@ void rv_fetch_cancel(struct rv_fetch *f) {
         return;
     f->done = NULL;
     rv_fetch_kill(f);
+}
+
+uint64_t rv_fetch_cache_used(const char *cache_dir) {
+    _cleanup_free_ char *path = rv_asprintf("%s/objects", cache_dir);
+    DIR *dir = opendir(path);
+    uint64_t bytes = 0;
+    struct stat st;
+
+    if (!dir)
+        return 0;
+    for (struct dirent *e; (e = readdir(dir));)
+        if (fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+            bytes += (uint64_t)st.st_size;
+    closedir(dir);
+    return bytes;
 }

@@ -27,6 +27,8 @@ struct rv_fetch;
 RV_MUST_USE int rv_fetch_start(uv_loop_t *loop, const struct rv_fetch_config *config,
                                void (*done)(void *ctx, const char *why), void *ctx,
                                struct rv_fetch **out, struct rv_error *err);
+/* Bytes of all files that the cache holds; 0 if there is none yet. Looks at each. */
+uint64_t rv_fetch_cache_used(const char *cache_dir);
 /* Kills it; `done` follows. */
 void rv_fetch_kill(struct rv_fetch *f);
 /* Kills it; `done` is not called. NULL is fine. */

@@ -264,6 +264,9 @@ void rv_master_measure(void *ctx, struct rv_metrics *m) {
     rv_metrics_gauge(m, "master/elected", "Whether this master leads", rv_master_leads(d));
     if (rv_master_leads(d))
         measure_core(d, m);
+    /* What waits are requests of agents; everything else is answered as it comes. */
+    rv_metrics_gauge(m, "master/event_queue_http_requests", "Requests that wait for their turn",
+                     (double)rv_map_count(&d->waiting));
     rv_metrics_gauge(m, "master/agents_waiting", "Registrations that wait for their turn",
                      (double)rv_map_count(&d->waiting));
     rv_metrics_counter(m, "master/agents_turned_away",

@@ -417,6 +417,8 @@ def cache_cases(t, report):
         m = get(t.cell.agent.address, "/metrics/snapshot")
         assert m["containerizer/fetcher/task_fetches_succeeded"] >= 10, m
         assert m["containerizer/fetcher/cache_size_total_bytes"] == 8 * MB, m
+        held = sum(os.stat(os.path.join(folder, "objects", name)).st_size for name in objects())
+        assert m["containerizer/fetcher/cache_size_used_bytes"] == held > 0, (m, held)
         before = m["containerizer/fetcher/task_fetches_failed"]
         problem = t.fails(server.uri("nope"), because="404")
         m = get(t.cell.agent.address, "/metrics/snapshot")
