@@ -231,7 +231,7 @@ static int make_terminal(const orders *o, int *out, struct rv_error *err) {
 
 static int limit(const orders *o, struct rv_error *err) {
     for (size_t i = 0; i < o->n_rlimits; i++) {
-        __rlimit_resource_t resource = (__rlimit_resource_t)o->rlimits[i]->resource;
+        int resource = (int)o->rlimits[i]->resource;
         struct rlimit r = {o->rlimits[i]->soft, o->rlimits[i]->hard}, ours;
         /* Never above our own hard limit, which not every root may raise. */
         if (getrlimit(resource, &ours) == 0)

@@ -15,13 +15,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/str.h"
 #include "executor/init.h"
+#include "executor/mounts.h"
 #include "reeve/v1/init.pb-c.h"
 
 enum { SAFE = MS_NOSUID | MS_NODEV | MS_NOEXEC, MAX_PATH = 4096 };

@@ -21,7 +21,6 @@
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -29,6 +28,7 @@
 
 #include "base/str.h"
 #include "executor/init.h"
+#include "executor/mounts.h"
 #include "reeve/v1/init.pb-c.h"
 
 typedef Reeve__V1__Init__Orders orders;
