@@ -736,7 +736,10 @@ static int start(struct rv_agent_daemon *d, struct rv_error *err) {
     r = rv_agent_detect(f, &d->info, &d->detected, err);
     if (!r)
         r = write_programs(d, err);
-    return r ? r : start_recovered(d, ops, err);
+    if (r)
+        return r;
+    rv_agent_spread_sandboxes(d->work_dir);
+    return start_recovered(d, ops, err);
 }
 
 int rv_agent_daemon_start(uv_loop_t *loop, const struct rv_agent_flags *flags,

@@ -6,11 +6,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "base/log.h"
 
 enum { PPM = 1000000 };
@@ -91,6 +94,20 @@ struct search {
     struct rv_arena *arena;
     struct rv_agent_sandboxes *out;
 };
+
+void rv_agent_spread_sandboxes(const char *work_dir) {
+    _cleanup_free_ char *path = rv_asprintf("%s/slaves", work_dir);
+    int dir = rv_folder_make(path, 0755, NULL), flags;
+
+    if (dir < 0)
+        return;
+    /* A file system that knows nothing of it says so. */
+    if (ioctl(dir, FS_IOC_GETFLAGS, &flags) == 0 && !(flags & FS_TOPDIR_FL)) {
+        flags |= FS_TOPDIR_FL;
+        (void)ioctl(dir, FS_IOC_SETFLAGS, &flags);
+    }
+    close(dir);
+}
 
 /* Below slaves/: an id, then a name, then an id and so on. */
 static const char *const levels[] = {NULL, "frameworks", NULL, "executors", NULL, "runs", NULL};
