@@ -139,12 +139,12 @@ static inline void zk_proxy_free(uv_handle_t *h) {
     free(h);
 }
 
-static inline int zk_proxy_start(struct zk_proxy *p, uint16_t server) {
+static inline int zk_proxy_start(struct zk_proxy *p, uint16_t port) {
     struct sockaddr_in at;
     struct sockaddr_storage bound;
     int n = sizeof bound;
 
-    p->server = server;
+    p->server = port;
     p->listener = rv_calloc(1, sizeof *p->listener);
     uv_tcp_init(p->loop, p->listener);
     p->listener->data = p;

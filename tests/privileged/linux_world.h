@@ -28,6 +28,7 @@
 #include "base/str.h"
 #include "containerizer/cgroup.h"
 #include "containerizer/containerizer.h"
+#include "loop_until.h"
 
 /* At most, for what takes milliseconds: a machine by emulation on a busy one is slow. */
 enum { WAIT_MS = 180000, GIVE_UP_MS = 30000 };
@@ -183,35 +184,12 @@ static inline int teardown(void **state) {
     return 0;
 }
 
-static inline void on_timeout(uv_timer_t *timer) {
-    *(bool *)timer->data = true;
-}
-
 static inline void run_until(struct world *w, const size_t *counter, size_t want) {
-    bool late = false;
-    uv_timer_t timer;
-
-    uv_timer_init(&w->loop, &timer);
-    timer.data = &late;
-    uv_timer_start(&timer, on_timeout, WAIT_MS, 0);
-    while (*counter < want && !late)
-        uv_run(&w->loop, UV_RUN_ONCE);
-    uv_close((uv_handle_t *)&timer, NULL);
-    uv_run(&w->loop, UV_RUN_NOWAIT);
-    assert_false(late);
+    LOOP_UNTIL(&w->loop, *counter >= want, WAIT_MS);
 }
 
 static inline void run_for(struct world *w, uint64_t ms) {
-    bool done = false;
-    uv_timer_t timer;
-
-    uv_timer_init(&w->loop, &timer);
-    timer.data = &done;
-    uv_timer_start(&timer, on_timeout, ms, 0);
-    while (!done)
-        uv_run(&w->loop, UV_RUN_ONCE);
-    uv_close((uv_handle_t *)&timer, NULL);
-    uv_run(&w->loop, UV_RUN_NOWAIT);
+    loop_for(&w->loop, ms);
 }
 
 struct options {

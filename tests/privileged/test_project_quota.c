@@ -24,6 +24,7 @@
 #include "base/str.h"
 #include "containerizer/project_quota.h"
 #include "containerizer/watch.h"
+#include "loop_until.h"
 
 #define MIB ((uint64_t)1 << 20)
 
@@ -186,36 +187,6 @@ static void limit(struct rv_containerizer *c, const char *id, const struct rv_co
     f->disk = rv_resources_quantity(why->limitation, "disk");
 }
 
-static void on_timeout(uv_timer_t *timer) {
-    *(bool *)timer->data = true;
-}
-
-static void run_until(uv_loop_t *loop, const bool *condition) {
-    bool late = false;
-    uv_timer_t timer;
-
-    uv_timer_init(loop, &timer);
-    timer.data = &late;
-    uv_timer_start(&timer, on_timeout, WAIT_MS, 0);
-    while (!*condition && !late)
-        uv_run(loop, UV_RUN_ONCE);
-    uv_close((uv_handle_t *)&timer, NULL);
-    uv_run(loop, UV_RUN_NOWAIT);
-    assert_false(late);
-}
-
-static void run_for(uv_loop_t *loop, uint64_t ms) {
-    bool done = false;
-    uv_timer_t timer;
-
-    uv_timer_init(loop, &timer);
-    timer.data = &done;
-    uv_timer_start(&timer, on_timeout, ms, 0);
-    run_until(loop, &done);
-    uv_close((uv_handle_t *)&timer, NULL);
-    uv_run(loop, UV_RUN_NOWAIT);
-}
-
 static void test_the_watch_uses_them(void **state) {
     static const struct rv_containerizer_ops ops = {.limit = limit};
     struct fake f = {.base.ops = &ops};
@@ -242,7 +213,7 @@ static void test_the_watch_uses_them(void **state) {
     rv_watch_add(w, "c", path, &r); /* makes the folder */
     assert_int_equal(fill(path, "file", MIB), MIB);
     for (int i = 0; i < WAIT_MS / 10 && !disk.has_used; i++) {
-        run_for(&loop, 10);
+        loop_for(&loop, 10);
         assert_true(rv_watch_disk(w, "c", &disk));
     }
     assert_in_range(disk.used_bytes, MIB, MIB + 65536);
@@ -250,7 +221,7 @@ static void test_the_watch_uses_them(void **state) {
     assert_false(f.limited);
     /* Before the watch looks, the kernel lets it have some more, but not without end. */
     assert_in_range(fill(path, "more", 40 * MIB), 8 * MIB, 12 * MIB);
-    run_until(&loop, &f.limited);
+    LOOP_UNTIL(&loop, f.limited, WAIT_MS);
     assert_int_equal(f.reason, RV_REASON_CONTAINER_LIMITATION_DISK);
     assert_true(f.disk > 2000);
     rv_watch_free(w);

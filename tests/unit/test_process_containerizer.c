@@ -28,6 +28,7 @@
 #include "containerizer/logs.h"
 #include "containerizer/proctree.h"
 #include "containerizer/state.h"
+#include "loop_until.h"
 #include "wanted.h"
 
 enum { WAIT_MS = 20000 };
@@ -165,35 +166,12 @@ static int teardown(void **state) {
     return 0;
 }
 
-static void on_timeout(uv_timer_t *timer) {
-    *(bool *)timer->data = true;
-}
-
 static void run_until(struct fixture *f, const size_t *counter, size_t want) {
-    bool late = false;
-    uv_timer_t timer;
-
-    uv_timer_init(&f->loop, &timer);
-    timer.data = &late;
-    uv_timer_start(&timer, on_timeout, WAIT_MS, 0);
-    while (*counter < want && !late)
-        uv_run(&f->loop, UV_RUN_ONCE);
-    uv_close((uv_handle_t *)&timer, NULL);
-    uv_run(&f->loop, UV_RUN_NOWAIT);
-    assert_false(late);
+    LOOP_UNTIL(&f->loop, *counter >= want, WAIT_MS);
 }
 
 static void run_for(struct fixture *f, uint64_t ms) {
-    bool done = false;
-    uv_timer_t timer;
-
-    uv_timer_init(&f->loop, &timer);
-    timer.data = &done;
-    uv_timer_start(&timer, on_timeout, ms, 0);
-    while (!done)
-        uv_run(&f->loop, UV_RUN_ONCE);
-    uv_close((uv_handle_t *)&timer, NULL);
-    uv_run(&f->loop, UV_RUN_NOWAIT);
+    loop_for(&f->loop, ms);
 }
 
 struct options {

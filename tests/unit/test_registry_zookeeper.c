@@ -11,14 +11,13 @@
 #include "base/prng.h"
 #include "base/vec.h"
 #include "io/zk.h"
+#include "loop_until.h"
 #include "quorum/registry_zookeeper.h"
+#include "zk_fixture.h"
 #include "zk_proxy.h"
-#include "zk_world.h"
 
 #define PATIENCE_MS 60000
 
-static struct zk_server server; /* one for all tests */
-static bool is_there;
 static unsigned number; /* of the test: its path */
 static uv_loop_t loop;
 static struct zk_proxy proxy;
@@ -36,19 +35,6 @@ struct store {
     struct rv_buf raw;
 };
 static struct store one, two;
-
-static int set_up_server(void **state) {
-    (void)state;
-    is_there = zk_make(&server, "1000");
-    return 0;
-}
-
-static int tear_down_server(void **state) {
-    (void)state;
-    if (is_there)
-        zk_remove(&server);
-    return 0;
-}
 
 static int set_up(void **state) {
     (void)state;
@@ -77,30 +63,7 @@ static int tear_down(void **state) {
     return uv_loop_close(&loop);
 }
 
-#define NEEDS_SERVER()                                                                             \
-    do {                                                                                           \
-        if (!is_there) {                                                                           \
-            print_message("ZooKeeper is not here\n");                                              \
-            skip();                                                                                \
-        }                                                                                          \
-    } while (0)
-
-static void on_tick(uv_timer_t *timer) {
-    (void)timer;
-}
-
-#define RUN_UNTIL(condition)                                                                       \
-    do {                                                                                           \
-        uv_timer_t tick;                                                                           \
-        uint64_t late = uv_hrtime() + PATIENCE_MS * UINT64_C(1000000);                             \
-        uv_timer_init(&loop, &tick);                                                               \
-        uv_timer_start(&tick, on_tick, 5, 5);                                                      \
-        while (!(condition) && uv_hrtime() < late)                                                 \
-            uv_run(&loop, UV_RUN_ONCE);                                                            \
-        uv_close((uv_handle_t *)&tick, NULL);                                                      \
-        uv_run(&loop, UV_RUN_NOWAIT);                                                              \
-        assert_true(condition);                                                                    \
-    } while (0)
+#define RUN_UNTIL(condition) LOOP_UNTIL(&loop, condition, PATIENCE_MS)
 
 static void on_state(void *ctx, enum rv_zk_state state) {
     (void)ctx;

@@ -9,12 +9,10 @@
 
 #include "base/vec.h"
 #include "io/zk.h"
-#include "zk_world.h"
+#include "loop_until.h"
+#include "zk_fixture.h"
 
 #define PATIENCE_MS 60000
-
-static struct zk_server server; /* one for all tests */
-static bool is_there;
 
 /* What a test has open: two sessions, and what they have said. */
 static struct client {
@@ -29,19 +27,6 @@ static struct client {
     unsigned changes, answers;
 } one, two;
 static uv_loop_t loop;
-
-static int set_up_server(void **state) {
-    (void)state;
-    is_there = zk_make(&server, "1000"); /* sessions of 2 s to 20 s */
-    return 0;
-}
-
-static int tear_down_server(void **state) {
-    (void)state;
-    if (is_there)
-        zk_remove(&server);
-    return 0;
-}
 
 static int set_up(void **state) {
     (void)state;
@@ -76,23 +61,7 @@ static void connect_to(struct client *c, const char *credentials, int64_t timeou
     rv_zk_url_free(&url);
 }
 
-/* For run_until: the loop turns at least so often. */
-static void on_tick(uv_timer_t *timer) {
-    (void)timer;
-}
-
-#define RUN_UNTIL(condition)                                                                       \
-    do {                                                                                           \
-        uv_timer_t tick;                                                                           \
-        uint64_t end = uv_hrtime() + PATIENCE_MS * UINT64_C(1000000);                              \
-        uv_timer_init(&loop, &tick);                                                               \
-        uv_timer_start(&tick, on_tick, 5, 5);                                                      \
-        while (!(condition) && uv_hrtime() < end)                                                  \
-            uv_run(&loop, UV_RUN_ONCE);                                                            \
-        uv_close((uv_handle_t *)&tick, NULL);                                                      \
-        uv_run(&loop, UV_RUN_NOWAIT);                                                              \
-        assert_true(condition);                                                                    \
-    } while (0)
+#define RUN_UNTIL(condition) LOOP_UNTIL(&loop, condition, PATIENCE_MS)
 
 static void on_answer(void *ctx, const struct rv_zk_result *r) {
     struct client *c = ctx;
@@ -147,14 +116,6 @@ static int make_path(struct client *c, const char *path) {
     rv_zk_make_path(c->z, path, on_answer, c);
     return answered(c);
 }
-
-#define NEEDS_SERVER()                                                                             \
-    do {                                                                                           \
-        if (!is_there) {                                                                           \
-            print_message("ZooKeeper is not here\n");                                              \
-            skip();                                                                                \
-        }                                                                                          \
-    } while (0)
 
 /* --- sessions --- */
 
