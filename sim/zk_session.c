@@ -251,7 +251,8 @@ static void on_answer(void *ctx, struct sim_conn *c, const struct sim_message *m
         return;
     }
     z->heard_ms = world_of(z)->now_ms;
-    if (r->kind != SIM_ZK_OVER)
+    if (r->kind == SIM_ZK_ANSWER ||
+        r->kind == SIM_ZK_PONG) /* after the changes it was welcomed with */
         z->seen = RV_MAX(z->seen, r->seen);
     switch (r->kind) {
     case SIM_ZK_WELCOME:
