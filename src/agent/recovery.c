@@ -305,6 +305,9 @@ void rv_agent_recover(struct rv_agent *a, const struct rv_agent_recovered *r) {
             latest = &r->records[i];
         }
     }
+    while (!latest && from < r->n && r->records[from].kind == RV_CHECKPOINT_EXECUTOR_DONE) {
+        from++; /* it was refused, for nothing before its end could be written */
+    }
     if (!latest && from < r->n) {
         bad_record(a, &r->records[from]); /* of whom? */
     }

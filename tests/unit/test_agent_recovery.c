@@ -230,6 +230,27 @@ static void test_every_crash_point(void **state) {
     }
 }
 
+/* A launch was refused, for its disk took nothing; that it is over could be written, as the first
+ * record of all. INV-23: the agent comes up. */
+static void test_only_an_end_was_written(void **state) {
+    struct world *w = *state;
+    size_t n;
+
+    run_one(w);
+    acknowledge(w, "t1", 1);
+    container_ends(w, 9);
+    acknowledge_own(w, "t1");
+    n = w->journal.n;
+    assert_int_equal(w->journal.v[n - 1].kind, RV_CHECKPOINT_EXECUTOR_DONE);
+    w->journal.v[0] = w->journal.v[n - 1];
+    w->journal.n = 1;
+    restart(w, NULL, 0);
+    assert_null(rv_agent_refused(w->agent));
+    assert_int_equal(w->agent->counters.recovery_errors, 0);
+    assert_null(w->agent->info.id.v);
+    join_master(w);
+}
+
 /* Records that are missing cost what they say, and no more. */
 static void test_damaged_journal(void **state) {
     struct world *w = *state;
@@ -607,6 +628,7 @@ int main(void) {
         TEST(inv_17_dead_executors_and_reboots),
         TEST(inv_17_reboot),
         TEST(every_crash_point),
+        TEST(only_an_end_was_written),
         TEST(damaged_journal),
         TEST(compaction),
         TEST(anything_at_any_time),
