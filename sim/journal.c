@@ -100,11 +100,12 @@ static void write_some(struct sim_journal *j) {
     }
 }
 
-static const char *try_write(struct sim_journal *j) {
+/* A frame that could not be synced and may be there is tried until it is there or removed. */
+static const char *try_write(struct sim_journal *j, bool *unsure) {
     struct sim_world *w = j->world;
     bool must_grow = j->end + j->frame.n + RV_JOURNAL_ALIGN > j->file.n;
 
-    if (j->dirty > j->end) {
+    if (j->dirty > j->end && !j->unsure) {
         if (sim_fault(w, w->faults.disk_fail))
             return "what an earlier write has left cannot be erased: Input/output error";
         erase(j, j->end, j->dirty);
@@ -115,12 +116,14 @@ static const char *try_write(struct sim_journal *j) {
     if (sim_fault(w, w->faults.disk_fail)) {
         write_some(j);
         j->dirty = j->end + j->frame.n;
-        if (!sim_fault(w, 500)) {
+        *unsure = sim_fault(w, 500);
+        if (!*unsure) {
             erase(j, j->end, j->dirty);
             j->dirty = 0;
         }
         return "Input/output error";
     }
+    j->dirty = 0;
     grow(j, j->end + j->frame.n);
     memcpy(j->file.data + j->end, j->frame.data, j->frame.n);
     j->end += j->frame.n;
@@ -133,11 +136,16 @@ static void on_written(void *ctx, uint64_t arg, void *data) {
     struct sim_journal *j = ctx;
     RV_VEC(uint64_t) done = {0};
     uint64_t life = j->party->life;
-    const char *problem = try_write(j);
-    bool crashes = false;
+    bool crashes = false, unsure = false;
+    const char *problem = try_write(j, &unsure);
     (void)arg;
     (void)data;
 
+    j->unsure = unsure;
+    if (unsure) {
+        sim_at(j->world, j->party, 500, on_written, j, 0, NULL);
+        return;
+    }
     for (size_t i = 0; i < j->writing.n; i++) {
         struct sim_record *r = j->writing.v[i];
         crashes = crashes || (!problem && sim_crashes(j->world, r->number, true));
@@ -199,6 +207,7 @@ void sim_journal_write(struct sim_journal *j, const struct rv_checkpoint *c, uin
 void sim_journal_crash(struct sim_journal *j) {
     if (j->writing.n && j->dirty <= j->end)
         write_some(j);
+    j->unsure = false;
     FREE_RECORDS(&j->writing);
     FREE_RECORDS(&j->waiting);
 }

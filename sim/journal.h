@@ -28,6 +28,7 @@ struct sim_journal {
     struct sim_party *party;
     struct rv_buf file; /* on the disk; file.n is its size */
     size_t end, dirty;  /* as in io/journal.c */
+    bool unsure;        /* what is dirty may be the whole frame: it is tried again */
     RV_VEC(struct sim_record *) durable;
     RV_VEC(struct sim_record *) writing, waiting;
     struct rv_buf frame; /* of what is being written */

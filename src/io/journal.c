@@ -12,10 +12,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -24,6 +26,7 @@
 #define MODULE "journal"
 #define GROW ((uint64_t)256 << 10)
 #define BATCH_MAX ((size_t)8 << 20)
+#define PAUSE_MAX_MS 500
 
 struct append {
     rv_journal_done done;
@@ -41,7 +44,8 @@ struct rv_journal {
     struct rv_buf gathering; /* records */
     struct rv_buf writing;   /* a frame */
     RV_VEC(struct append) waiting, under_way;
-    bool busy, closed;
+    bool busy;
+    atomic_bool closed;
     bool in_pool; /* a batch is being written: the file is the thread's */
     int result;
     struct rv_error err;
@@ -65,6 +69,10 @@ static int write_all(int fd, const void *data, size_t n, uint64_t offset) {
         offset += (size_t)done;
     }
     return 0;
+}
+
+static void pause_ms(long ms) {
+    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
 }
 
 static int write_zeros(int fd, uint64_t from, uint64_t to) {
@@ -290,6 +298,15 @@ static int name(struct rv_journal *j) {
     return 0;
 }
 
+static bool try_frame(struct rv_journal *j, bool *whole) {
+    if (write_all(j->fd, j->writing.data, j->writing.n, j->end))
+        return false;
+    *whole = true;
+    return !fdatasync(j->fd);
+}
+
+/* A frame that could not be synced nor removed may be there after a crash, or not. To tell that it
+ * is not there would be as wrong as that it is: it is tried until one of the two is certain. */
 static void write_batch(uv_work_t *work) {
     struct rv_journal *j = work->data;
 
@@ -298,12 +315,24 @@ static void write_batch(uv_work_t *work) {
         j->result = io_error(j->path, "append", &j->err);
         return;
     }
-    if (!write_all(j->fd, j->writing.data, j->writing.n, j->end) && !fdatasync(j->fd))
-        return;
-    j->result = io_error(j->path, "append", &j->err);
-    j->dirty = j->end + j->writing.n;
-    if (erase(j)) /* tried again before the next batch */
-        rv_error_prefix(&j->err, "not removed");
+    bool whole = false; /* all of it was given to the system, at some time */
+    for (long ms = 1; !try_frame(j, &whole); ms = RV_MIN(2 * ms, PAUSE_MAX_MS)) {
+        j->result = io_error(j->path, "append", &j->err);
+        j->dirty = j->end + j->writing.n;
+        if (!erase(j))
+            return;
+        if (!whole) { /* half a frame is none: it is removed before the next batch */
+            rv_error_prefix(&j->err, "not removed");
+            return;
+        }
+        if (ms == 1)
+            RV_ERROR(MODULE, "%s: tried until it is either written or removed", j->err.message);
+        if (atomic_load(&j->closed))
+            return;
+        pause_ms(ms);
+    }
+    j->result = 0;
+    j->dirty = 0;
 }
 
 static void start(struct rv_journal *j);

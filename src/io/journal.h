@@ -17,9 +17,9 @@
 
 struct rv_journal;
 
-/* result < 0: not durable (disk full, read-only, EIO); what was left of it is removed. All that was
- * appended before this is known fails with it, so that no record is there without those before it;
- * later appends are tried. After a crash it may be there all the same. */
+/* result < 0: not durable (disk full, read-only, EIO), and not there after a crash either: where
+ * that is not certain, nothing is answered until it is. All that was appended before this is known
+ * fails with it, so that no record is there without those before it; later appends are tried. */
 typedef void (*rv_journal_done)(void *ctx, int result, const struct rv_error *err);
 
 /* Reads every record (each may be NULL), then is ready for appends. The folder must exist. A file

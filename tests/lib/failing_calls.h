@@ -26,6 +26,7 @@ static struct failing {
     const char *folder; /* calls on paths and files below it; NULL: none */
     bool sockets;       /* calls on sockets */
     bool all;           /* from the n-th on */
+    long most;          /* of these, so many; 0: all */
     bool half;          /* a write that fails has written half of its sectors */
     int error;
     atomic_long at;      /* the n-th; 0: none */
@@ -54,7 +55,7 @@ static bool fails(bool concerned, const char *name) {
     if (!at || !concerned)
         return false;
     long n = atomic_fetch_add(&failing.counted, 1) + 1;
-    if (n < at || (n > at && !failing.all))
+    if (n < at || (n > at && !failing.all) || (failing.most && n >= at + failing.most))
         return false;
     if (!failing.name)
         failing.name = name;
