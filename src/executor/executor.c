@@ -31,7 +31,17 @@ struct rv_executor *rv_executor_new(const struct rv_executor_config *config) {
     return x;
 }
 
+static void free_held(struct held_end *held) {
+    if (!held)
+        return;
+    if (held->limitation)
+        reeve__v1__task_resource_limitation__free_unpacked(held->limitation, NULL);
+    free(held->message);
+    free(held);
+}
+
 static void free_task(struct task *task) {
+    free_held(task->held);
     reeve__v1__task_info__free_unpacked(task->info, NULL);
     free(task);
 }
@@ -102,7 +112,7 @@ void rv_executor_kill_task(struct rv_executor *x, struct task *task, enum kill_c
                            int64_t grace_ms, const char *message) {
     int64_t kill_ms = after(x->now_ms, grace_ms);
 
-    if (task->phase == PHASE_ENDED)
+    if (task->phase == PHASE_ENDED || task->held)
         return;
     if (task->phase != PHASE_RUNNING) {
         /* While it is launched, LAUNCHED goes on with this. A second kill may shorten the first,
@@ -251,12 +261,36 @@ static Reeve__V1__TaskState state_of(struct rv_executor *x, const struct task *t
     }
 }
 
+static bool is_being_launched(const struct rv_executor *x, unsigned group) {
+    for (size_t i = 0; i < x->tasks.n; i++)
+        if (x->tasks.v[i]->group == group && x->tasks.v[i]->phase == PHASE_LAUNCHING)
+            return true;
+    return false;
+}
+
+static void hold(struct rv_executor *x, struct task *task, const struct rv_executor_input *in) {
+    struct held_end *held = rv_calloc(1, sizeof *held);
+
+    rv_executor_checks_stop(x, task);
+    held->end = *in;
+    held->end.message = held->message = in->message ? rv_strdup(in->message) : NULL;
+    held->limitation = in->limitation ? rv_executor_copy_limitation(in->limitation) : NULL;
+    held->end.limitation = held->limitation;
+    task->held = held;
+    task->completion_ms = task->kill_ms = INT64_MAX;
+}
+
+/* That all of a group run is told before any of them has ended. */
 static void exited(struct rv_executor *x, struct task *task, const struct rv_executor_input *in) {
     struct status_extra extra = {.reason = -1, .limitation = in->limitation};
     Reeve__V1__TaskState state;
 
-    if (task->phase != PHASE_RUNNING && task->phase != PHASE_KILLING)
+    if ((task->phase != PHASE_RUNNING && task->phase != PHASE_KILLING) || task->held)
         return;
+    if (is_being_launched(x, task->group)) {
+        hold(x, task, in);
+        return;
+    }
     extra.message = keep_text(x, describe_end(in));
     state = state_of(x, task, in, &extra);
     /* What the agent did to it is the better reason, whatever we wanted. */
@@ -267,6 +301,20 @@ static void exited(struct rv_executor *x, struct task *task, const struct rv_exe
     if (in->message)
         extra.message = keep_text(x, rv_asprintf("%s: %s", extra.message, in->message));
     end_task(x, task, state, &extra);
+}
+
+/* All of a group are launched, or never will be: what has ended meanwhile is told. */
+static void tell_held(struct rv_executor *x, unsigned group) {
+    if (is_being_launched(x, group))
+        return;
+    for (size_t i = 0; i < x->tasks.n; i++) {
+        struct task *task = x->tasks.v[i];
+        struct held_end *held = task->group == group ? TAKE_PTR(task->held) : NULL;
+        if (!held)
+            continue;
+        exited(x, task, &held->end);
+        free_held(held);
+    }
 }
 
 static void subscribed(struct rv_executor *x, const Reeve__V1__Executor__Event__Subscribed *s) {
@@ -428,8 +476,10 @@ const struct rv_executor_actions *rv_executor_step(struct rv_executor *x,
         x->resend_at_ms = RV_MIN(x->resend_at_ms, x->now_ms + RESEND_MS);
         break;
     case RV_EXECUTOR_LAUNCHED:
-        if (task)
+        if (task) {
             launched(x, task, in);
+            tell_held(x, task->group);
+        }
         break;
     case RV_EXECUTOR_EXITED:
         if (task)

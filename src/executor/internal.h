@@ -28,6 +28,13 @@ struct checker {
     struct rv_executor_check_spec spec;
 };
 
+/* How a task ended before all of its group were launched: told when they are. */
+struct held_end {
+    struct rv_executor_input end;                  /* its message and limitation: these */
+    char *message;                                 /* NULL: none */
+    Reeve__V1__TaskResourceLimitation *limitation; /* likewise */
+};
+
 struct task {
     unsigned number, group;
     enum task_phase phase;
@@ -38,6 +45,7 @@ struct task {
     Reeve__V1__TaskInfo *info; /* owned */
     char container[UUID_TEXT]; /* GROUP */
     struct checker checkers[RV_EXECUTOR_CHECK_MAX];
+    struct held_end *held; /* owned; NULL: it has not ended, or that was told */
 };
 
 struct update {
@@ -90,6 +98,8 @@ void rv_executor_resend(struct rv_executor *x, size_t from);
 void rv_executor_acknowledged(struct rv_executor *x,
                               const Reeve__V1__Executor__Event__Acknowledged *ack);
 Reeve__V1__TaskInfo *rv_executor_copy_task(const Reeve__V1__TaskInfo *info);
+Reeve__V1__TaskResourceLimitation *
+rv_executor_copy_limitation(const Reeve__V1__TaskResourceLimitation *limitation);
 Reeve__V1__ContainerID *rv_executor_copy_container(const Reeve__V1__ContainerID *id);
 
 /* schedule.c: checks and health checks. */

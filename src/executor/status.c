@@ -24,6 +24,15 @@ Reeve__V1__ContainerID *rv_executor_copy_container(const Reeve__V1__ContainerID 
     return reeve__v1__container_id__unpack(NULL, n, bytes);
 }
 
+Reeve__V1__TaskResourceLimitation *
+rv_executor_copy_limitation(const Reeve__V1__TaskResourceLimitation *limitation) {
+    size_t n = reeve__v1__task_resource_limitation__get_packed_size(limitation);
+    _cleanup_free_ uint8_t *bytes = rv_malloc(n + 1);
+
+    reeve__v1__task_resource_limitation__pack(limitation, bytes);
+    return reeve__v1__task_resource_limitation__unpack(NULL, n, bytes);
+}
+
 static Reeve__V1__TaskStatus *copy_status(const Reeve__V1__TaskStatus *status) {
     size_t n = reeve__v1__task_status__get_packed_size(status);
     _cleanup_free_ uint8_t *bytes = rv_malloc(n);

@@ -669,6 +669,47 @@ static void test_group_fails_while_launching(void **state) {
     free_world(w);
 }
 
+/* A task that ends before all of its group were launched: that is told after all run. */
+static void test_ends_while_others_are_launched(void **state) {
+    static const char *const names[] = {"a", "b", "c"}, *const two[] = {"d", "e"};
+    struct world *w = new_world((struct rv_executor_config){.mode = RV_EXECUTOR_GROUP});
+    Reeve__V1__TaskResourceLimitation limitation = REEVE__V1__TASK_RESOURCE_LIMITATION__INIT;
+    const Reeve__V1__TaskStatus *s;
+    unsigned n[3], m[2];
+
+    (void)state;
+    connect_world(w, false);
+    send_group(w, names, 3, n);
+    give(w, (struct rv_executor_input){.kind = RV_EXECUTOR_LAUNCHED, .task = n[0], .ok = true});
+    update(w, "a", RUNNING);
+    exit_task(w, n[0], 0);
+    nothing_more(w);
+    give(w, (struct rv_executor_input){.kind = RV_EXECUTOR_LAUNCHED, .task = n[1], .ok = true});
+    update(w, "b", RUNNING);
+    nothing_more(w);
+    give(w, (struct rv_executor_input){.kind = RV_EXECUTOR_LAUNCHED, .task = n[2], .ok = true});
+    update(w, "c", RUNNING);
+    update(w, "a", FINISHED);
+    nothing_more(w);
+    send_group(w, two, 2, m);
+    give(w, (struct rv_executor_input){.kind = RV_EXECUTOR_LAUNCHED, .task = m[0], .ok = true});
+    update(w, "d", RUNNING);
+    give(w, (struct rv_executor_input){.kind = RV_EXECUTOR_EXITED,
+                                       .task = m[0],
+                                       .message = "too much",
+                                       .limitation = &limitation});
+    kill_task(w, "d", -1); /* too late; the other one goes with it */
+    assert_int_equal(next(w, RV_EXECUTOR_CANCEL_LAUNCH)->task, m[1]);
+    give(w, (struct rv_executor_input){
+                .kind = RV_EXECUTOR_LAUNCHED, .task = m[1], .message = "destroyed"});
+    update(w, "e", KILLED);
+    s = update(w, "d", FAILED);
+    assert_string_equal(s->message, "Command terminated with unknown status: too much");
+    assert_non_null(s->limitation);
+    nothing_more(w);
+    free_world(w);
+}
+
 /* The grace of a kill's own policy is everybody's; else each task has that of its own policy. */
 static void test_grace_of_a_group(void **state) {
     static const char *const names[] = {"a", "b"};
@@ -873,6 +914,7 @@ int main(void) {
         cmocka_unit_test(test_group),
         cmocka_unit_test(test_ends_of_containers),
         cmocka_unit_test(test_group_fails_while_launching),
+        cmocka_unit_test(test_ends_while_others_are_launched),
         cmocka_unit_test(test_grace_of_a_group),
         cmocka_unit_test(test_shutdown),
         cmocka_unit_test(test_shutdown_when_idle),
