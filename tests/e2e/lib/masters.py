@@ -8,8 +8,8 @@ import signal
 import tempfile
 
 import zookeeper
-from processes import (
-    Daemon, Scheduler, accepted, get, outside, processes_in, remove_groups, request, wait)
+from processes import (Daemon, NotLeading, Scheduler, StreamEnded, accepted, get, outside,
+                       processes_in, remove_groups, request, wait)
 
 PATIENCE = 60
 SESSION = "4secs"   # of masters; 4 s are 8 ticks of the server
@@ -92,15 +92,32 @@ class Cluster:
     def standby(self):
         return next(m for m in self.running() if m != self.master)
 
+    def ask(self, path):
+        """Whoever leads by now."""
+        def look():
+            try:
+                return get(self.master.address, path)
+            except (OSError, http.client.HTTPException, NotLeading):
+                self.leader()
+                return None
+        return wait(look, path, PATIENCE)
+
     def slaves(self):
-        return get(self.master.address, "/slaves")["slaves"]
+        return self.ask("/slaves")["slaves"]
+
+    def weights(self):
+        return {w["role"]: w["weight"] for w in self.ask("/weights")}
+
+    def put_weight(self, role, weight):
+        """With whoever leads by now."""
+        wait(lambda: put_weight(self.leader(), role, weight), "the weight of " + role, PATIENCE)
 
     def await_agents(self):
         wait(lambda: len([s for s in self.slaves() if s["active"]]) == len(self.agents),
              "the agents to register", PATIENCE)
 
     def scheduler(self, **info):
-        s = Scheduler(self, info)
+        s = Follower(self, info)
         self.schedulers.append(s)
         return s.subscribe()
 
@@ -121,6 +138,46 @@ class Cluster:
                 if "pid" in files:
                     with open(os.path.join(folder, "go"), "w", encoding="ascii"):
                         pass
+
+
+class Follower(Scheduler):
+    """One that finds the leader again if a slow machine has deposed the one that it spoke to; but
+    only when it is told to do something, or to wait for something."""
+
+    subscribing = False
+
+    def subscribe(self, answer="SUBSCRIBED"):
+        def attempt():
+            self.cell.leader()
+            self.subscribing = True
+            try:
+                return Scheduler.subscribe(self, answer)
+            except StreamEnded:
+                return None
+            finally:
+                self.subscribing = False
+        return wait(attempt, answer, PATIENCE)
+
+    def stream_ended(self):
+        if self.subscribing:
+            raise StreamEnded
+        self.subscribe()
+        self.call("RECONCILE", {"tasks": []})   # what it was told meanwhile it has not heard
+
+    def _follow(self, act):
+        def attempt():
+            try:
+                return act() or True
+            except (OSError, http.client.HTTPException, NotLeading):
+                self.subscribe()
+                return None
+        return wait(attempt, "a leader that does it", PATIENCE)
+
+    def launch(self, *args, **more):
+        return self._follow(lambda: Scheduler.launch(self, *args, **more))
+
+    def reconcile(self, task):
+        self._follow(lambda: Scheduler.reconcile(self, task))
 
 
 def is_elected(master):
@@ -156,7 +213,3 @@ def put_weight(master, role, weight):
                            {"Content-Type": "application/json"})
     accepted("PUT /weights", status, text)
     return True
-
-
-def weights(master):
-    return {w["role"]: w["weight"] for w in get(master.address, "/weights")}

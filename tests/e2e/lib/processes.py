@@ -60,6 +60,10 @@ def get(address, path):
     return json.loads(body)
 
 
+class StreamEnded(Exception):
+    """A scheduler's stream has ended before what it waits for has come."""
+
+
 class Daemon:
     """`reeve master` or `reeve agent`, with a folder and, once it was started, a port."""
 
@@ -230,6 +234,7 @@ class Scheduler:
                          {"type": "PARTITION_AWARE"}]}
         self.info.update(info)
         self.used, self.socket, self.reader, self.first = set(), None, None, 0
+        self.master = None      # the one that it subscribed to
 
     def subscribe(self, answer="SUBSCRIBED"):
         """Until an event of that type has come, ERROR if it is to be refused."""
@@ -238,20 +243,22 @@ class Scheduler:
         if self.id:
             call["framework_id"] = self.info["id"] = self.id
         body = json.dumps(call).encode()
-        self.socket = socket.create_connection(self.cell.master.address, timeout=60)
+        self.master = self.cell.master
+        self.socket = socket.create_connection(self.master.address, timeout=60)
         self.socket.sendall(b"POST /api/v1/scheduler HTTP/1.1\r\nHost: x\r\nContent-Type: "
                             b"application/json\r\nAccept: application/json\r\nContent-Length: %d"
                             b"\r\n\r\n" % len(body) + body)
         file = self.socket.makefile("rb")
-        status = int(file.readline().split()[1])
+        line = file.readline().split()
+        if len(line) < 2:
+            raise ConnectionError("no answer to SUBSCRIBE")
         headers = {}
         while True:
             name, _, value = file.readline().decode().strip().partition(":")
             if not name:
                 break
             headers[name.lower()] = value.strip()
-        if status != 200:
-            raise AssertionError("SUBSCRIBE: HTTP %d" % status)
+        accepted("SUBSCRIBE", int(line[1]), b"")
         self.stream = headers["mesos-stream-id"]
         since = self.first = len(self.events)       # offers of before are void
         self.reader = threading.Thread(target=self._read, args=(file,), daemon=True)
@@ -278,7 +285,11 @@ class Scheduler:
 
     def wait(self, predicate, what, seconds=60, since=0):
         def look():
-            return next((e for e in self.events[since:] if predicate(e)), None)
+            ended = not self.reader.is_alive()
+            found = next((e for e in self.events[since:] if predicate(e)), None)
+            if ended and not found:
+                self.stream_ended()
+            return found
         try:
             return wait(look, what, seconds)
         except AssertionError:
@@ -286,16 +297,18 @@ class Scheduler:
                 what, [e.get("update", e["type"]) for e in self.events[-3:]],
                 self.cell.agent.tail())) from None
 
+    def stream_ended(self):
+        """While something is waited for. It may go on, by another one."""
+
     def call(self, kind, body=None):
         message = {"type": kind, "framework_id": self.id}
         if body is not None:
             message[kind.lower()] = body
-        status, text = request(self.cell.master.address, "POST", "/api/v1/scheduler",
+        status, text = request(self.master.address, "POST", "/api/v1/scheduler",
                                json.dumps(message).encode(),
                                {"Content-Type": "application/json",
                                 "Mesos-Stream-Id": self.stream})
-        if status != 202:
-            raise AssertionError("%s: HTTP %d %r" % (kind, status, text[:200]))
+        accepted(kind, status, text)
 
     def acknowledge(self, status):
         if "uuid" in status:
@@ -313,6 +326,8 @@ class Scheduler:
 
     def any_offer(self):
         def unused():
+            if not self.reader.is_alive():
+                self.stream_ended()
             for e in list(self.events[self.first:]):
                 for o in e["offers"]["offers"] if e["type"] == "OFFERS" else []:
                     if o["id"]["value"] not in self.used and not any(
