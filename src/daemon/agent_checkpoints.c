@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "containerizer/state.h"
+#include "daemon/agent_containers.h"
 #include "daemon/agent_daemon.h"
 #include "daemon/folders.h"
 #include "store/checkpoint_compact.h"
@@ -83,8 +84,10 @@ int rv_agent_checkpoints_check_containers(struct rv_agent_daemon *d, struct rv_a
     _cleanup_free_ char *folder = rv_asprintf("%s/meta/containers", d->work_dir);
     int rc = is_of_this_boot(d, r) ? rv_container_states_check(folder, err) : 0;
 
+    if (!rc && is_of_this_boot(d, r))
+        rc = rv_api_records_check(d->work_dir, err);
     if (rc == -RV_ERR_CORRUPT && r->lenient) {
-        RV_ERROR(MODULE, "%s: what runs of that container is not found again", err->message);
+        RV_ERROR(MODULE, "%s: what is known of that container is lost", err->message);
         r->errors++;
         return 0;
     }

@@ -19,6 +19,9 @@
 struct rv_api_containers;
 
 struct rv_api_containers *rv_api_containers_new(struct rv_agent_daemon *d);
+/* Whether all records of ends can be read: -RV_ERR_CORRUPT names one that is damaged. Without
+ * --strict it is removed. */
+RV_MUST_USE int rv_api_records_check(const char *work_dir, struct rv_error *err);
 /* Answers what waits with 503; the containers themselves are the containerizer's to end. */
 struct rv_api_containers *rv_api_containers_free(struct rv_api_containers *t);
 
