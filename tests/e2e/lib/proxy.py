@@ -38,6 +38,12 @@ class Proxy:
     def heal(self):
         self.open.set()
 
+    def drop(self):
+        """All connections end; new ones are welcome."""
+        sockets, self.sockets = self.sockets, []
+        for s in sockets:
+            _end(s)
+
     def _accept(self):
         try:
             while True:
