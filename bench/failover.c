@@ -6,7 +6,11 @@
  * `failover.sim` and `failover.storm`: 40,000 agents with ten tasks each, 10,000 with a hundred.
  *
  *     failover [real|core AGENTS TASKS]
+ *
+ * `real 10000 100` is the storm over sockets. Meanwhile the new leader is asked for its health.
  */
+#include <arpa/inet.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +18,8 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/map.h"
@@ -25,8 +31,9 @@
 
 #define AGENTS 9000
 #define TASKS 10 /* of each agent */
-#define PATIENCE_S 120
-#define SETTLE_S 2 /* for what is left over from the launches */
+#define PATIENCE_S 300
+#define SETTLE_S 2       /* for what is left over from the launches */
+#define LAUNCHING 100000 /* tasks on their way at once: what is measured comes after */
 
 /* What the emulators' process says of itself. */
 struct told {
@@ -52,6 +59,8 @@ struct bench {
     bool watching;
     unsigned tries; /* as `deposed` */
     double leader_cpu, emulators_cpu;
+    volatile bool asking; /* the thread of ask() goes on */
+    double longest_s;     /* for an answer to it */
 };
 
 static void die(const char *what) {
@@ -125,12 +134,13 @@ static void launch(struct bench *b, const Reeve__V1__Offer *offer) {
 static void on_offers(struct reeve_scheduler *s, void *ctx, Reeve__V1__Offer *const *offers,
                       size_t n) {
     struct bench *b = ctx;
-    (void)s;
 
     for (size_t i = 0; i < n; i++) {
         struct rv_str agent = rv_str(offers[i]->agent_id->value);
         if (b->deposed > 0)
             rv_map_put(&b->offered, agent, b);
+        else if (b->number - b->told->running > LAUNCHING)
+            reeve_scheduler_decline(s, (const char *const *)&offers[i]->id->value, 1, 5);
         else if (!rv_map_put(&b->launched, agent, b))
             launch(b, offers[i]);
     }
@@ -250,6 +260,35 @@ static int start_candidate(struct bench *b, uint16_t *port) {
     return start_master(arguments, port);
 }
 
+/* --- whether the new leader lives --- */
+
+static void ask_once(uint16_t port) {
+    static const char request[] = "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    char answer[512];
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) ||
+        write(fd, request, sizeof request - 1) != (ssize_t)sizeof request - 1 ||
+        read(fd, answer, sizeof answer) < 12 || memcmp(answer + 9, "200", 3))
+        die("the new leader is not healthy");
+    close(fd);
+}
+
+/* A client as any other, in a thread: it may wait. */
+static void *ask(void *ctx) {
+    struct bench *b = ctx;
+
+    while (b->asking) {
+        double began = now_seconds();
+        ask_once(b->ports[1]);
+        b->longest_s = RV_MAX(b->longest_s, now_seconds() - began);
+        usleep(20000);
+    }
+    return NULL;
+}
+
 /* --- all together --- */
 
 static void start(struct bench *b) {
@@ -293,18 +332,25 @@ static void finish(struct bench *b) {
 
 /* false: there is no ZooKeeper here. */
 static bool failover_real(unsigned n_agents, unsigned n_tasks) {
-    struct bench b = {.n_agents = n_agents, .n_tasks = n_tasks};
+    struct bench b = {.n_agents = n_agents, .n_tasks = n_tasks, .asking = true};
+    pthread_t asker;
 
     if (!zk_make(&b.server, "500"))
         return false;
     start(&b);
     kill(b.masters[0], SIGKILL);
     waitpid(b.masters[0], NULL, 0);
+    if (pthread_create(&asker, NULL, ask, &b))
+        die("no thread");
     wait_until(&b, all_back, "not all agents are back and offered");
     double took = now_seconds() - b.deposed;
-    printf("%u registrations; cpu time of the new leader %.2f s, of the emulators %.2f s\n",
-           b.told->tries - b.tries, cpu_seconds(b.masters[1]) - b.leader_cpu,
-           cpu_seconds(b.emulators) - b.emulators_cpu);
+    b.asking = false;
+    pthread_join(asker, NULL);
+    printf(
+        "%u registrations; cpu time of the new leader %.2f s, of the emulators %.2f s; the leader "
+        "has %ld MiB, and answered after %.2f s at most\n",
+        b.told->tries - b.tries, cpu_seconds(b.masters[1]) - b.leader_cpu,
+        cpu_seconds(b.emulators) - b.emulators_cpu, resident_kib(b.masters[1]) / 1024, b.longest_s);
     printf("figure failover.real %.2f s\n", took);
     reeve_scheduler_reconcile(b.s, NULL, NULL, 0);
     wait_until(&b, all_reconciled, "the new leader does not know all tasks");
