@@ -75,9 +75,11 @@ static int late_record(void *ctx, struct rv_str record) {
     rv_arena_init(&arena);
     if (!rv_wire_agent_event_decode(RV_ENC_PROTOBUF, record, NULL, &arena, &event, &err)) {
         uint64_t did = world_of(a)->n_writes + a->containers.n + a->queue.n;
+        enum rv_agent_link link = a->core->link;
         sim_agent_input(a,
                         &(struct rv_agent_input){.kind = RV_AGENT_MASTER_EVENT, .master = &event});
-        if (!a->core || did != world_of(a)->n_writes + a->containers.n + a->queue.n)
+        if (!a->core || did != world_of(a)->n_writes + a->containers.n + a->queue.n ||
+            link != a->core->link)
             sim_fail(world_of(a), "INV-3: %s, which knows no leader, does what a master says: %d",
                      a->server.party.name, (int)event.type);
         a->cluster->auditor.checks++;

@@ -16,6 +16,7 @@
 
 struct sim_agent;
 struct sim_master;
+struct sim_message;
 struct sim_zk_txn;
 
 struct sim_audit_stream {
@@ -145,6 +146,9 @@ void sim_audit_master_stepped(struct sim_auditor *a);
 /* --- masters, and what they share --- */
 /* One is to step: does it lead? */
 void sim_audit_master_acts(struct sim_auditor *a, const struct sim_master *m);
+/* Who does not lead sends to who does, or says that it knows nobody, and nothing else (INV-2). */
+void sim_audit_master_says(struct sim_auditor *a, const struct sim_master *m,
+                           const struct sim_message *said);
 void sim_audit_master_started(struct sim_auditor *a, struct sim_master *m,
                               const struct rv_registry_snapshot *s);
 void sim_audit_master_ended(struct sim_auditor *a, const struct sim_master *m);

@@ -2,6 +2,7 @@
  * The auditor's part at the masters and what they share: who leads, and what the registry holds, as
  * ZooKeeper's own log says (INV-1, INV-4, INV-5).
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "auditor_internal.h"
@@ -114,6 +115,22 @@ void sim_audit_master_acts(struct sim_auditor *a, const struct sim_master *m) {
     if (m->elector.election && acts_too_late(m))
         sim_fail(a->world, "INV-1: %s (%s) acts long after its session has expired",
                  m->server.party.name, m->id);
+}
+
+void sim_audit_master_says(struct sim_auditor *a, const struct sim_master *m,
+                           const struct sim_message *said) {
+    bool sends = said->kind == SIM_ANSWER && said->status == 307;
+    char self[16];
+
+    a->checks++;
+    if (sim_master_leads(m))
+        return;
+    if (said->kind != SIM_ANSWER || (!sends && said->status != 503))
+        sim_fail(a->world, "INV-2: %s, which does not lead, serves: %d", m->server.party.name,
+                 said->status);
+    snprintf(self, sizeof self, "%zu", m->number);
+    if (sends && (!said->body || rv_str_eq(rv_strn(said->body->data, said->body->n), rv_str(self))))
+        sim_fail(a->world, "INV-2: %s sends to itself", m->server.party.name);
 }
 
 void sim_audit_master_started(struct sim_auditor *a, struct sim_master *m,

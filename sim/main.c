@@ -307,6 +307,14 @@ static void on_commit(void *ctx) {
     sim_audit_committed(&c->auditor, &c->zk.log.v[c->zk.log.n - 1]);
 }
 
+static void on_said(void *ctx, const struct sim_conn *conn, const struct sim_message *m) {
+    struct sim_cluster *c = ctx;
+
+    for (size_t i = 0; i < c->n_masters; i++)
+        if (conn->server == &c->masters[i].server)
+            sim_audit_master_says(&c->auditor, &c->masters[i], m);
+}
+
 static void build(struct sim_cluster *c, uint64_t seed) {
     memset(c, 0, sizeof *c);
     struct sim_world *w = &c->world;
@@ -315,6 +323,8 @@ static void build(struct sim_cluster *c, uint64_t seed) {
     w->crash_point.after = crash_after;
     choose_faults(w);
     sim_network_init(&c->network, w);
+    c->network.on_said = on_said;
+    c->network.ctx = c;
     sim_auditor_init(&c->auditor, w, &c->masters[0]);
     c->check_every = 1;
     c->has_zk = !crash_points && sim_chance(w, 600);
@@ -402,6 +412,11 @@ static const char *not_connected(struct sim_cluster *c) {
 
     if (!sim_leader(c))
         return "no master leads";
+    for (size_t i = 0; c->has_zk && i < c->n_masters; i++)
+        if (c->masters[i].leader != (int)sim_leader(c)->number) {
+            snprintf(text, sizeof text, "INV-2: master%zu does not know who leads", i);
+            return text;
+        }
     for (size_t i = 0; i < c->n_agents; i++)
         if (!c->agents[i].core || c->agents[i].core->link != RV_LINK_REGISTERED) {
             snprintf(text, sizeof text, "agent%zu is not registered", i);

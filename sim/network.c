@@ -66,6 +66,8 @@ static void send(struct sim_conn *c, bool up, struct sim_message m, int64_t dela
     struct sim_pipe *p = up ? &c->up : &c->down;
     struct sim_world *w = c->net->world;
 
+    if (!up && m.kind != SIM_END && c->net->on_said)
+        c->net->on_said(c->net->ctx, c, &m);
     m.sent_ms = w->now_ms;
     p->last_ms = RV_MAX(p->last_ms, w->now_ms + delay_ms);
     rv_vec_push(&p->queue, m);

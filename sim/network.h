@@ -75,6 +75,9 @@ struct sim_network {
     struct sim_world *world;
     RV_VEC(struct sim_conn *) conns;
     int64_t blocked_until_ms[SIM_NODES][SIM_NODES]; /* from, to */
+    /* Before a server's word goes out; may be NULL. */
+    void (*on_said)(void *ctx, const struct sim_conn *c, const struct sim_message *m);
+    void *ctx;
 };
 
 void sim_network_init(struct sim_network *n, struct sim_world *w);
