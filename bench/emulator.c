@@ -411,11 +411,15 @@ int start_agent(const char *master, const char *work_dir, const char *const *arg
     const char *argv[32] = {"reeve", "agent", "--log_level=warning",
                             rv_asprintf("--master=%s", master),
                             rv_asprintf("--work_dir=%s", work_dir)};
+    bool has_port = false;
     int n = 5;
 
-    while (arguments && *arguments && n < 30)
-        argv[n++] = *arguments++;
-    argv[n] = "--port=0"; /* the first that is given counts */
+    for (; arguments && *arguments && n < 30; arguments++) {
+        has_port |= strncmp(*arguments, "--port=", strlen("--port=")) == 0;
+        argv[n++] = *arguments;
+    }
+    if (!has_port)
+        argv[n] = "--port=0";
     return start_daemon("agent", argv, port);
 }
 
