@@ -89,14 +89,13 @@ def edit(t, name):
     t.match(rb"lines=24\s+columns=80", "the size")
     t.type("\r")
     t.size(30, 100)
-    # It may be about to draw when a key comes; another one does no harm.
-    for _ in range(100):
-        t.type(":set lines? columns?\r")
+    # It may be about to draw when a key comes: asked again, on a screen that is drawn anew.
+    new_size, deadline = re.compile(rb"lines=30\s+columns=100"), time.monotonic() + LONG
+    while not new_size.search(ESCAPES.sub(b"", t.seen)) and time.monotonic() < deadline:
+        t.type("\r\x0c:set lines? columns?\r")
         time.sleep(0.1)
         t.read()
-        if b"lines=30" in t.seen:
-            break
-    t.match(rb"lines=30\s+columns=100", "the new size")
+    t.match(new_size, "the new size")
     t.type("\r:!tty; test -w $(tty) && echo it is ours\r")
     t.match(rb"/dev/pts/\d+\s+it is ours", "the terminal's name")
     t.type("\r:wq\r")
