@@ -308,6 +308,7 @@ static void execute(struct sim_agent *a, const struct rv_agent_effect *e) {
             sim_server_close(c);
         return;
     case RV_AGENT_REGISTER:
+        sim_audit_agent_registers(&a->cluster->auditor, a, e->call);
         link_register(a, e->call);
         return;
     case RV_AGENT_SEND_MASTER:
@@ -321,6 +322,7 @@ static void execute(struct sim_agent *a, const struct rv_agent_effect *e) {
         sim_container_launch(a, e->launch);
         return;
     case RV_AGENT_DESTROY_CONTAINER:
+        sim_audit_agent_destroys(&a->cluster->auditor, a, e->container.v);
         sim_container_destroy(a, e->container.v);
         return;
     case RV_AGENT_CHECKPOINT:
@@ -597,6 +599,7 @@ void sim_agent_start(struct sim_agent *a) {
     a->exiting = a->dying = false;
     a->tick_at_ms = INT64_MAX;
     a->config.seed = rv_prng_next(&w->prng);
+    sim_audit_agent_started(&a->cluster->auditor, a);
     a->core = rv_agent_new(&a->config, &recovered, w->now_ms, sim_wall_ns(w, &a->server.party),
                            &a->effects);
     if (rv_agent_refused(a->core))

@@ -268,6 +268,21 @@ static void offered(struct sim_auditor *a, struct sim_audit_framework *f,
 
 /* --- updates to frameworks --- */
 
+/* For all that the agent has last said, the task runs there or is on its way. */
+static bool is_used(const struct sim_auditor *a, const struct sim_audit_agent *g,
+                    struct rv_str key) {
+    void *v;
+
+    if (!g || !rv_map_get(&g->used, key))
+        return false;
+    for (size_t it = 0; rv_map_next(&a->registrations, &it, NULL, &v);) {
+        const struct sim_audit_agent *said = v;
+        if (rv_streq(said->id, g->id) && !rv_map_get(&said->used, key))
+            return false;
+    }
+    return true;
+}
+
 static void check_capabilities(struct sim_auditor *a, const struct sim_audit_framework *f,
                                const struct rv_task_status *s) {
     bool partition = false;
@@ -300,8 +315,12 @@ static void updated(struct sim_auditor *a, const struct sim_audit_framework *f,
     struct rv_str key = key2(buf, f->id, " ", s->task_id.v);
     struct sim_audit_task *t = rv_map_get(&a->told, key);
 
+    struct sim_audit_agent *g = rv_map_gets(&a->agents, s->agent_id.v);
+
     check_capabilities(a, f, s);
     sim_audit_answered(a, s);
+    if (!is_excused(a, f->id, s->task_id.v))
+        sim_audit_absence_told(a, f, s, is_used(a, g, key));
     if (!t) {
         t = rv_calloc(1, sizeof *t);
         rv_map_put(&a->told, key, t);
@@ -320,11 +339,8 @@ static void updated(struct sim_auditor *a, const struct sim_audit_framework *f,
         t->sticky = rv_task_state_sticky(s->state);
     }
     /* What the framework is told to be over does not use anything. */
-    if (rv_task_state_terminal(s->state) || s->state == RV_TASK_UNREACHABLE) {
-        struct sim_audit_agent *g = rv_map_gets(&a->agents, s->agent_id.v);
-        if (g)
-            unuse(g, key);
-    }
+    if (g && (rv_task_state_terminal(s->state) || s->state == RV_TASK_UNREACHABLE))
+        unuse(g, key);
 }
 
 static void subscribed(struct sim_auditor *a, uint64_t stream, const char *id) {
@@ -348,6 +364,7 @@ static void subscribed(struct sim_auditor *a, uint64_t stream, const char *id) {
     sim_audit_free_strings(f->roles, f->n_roles);
     sim_audit_free_strings(f->suppressed, f->n_suppressed);
     f->capabilities = said->capabilities;
+    f->checkpoint = said->checkpoint;
     f->roles = TAKE_PTR(said->roles);
     f->n_roles = said->n_roles;
     f->suppressed = TAKE_PTR(said->suppressed);
@@ -430,6 +447,7 @@ void sim_audit_closed(struct sim_auditor *a, uint64_t stream) {
         struct sim_audit_framework *f = framework(a, s->framework_id);
         if (f->stream == s) {
             f->stream = NULL;
+            f->away_ms = a->world->now_ms;
             sim_audit_nodes_left(a, f->id);
             for (size_t i = a->open.n; i > 0; i--)
                 if (rv_streq(a->open.v[i - 1]->framework_id, f->id))
@@ -467,6 +485,7 @@ static void registration(struct sim_auditor *a, uint64_t stream, const struct rv
     struct sim_audit_agent *g = rv_calloc(1, sizeof *g);
     char buf[KEY_MAX];
 
+    g->id = call->agent_id.v ? rv_strdup(call->agent_id.v) : NULL;
     add_plain(&g->total, &call->registration.info->resources);
     rv_machine_key(call->registration.info->hostname, call->registration.info->ip, g->machine);
     for (size_t i = 0; i < call->registration.n_tasks; i++) {
@@ -505,6 +524,9 @@ void sim_audit_agent_call(struct sim_auditor *a, uint64_t stream,
                 rv_map_put(&g->waiting, key, a);
             unuse(g, key);
         }
+    } else if (g && call->type == RV_AGENT_CALL_PONG) {
+        if (g->connected && !g->leaving)
+            g->alive_ms = a->world->now_ms;
     } else if (g && call->type == RV_AGENT_CALL_EXECUTOR_EXITED) {
         unuse(g, key2(buf, call->exited.framework_id.v, "/", call->exited.executor_id.v));
     }
@@ -526,6 +548,7 @@ static void registered(struct sim_auditor *a, uint64_t stream, const char *id) {
     g->place = SIM_REGISTERED;
     g->connected = s->open;
     g->stream = s;
+    g->alive_ms = a->world->now_ms;
     sim_audit_filters_doubt(a, NULL, NULL, id);
     if (!said)
         return;
@@ -621,6 +644,7 @@ static void framework_removed(struct sim_auditor *a, const char *id) {
 
 void sim_audit_registry_asked(struct sim_auditor *a, const struct rv_registry_op *op) {
     sim_audit_nodes_asked(a, op);
+    sim_audit_absence_asked(a, op);
 }
 
 /* The core hears of it now; the books must not be ahead of it in the wrong direction. */
@@ -628,6 +652,7 @@ void sim_audit_registry(struct sim_auditor *a, const struct rv_registry_op *op, 
     struct sim_audit_agent *g;
 
     sim_audit_nodes_registry(a, op, ok);
+    sim_audit_absence_registry(a, op, ok);
     if (!ok)
         return;
     switch (op->kind) {
@@ -685,6 +710,7 @@ void sim_audit_master_stepped(struct sim_auditor *a) {
             sim_fail(a->world, "INV-33: offer %s is held since %lld", o->id, (long long)o->made_ms);
     }
     sim_audit_nodes_stepped(a, timeout_ms, awake_ms);
+    sim_audit_absence_stepped(a, awake_ms);
     for (size_t it = 0; rv_map_next(&a->frameworks, &it, NULL, (void **)&s);) {
         const struct sim_audit_framework *f = (const void *)s;
         if (f->stream && a->world->now_ms - RV_MAX(f->stream->last_ms, awake_ms) > 15010)
@@ -720,6 +746,7 @@ void sim_audit_books_opened(struct sim_auditor *a, const struct rv_registry_snap
     for (size_t i = 0; i < s->n_ended; i++)
         framework(a, s->ended[i].id)->removed = true;
     sim_audit_nodes_started(a, s);
+    sim_audit_absence_started(a, s);
 }
 
 /* --- making and end --- */
@@ -786,6 +813,7 @@ void sim_auditor_free(struct sim_auditor *a) {
     sim_audit_masters_free(a);
     sim_audit_filters_drop(a, NULL);
     sim_audit_nodes_crashed(a);
+    sim_audit_recovery_free(a);
     free_all(&a->streams, free_stream);
     free_all(&a->frameworks, free_framework_value);
     free_all(&a->said, free_framework_value);

@@ -34,6 +34,12 @@ struct sim_audit_framework {
     size_t n_roles, n_suppressed;
     struct sim_audit_stream *stream; /* NULL: not connected */
     bool removed;
+    bool checkpoint;
+    bool recorded;       /* it is in the registry */
+    int64_t failover_ms; /* as the registry has it */
+    int64_t away_ms;     /* when its last stream ended */
+    unsigned writing;    /* so many writes about it are under way */
+    int64_t written_ms;  /* when the last one of them ended */
 };
 
 enum sim_audit_place { SIM_RECOVERED, SIM_REGISTERED, SIM_UNREACHABLE, SIM_GONE };
@@ -50,6 +56,8 @@ struct sim_audit_agent {
     bool told_to_end;  /* on this connection */
     unsigned leaving;  /* so many writes of its end are under way */
     int64_t stayed_ms; /* when the last one of them failed */
+    int64_t alive_ms;  /* when it last registered or answered a ping */
+    bool was_away;     /* it has been unreachable */
 };
 
 struct sim_audit_offer {
@@ -101,6 +109,7 @@ struct sim_auditor {
     struct rv_map records;     /* key -> rv_blob: what ZooKeeper has committed */
     struct rv_map writers;     /* ids of those who have ever written there */
     char *writer;              /* the last one */
+    int64_t began_ms;          /* when it began to lead */
     size_t n_loaded;           /* records that a new leader has read */
     struct rv_map streams;     /* 8-byte number */
     struct rv_map frameworks;  /* id */
@@ -120,6 +129,9 @@ struct sim_auditor {
     size_t n_recovered;          /* agents that this master found in the registry */
     int64_t marked_ms;           /* when it last marked one unreachable; 0: not yet */
     struct rv_map registrations; /* stream -> the agent's call, as books: sim_audit_agent */
+    struct rv_map lives;         /* name of an agent -> sim_audit_life */
+    struct rv_map delivered;     /* "framework task": an executor was given it */
+    struct rv_map undelivered;   /* "framework task": an agent has said that it never was */
     struct sim_audit_call call;
     uint64_t checks;
 };
@@ -164,6 +176,11 @@ void sim_audit_agent_says(struct sim_auditor *a, const struct sim_agent *agent,
 void sim_audit_agent_heard(struct sim_auditor *a, const struct sim_agent *agent,
                            const struct rv_agent_event *e);
 void sim_audit_agent_crashed(struct sim_auditor *a, const struct sim_agent *agent);
+void sim_audit_agent_started(struct sim_auditor *a, const struct sim_agent *agent);
+void sim_audit_agent_registers(struct sim_auditor *a, const struct sim_agent *agent,
+                               const struct rv_agent_call *call);
+void sim_audit_agent_destroys(struct sim_auditor *a, const struct sim_agent *agent,
+                              const char *container_id);
 void sim_audit_task_started(struct sim_auditor *a, const char *framework_id, const char *task_id,
                             const char *container_id);
 void sim_audit_task_ended(struct sim_auditor *a, const char *framework_id, const char *task_id,

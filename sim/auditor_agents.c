@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "auditor_internal.h"
 #include "cluster.h"
 
 #define KEY_MAX 768
@@ -24,6 +25,7 @@ void sim_audit_agent_says(struct sim_auditor *a, const struct sim_agent *agent,
                           const struct rv_agent_call *call) {
     char buf[KEY_MAX];
 
+    sim_audit_recovery_says(a, agent, call);
     if (call->type != RV_AGENT_CALL_STATUS_UPDATE || !call->update.status->has_uuid)
         return;
     const struct rv_task_status *s = call->update.status;
@@ -55,6 +57,7 @@ void sim_audit_agent_heard(struct sim_auditor *a, const struct sim_agent *agent,
     char buf[KEY_MAX];
     struct sim_audit_task *t;
 
+    sim_audit_recovery_heard(a, agent, e);
     if (e->type == RV_AGENT_EVENT_ACKNOWLEDGE) {
         t = rv_map_get(&a->agent_tasks, agent_key(buf, agent, e->acknowledge.framework_id.v,
                                                   e->acknowledge.task_id.v));
@@ -70,6 +73,7 @@ void sim_audit_agent_crashed(struct sim_auditor *a, const struct sim_agent *agen
     struct rv_str key;
     void *v;
 
+    sim_audit_recovery_crashed(a, agent);
     for (size_t it = 0; rv_map_next(&a->agent_tasks, &it, &key, &v);) {
         struct sim_audit_task *t = v;
         if (key.n > n && !memcmp(key.s, agent->server.party.name, n))
@@ -83,6 +87,7 @@ void sim_audit_task_started(struct sim_auditor *a, const char *framework_id, con
     struct rv_str key = task_key(buf, framework_id, task_id);
     char *other = rv_map_put(&a->running, key, rv_strdup(container_id));
 
+    sim_audit_recovery_delivered(a, framework_id, task_id);
     if (other && !rv_map_get(&a->excused, key))
         sim_fail(a->world, "INV-24: task %s runs in containers %s and %s", task_id, other,
                  container_id);

@@ -95,6 +95,7 @@ static struct sim_audit_framework *said_of(const struct rv_scheduler_call *call)
     struct sim_audit_framework *f = rv_calloc(1, sizeof *f);
 
     f->capabilities = call->subscribe.info->capabilities;
+    f->checkpoint = call->subscribe.info->checkpoint;
     f->roles = sim_audit_copy_strings(call->subscribe.info->roles, call->subscribe.info->n_roles);
     f->n_roles = call->subscribe.info->n_roles;
     f->suppressed = sim_audit_copy_strings(call->subscribe.suppressed_roles,

@@ -52,6 +52,25 @@ void sim_audit_nodes_answered(struct sim_auditor *a, const struct rv_scheduler_c
 void sim_audit_nodes_left(struct sim_auditor *a, const char *framework_id);
 void sim_audit_nodes_stepped(struct sim_auditor *a, int64_t timeout_ms, int64_t awake_ms);
 
+/* auditor_absence.c */
+void sim_audit_absence_started(struct sim_auditor *a, const struct rv_registry_snapshot *s);
+void sim_audit_absence_asked(struct sim_auditor *a, const struct rv_registry_op *op);
+void sim_audit_absence_registry(struct sim_auditor *a, const struct rv_registry_op *op, bool ok);
+/* An update that is sent to the framework; is_used: the books have the task running. */
+void sim_audit_absence_told(struct sim_auditor *a, const struct sim_audit_framework *f,
+                            const struct rv_task_status *s, bool is_used);
+void sim_audit_absence_stepped(struct sim_auditor *a, int64_t awake_ms);
+
+/* auditor_recovery.c */
+void sim_audit_recovery_heard(struct sim_auditor *a, const struct sim_agent *agent,
+                              const struct rv_agent_event *e);
+void sim_audit_recovery_says(struct sim_auditor *a, const struct sim_agent *agent,
+                             const struct rv_agent_call *call);
+void sim_audit_recovery_crashed(struct sim_auditor *a, const struct sim_agent *agent);
+void sim_audit_recovery_delivered(struct sim_auditor *a, const char *framework_id,
+                                  const char *task_id);
+void sim_audit_recovery_free(struct sim_auditor *a);
+
 /* auditor_calls.c */
 /* An update that may be the answer to the RECONCILE under way. */
 void sim_audit_answered(struct sim_auditor *a, const struct rv_task_status *s);

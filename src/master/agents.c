@@ -79,8 +79,7 @@ static void lose_unchecked(struct rv_master *m, struct rv_master_agent *a) {
 
 void rv_master_agent_closed(struct rv_master *m, struct rv_master_agent *a) {
     a->stream = 0;
-    a->connected = false;
-    a->ponged = false;
+    a->connected = false; /* a ping that was answered before is no missed one: INV-13 */
     rv_master_agent_refresh(m, a);
     if (a->removing)
         return;
