@@ -70,6 +70,8 @@ void rv_master_framework_free(void *record) {
     for (size_t i = 0; i < f->completed.n; i++)
         rv_master_task_free(f->completed.v[i]);
     rv_vec_free(&f->completed);
+    rv_master_questions_free(&f->named);
+    rv_master_questions_free(&f->all);
     rv_vec_free(&f->fresh);
     rv_vec_free(&f->asked);
     rv_resources_free(&f->used);
@@ -101,6 +103,7 @@ rv_master_framework_add(struct rv_master *m, const struct rv_framework_info *inf
     rv_list_init(&f->executors);
     f->heartbeat.kind = RV_TIMER_HEARTBEAT;
     f->failover.kind = RV_TIMER_FAILOVER;
+    f->reconcile.kind = RV_TIMER_RECONCILE;
     f->principal = rv_strdup(info->principal);
     old = rv_map_put(&m->frameworks, rv_str(id), f);
     RV_ASSERT(!old);
@@ -400,6 +403,7 @@ static void connect(struct rv_master *m, struct rv_master_framework *f, uint64_t
     event->subscribed.master_info = m->config.master_info;
     rv_master_tell(m, f, RV_EVENT_HEARTBEAT);
     rv_timer_set(&m->timers, &f->heartbeat, m->now_ms + m->config.heartbeat_ms);
+    rv_master_reconcile_forget(m, f);
     rv_allocator_activate_framework(m->allocator, f, true);
     rv_master_allocate_soon(m);
 }
@@ -511,6 +515,7 @@ void rv_master_framework_closed(struct rv_master *m, struct rv_master_framework 
     f->stream = 0;
     f->connected = f->active = false;
     rv_timer_cancel(&m->timers, &f->heartbeat);
+    rv_master_reconcile_forget(m, f);
     rv_allocator_activate_framework(m->allocator, f, false);
     rv_master_offers_drop_framework(m, f, false);
     rv_master_inverse_offers_drop_framework(m, f, false);
@@ -607,6 +612,7 @@ void rv_master_remove_framework_done(struct rv_master *m, struct rv_master_pendi
     }
     stream = f->stream;
     rv_timer_cancel(&m->timers, &f->heartbeat);
+    rv_master_reconcile_forget(m, f);
     rv_master_each_agent_of(m, f, shut_down_on);
     f->connected = false; /* it asked to go, or is away: no updates of that any more */
     end_tasks(m, f);

@@ -29,6 +29,7 @@ enum rv_master_timer {
     RV_TIMER_SETTLED,
     RV_TIMER_HEARTBEAT,
     RV_TIMER_FAILOVER,
+    RV_TIMER_RECONCILE,
     RV_TIMER_PING,
     RV_TIMER_OFFER,
     RV_TIMER_INVERSE_OFFER,
@@ -384,6 +385,11 @@ void rv_master_each_agent_of(struct rv_master *m, struct rv_master_framework *f,
 /* --- reconcile.c --- */
 void rv_master_reconcile(struct rv_master *m, struct rv_master_framework *f,
                          const struct rv_scheduler_call *call);
+/* The next of what a framework has asked for and was not told yet. */
+void rv_master_reconcile_due(struct rv_master *m, struct rv_master_framework *f);
+void rv_master_questions_free(struct rv_master_questions *q);
+/* Its stream has ended: it has to ask again. */
+void rv_master_reconcile_forget(struct rv_master *m, struct rv_master_framework *f);
 void rv_master_reconcile_one(struct rv_master *m, struct rv_master_framework *f,
                              struct rv_task_id task_id, struct rv_agent_id agent_id);
 

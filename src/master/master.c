@@ -181,6 +181,10 @@ static void tick(struct rv_master *m) {
                                        RV_CONTAINER_OF(timer, struct rv_master_framework, failover),
                                        0, 0, "it did not come back within its failover timeout");
             break;
+        case RV_TIMER_RECONCILE:
+            rv_master_reconcile_due(m,
+                                    RV_CONTAINER_OF(timer, struct rv_master_framework, reconcile));
+            break;
         case RV_TIMER_PING:
             rv_master_ping_due(m, RV_CONTAINER_OF(timer, struct rv_master_agent, ping));
             break;
@@ -285,6 +289,7 @@ static void configure(struct rv_master *m, const struct rv_master_config *config
     default_i64(&c->agent_reregister_ms, 600000);
     if (c->max_agent_ping_timeouts == 0)
         c->max_agent_ping_timeouts = 5;
+    default_size(&c->reconcile_slice, 2000);
     default_size(&c->max_completed_frameworks, 50);
     default_size(&c->max_completed_tasks, 1000);
     default_size(&c->max_unreachable_tasks, 1000);

@@ -32,6 +32,7 @@ struct rv_master_config {
     int64_t allocation_interval_ms;    /* 1,000 */
     int64_t offer_timeout_ms;          /* 300,000; -1: never (INV-33) */
     int64_t heartbeat_ms;              /* 15,000 (INV-46) */
+    size_t reconcile_slice;            /* 2,000: states told in one step to who asks for many */
     int64_t agent_ping_ms;             /* 15,000 (INV-13) */
     unsigned max_agent_ping_timeouts;  /* 5 */
     int64_t agent_reregister_ms;       /* 600,000 (INV-8) */

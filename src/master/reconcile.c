@@ -2,8 +2,17 @@
  * Reconciliation of tasks: what is known of them, told by the master, without uuid (INV-38,
  * INV-39). Explicit: the tasks that are named, O(1) each. Implicit: all of the framework that have
  * not ended.
+ *
+ * A step answers no more than a slice. What is left waits as questions, for some ms each slice: so
+ * nobody else waits long, and a framework that reads does not fall behind by more than its stream
+ * may hold (INV-50), however many tasks it has. Who is asked later is told what is known then.
  */
+#include <stdlib.h>
+
 #include "master/internal.h"
+
+#define SLICE_MS 50           /* 40,000 tasks a second, some 10 MB of JSON */
+#define QUESTIONS_MAX 1000000 /* by name, of a framework: it asks for the others again */
 
 static struct rv_task_status *answer(struct rv_master *m, const char *task_id, const char *agent_id,
                                      enum rv_task_state state, const char *message) {
@@ -65,29 +74,102 @@ void rv_master_reconcile_one(struct rv_master *m, struct rv_master_framework *f,
                       0);
 }
 
-static void reconcile_all(struct rv_master *m, struct rv_master_framework *f) {
+/* --- what waits --- */
+
+void rv_master_questions_free(struct rv_master_questions *q) {
+    for (; q->next < q->v.n; q->next++) {
+        free(q->v.v[q->next].task_id);
+        free(q->v.v[q->next].agent_id);
+    }
+    rv_vec_free(&q->v);
+    q->next = 0;
+}
+
+static size_t left(const struct rv_master_questions *q) {
+    return q->v.n - q->next;
+}
+
+static void ask(struct rv_master_questions *q, const char *task_id, const char *agent_id) {
+    const struct rv_master_question one = {rv_strdup(task_id), rv_strdup(agent_id)};
+
+    rv_vec_push(&q->v, one);
+}
+
+/* Asked of all tasks: one that has ended by now was told by its update. */
+static void answer_alive(struct rv_master *m, struct rv_master_framework *f, const char *task_id) {
+    const struct rv_master_task *t = rv_map_gets(&f->tasks, task_id);
+
+    if (t && !rv_task_state_terminal(t->update_state))
+        answer_known(m, f, t);
+    else if (!t && rv_framework_can(&f->info, RV_FRAMEWORK_PARTITION_AWARE) &&
+             (t = rv_map_gets(&f->unreachable, task_id)))
+        answer_known(m, f, t); /* others were told LOST: for them it has ended */
+}
+
+static void answer_some(struct rv_master *m, struct rv_master_framework *f,
+                        struct rv_master_questions *q, size_t *room) {
+    for (; left(q) && *room; --*room) {
+        struct rv_master_question *one = &q->v.v[q->next++];
+
+        if (q == &f->all)
+            answer_alive(m, f, one->task_id);
+        else
+            rv_master_reconcile_one(m, f, (struct rv_task_id){one->task_id},
+                                    (struct rv_agent_id){one->agent_id});
+        free(one->task_id);
+        free(one->agent_id);
+    }
+    if (!left(q))
+        rv_master_questions_free(q);
+}
+
+static void ask_all(struct rv_master_framework *f) {
     void *v;
 
-    for (size_t it = 0; rv_map_next(&f->tasks, &it, NULL, &v);) {
-        const struct rv_master_task *t = v;
-
-        if (!rv_task_state_terminal(t->update_state))
-            answer_known(m, f, t);
-    }
-    if (!rv_framework_can(&f->info, RV_FRAMEWORK_PARTITION_AWARE))
-        return; /* it was told LOST: for it they have ended */
+    for (size_t it = 0; rv_map_next(&f->tasks, &it, NULL, &v);)
+        ask(&f->all, ((const struct rv_master_task *)v)->id.v, NULL);
     for (size_t it = 0; rv_map_next(&f->unreachable, &it, NULL, &v);)
-        answer_known(m, f, v);
+        ask(&f->all, ((const struct rv_master_task *)v)->id.v, NULL);
+    f->all_again = false;
+}
+
+/* With the room that is left, and then when it is time for the next slice. */
+static void go_on(struct rv_master *m, struct rv_master_framework *f, size_t room) {
+    answer_some(m, f, &f->all, &room);
+    if (!left(&f->all) && f->all_again)
+        ask_all(f);
+    if (left(&f->named) || left(&f->all))
+        rv_timer_set(&m->timers, &f->reconcile, m->now_ms + SLICE_MS);
+}
+
+void rv_master_reconcile_due(struct rv_master *m, struct rv_master_framework *f) {
+    size_t room = m->config.reconcile_slice;
+
+    answer_some(m, f, &f->named, &room);
+    go_on(m, f, room);
+}
+
+void rv_master_reconcile_forget(struct rv_master *m, struct rv_master_framework *f) {
+    rv_timer_cancel(&m->timers, &f->reconcile);
+    rv_master_questions_free(&f->named);
+    rv_master_questions_free(&f->all);
+    f->all_again = false;
 }
 
 void rv_master_reconcile(struct rv_master *m, struct rv_master_framework *f,
                          const struct rv_scheduler_call *call) {
+    bool waits = left(&f->named) > 0;
+    size_t room = m->config.reconcile_slice;
+
     m->counters.messages_reconcile++;
-    if (call->reconcile.n == 0) {
-        reconcile_all(m, f);
-        return;
-    }
-    for (size_t i = 0; i < call->reconcile.n; i++)
-        rv_master_reconcile_one(m, f, call->reconcile.tasks[i].task_id,
-                                call->reconcile.tasks[i].agent_id);
+    if (call->reconcile.n == 0 && left(&f->all))
+        f->all_again = true; /* when this round is over: who asks often is answered, too */
+    else if (call->reconcile.n == 0)
+        ask_all(f);
+    for (size_t i = 0; i < call->reconcile.n && left(&f->named) < QUESTIONS_MAX; i++)
+        ask(&f->named, call->reconcile.tasks[i].task_id.v, call->reconcile.tasks[i].agent_id.v);
+    if (!waits)
+        answer_some(m, f, &f->named, &room);
+    if (!rv_timer_is_set(&f->reconcile))
+        go_on(m, f, room);
 }

@@ -75,6 +75,16 @@ struct rv_master_inverse_offer {
     struct rv_list on_framework;
 };
 
+/* What is still to be answered of a task; all are of one framework. */
+struct rv_master_question {
+    char *task_id, *agent_id; /* agent_id NULL: none was named */
+};
+
+struct rv_master_questions {
+    RV_VEC(struct rv_master_question) v;
+    size_t next; /* those before were answered, and are freed */
+};
+
 struct rv_master_framework {
     struct rv_framework_id id; /* owned */
     struct rv_framework_info info;
@@ -87,6 +97,9 @@ struct rv_master_framework {
     int64_t away_ns;  /* wall clock: not connected since then; 0: it is connected */
     uint64_t put_seq; /* private: the latest write of it to the registry */
     struct rv_timer heartbeat, failover;
+    struct rv_timer reconcile; /* the next answers to `named` and `all`; private */
+    struct rv_master_questions named, all;
+    bool all_again;                            /* all were asked for once more meanwhile */
     struct rv_map tasks;                       /* task id -> rv_master_task: not completed */
     struct rv_map unreachable;                 /* task id -> rv_master_task */
     RV_VEC(struct rv_master_task *) completed; /* oldest first */

@@ -589,6 +589,7 @@ static void new_master(struct script *s) {
     config.max_frameworks = (size_t)number(s, "max_frameworks", 0);
     config.max_agents = (size_t)number(s, "max_agents", 0);
     config.max_offers_per_event = (size_t)number(s, "max_offers_per_event", 0);
+    config.reconcile_slice = (size_t)number(s, "reconcile_slice", 0);
     config.agent_removal_interval_ms = number(s, "agent_removal_interval", 0);
     config.recovery_agents_percent = (double)number(s, "recovery_agents_percent", 0);
     config.max_absent_agents = (size_t)number(s, "max_absent_agents", 0);

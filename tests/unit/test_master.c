@@ -177,6 +177,50 @@ static void test_inv38_inv39_reconciliation(void **state) {
     script_free(&s);
 }
 
+static size_t count(const struct script *s, const char *what) {
+    size_t n = 0;
+
+    for (const char *at = s->text.data; (at = strstr(at, what)); at++)
+        n++;
+    return n;
+}
+
+static void test_inv50_reconciliation_in_slices(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, "master reconcile_slice=2\n" AWARE_CLUSTER
+             "scheduler S1 accept offers=M-O0 refuse=100000000 "
+             "launch=t1@cpus:1+t2@cpus:1+t3@cpus:1+t4@cpus:1\n");
+    tell(&s, "scheduler S1 reconcile\n");
+    assert_int_equal(count(&s, "REASON_RECONCILIATION"), 2);
+    tell(&s, "scheduler S1 reconcile tasks=u1@no,u2@no,u3@no\n");
+    EXPECT(s, "u1 TASK_UNKNOWN"); /* those that are named need not wait for all */
+    EXPECT(s, "u2 TASK_UNKNOWN");
+    assert_int_equal(count(&s, "REASON_RECONCILIATION"), 2);
+    tell(&s, "scheduler S1 reconcile\nscheduler S1 reconcile tasks=u4@no\n");
+    REFUTE(s, "REASON_RECONCILIATION"); /* their turn comes */
+    tell(&s, "t=60\n");
+    EXPECT(s, "u3 TASK_UNKNOWN");
+    EXPECT(s, "u4 TASK_UNKNOWN");
+    tell(&s, "t=110\n");
+    assert_int_equal(count(&s, "REASON_RECONCILIATION"), 2);
+    tell(&s, "t=160\n"); /* all were asked for once more meanwhile */
+    assert_int_equal(count(&s, "REASON_RECONCILIATION"), 2);
+    tell(&s, "agent A1 update task=t1 state=FINISHED uuid=1\nagent A1 update task=t2 "
+             "state=FINISHED uuid=2\nagent A1 update task=t3 state=FINISHED uuid=3\n"
+             "agent A1 update task=t4 state=FINISHED uuid=4\nt=210\n");
+    REFUTE(s, "REASON_RECONCILIATION"); /* the last two have ended meanwhile, as was told */
+    tell(&s, "t=1000\n");
+    REFUTE(s, "UPDATE");
+    /* Who subscribes again asks again. */
+    tell(&s, "scheduler S1 reconcile tasks=u1@no,u2@no,u3@no\nclose S1\n"
+             "scheduler S1 subscribe id=M-0000 name=a roles=x failover=600000 checkpoint=1 "
+             "caps=PARTITION_AWARE\nt=2000\n");
+    assert_int_equal(count(&s, "REASON_RECONCILIATION"), 2);
+    script_free(&s);
+}
+
 static void test_inv8_silence_after_failover(void **state) {
     struct script s = {0};
 
@@ -900,6 +944,7 @@ int main(void) {
         cmocka_unit_test(test_inv33_offer_timeout),
         cmocka_unit_test(test_inv37_terminal_is_sticky),
         cmocka_unit_test(test_inv38_inv39_reconciliation),
+        cmocka_unit_test(test_inv50_reconciliation_in_slices),
         cmocka_unit_test(test_inv8_silence_after_failover),
         cmocka_unit_test(test_inv8_absent_after_timeout),
         cmocka_unit_test(test_inv12_framework_removed_by_next_leader),
