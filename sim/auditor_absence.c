@@ -120,8 +120,10 @@ void sim_audit_absence_told(struct sim_auditor *a, const struct sim_audit_framew
         sim_fail(a->world, "INV-8: task %s is told %s, and its agent may still come back",
                  s->task_id.v, state);
     else if (g->place == SIM_REGISTERED && is_used && g->connected)
-        sim_fail(a->world, "%s: task %s is told %s, but its agent has it",
-                 g->was_away ? "INV-14" : "INV-7", s->task_id.v, state);
+        sim_fail(a->world,
+                 g->was_away ? "INV-14: task %s is told %s, but its agent is back with it"
+                             : "INV-7: task %s is told %s, but its agent has it",
+                 s->task_id.v, state);
     else if (g->place == SIM_REGISTERED && is_used && f->checkpoint)
         sim_fail(a->world, "INV-16: task %s is told %s only because a connection broke",
                  s->task_id.v, state);
