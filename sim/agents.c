@@ -582,6 +582,10 @@ void sim_agent_start(struct sim_agent *a) {
 
     if (a->core)
         return;
+    if (sim_journal_is_damaged(&a->journal)) {
+        sim_at_any(w, NULL, sim_between(w, 1000, 60000), on_restart, a, 0, NULL);
+        return;
+    }
     sim_journal_load(&a->journal, &recovery);
     struct rv_container_id *alive = rv_calloc(a->containers.n + 1, sizeof *alive);
     struct rv_agent_recovered recovered = {.records = recovery.records.v,

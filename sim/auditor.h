@@ -40,6 +40,7 @@ struct sim_audit_framework {
     int64_t away_ms;     /* when its last stream ended */
     unsigned writing;    /* so many writes about it are under way */
     int64_t written_ms;  /* when the last one of them ended */
+    int64_t answered_ms; /* until then the tasks that it has named may wait for their answers */
 };
 
 enum sim_audit_place { SIM_RECOVERED, SIM_REGISTERED, SIM_UNREACHABLE, SIM_GONE };

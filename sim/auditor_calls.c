@@ -38,10 +38,23 @@ static void accept_offers(struct sim_auditor *a, const struct rv_scheduler_call 
 }
 
 /* Ghosts are tasks that were never launched: what is to be said of them is known. */
-static void expect_ghosts(struct sim_auditor *a, const struct sim_audit_framework *f,
+/* Answers to more tasks than a slice come later, and those to further calls after them. */
+static bool is_answered_late(struct sim_auditor *a, struct sim_audit_framework *f, size_t n) {
+    size_t slice = SIM_RECONCILE_SLICE(a->world);
+    int64_t now_ms = a->world->now_ms;
+
+    if (!slice || (n <= slice && now_ms > f->answered_ms))
+        return false;
+    f->answered_ms = RV_MAX(f->answered_ms, now_ms) + (int64_t)(n / slice + 1) * 50;
+    return true;
+}
+
+static void expect_ghosts(struct sim_auditor *a, struct sim_audit_framework *f,
                           const struct rv_scheduler_call *call) {
     bool aware = f->capabilities & 1u << RV_FRAMEWORK_PARTITION_AWARE;
 
+    if (is_answered_late(a, f, call->reconcile.n))
+        return;
     for (size_t i = 0; i < call->reconcile.n; i++) {
         const struct rv_task_ref *r = &call->reconcile.tasks[i];
         const struct sim_audit_agent *g = rv_map_gets(&a->agents, r->agent_id.v);

@@ -258,6 +258,25 @@ void sim_journal_load(struct sim_journal *j, struct sim_recovery *out) {
     }
 }
 
+bool sim_journal_is_damaged(struct sim_journal *j) {
+    struct sim_world *w = j->world;
+    struct rv_journal_found found;
+    struct rv_error err = {0};
+
+    if (!sim_fault(w, w->faults.bit_flip))
+        return false;
+    size_t at = sim_below(w, j->end);
+    char bit = (char)(1 << sim_below(w, 8));
+    j->file.data[at] ^= bit;
+    int r = rv_journal_parse(rv_buf_str(&j->file), "the journal", false, NULL, NULL, &found, &err);
+    j->file.data[at] ^= bit;
+    sim_trace(w, j->party, "bit of byte %zu turned over: %s", at, err.message);
+    if (!r || !strstr(err.message, "the journal"))
+        sim_fail(w, "INV-19: a bit of byte %zu of %zu of %s's journal turned over: %s", at, j->end,
+                 j->party->name, r ? err.message : "and is not seen");
+    return true;
+}
+
 void sim_recovery_free(struct sim_recovery *r) {
     for (size_t i = 0; i < r->records.n; i++)
         rv_checkpoint_release(&r->records.v[i]);

@@ -52,6 +52,9 @@ struct sim_recovery {
     struct rv_arena arena;
     RV_VEC(struct rv_checkpoint) records;
 };
+/* Now and then a bit has turned over: then the file must be refused, and is mended by hand for the
+ * next start. */
+bool sim_journal_is_damaged(struct sim_journal *j);
 void sim_journal_load(struct sim_journal *j, struct sim_recovery *out);
 void sim_recovery_free(struct sim_recovery *r);
 /* Leaves out of the file what is not needed any more. */

@@ -72,6 +72,7 @@ static void choose_faults(struct sim_world *w) {
     f->crash_zk = maybe(w, 60);
     f->zk_quorum = maybe(w, 30);
     f->stale_master = maybe(w, 500);
+    f->bit_flip = w->seed % 4 == 3 ? 300 : 0;
 }
 
 static void start_master(void *ctx, uint64_t arg, void *data) {

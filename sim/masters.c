@@ -377,7 +377,7 @@ static void configure(struct sim_master *m) {
         .max_unreachable_tasks = sim_chance(w, 300) ? (size_t)sim_between(w, 1, 5) : 0,
         .max_statuses = sim_chance(w, 300) ? (size_t)sim_between(w, 1, 3) : 0,
         .max_offers_per_event = sim_chance(w, 300) ? 1 : 0,
-        .reconcile_slice = w->seed % 3 == 0 ? 8 : 0,
+        .reconcile_slice = SIM_RECONCILE_SLICE(w),
         .agent_removal_interval_ms = sim_chance(w, 300) ? sim_between(w, 1000, 60000) : 0,
         .recovery_agents_percent = sim_chance(w, 200) ? (double)sim_between(w, 10, 100) : 0,
         .max_absent_agents = sim_chance(w, 300) ? (size_t)sim_between(w, 1, 3) : 0,

@@ -63,6 +63,7 @@ struct sim_faults {
     unsigned duplicate;  /* a second SUBSCRIBE of the same framework */
     unsigned disk_fail;  /* a checkpoint cannot be written */
     unsigned disk_slow;
+    unsigned bit_flip;  /* while an agent is down, a bit of its checkpoints turns over */
     unsigned disk_full; /* turns of the injector: all writes of an agent fail for a while */
     unsigned registry_fail, registry_slow, registry_stall;
     unsigned launch_fail, launch_slow, task_fail, executor_exit, oom;
@@ -75,6 +76,9 @@ struct sim_faults {
     unsigned crash_zk, zk_quorum;            /* a server ends; two of them do */
     unsigned stale_master;                   /* an agent hears on of a master that it gave up */
 };
+
+/* Masters tell so many states at once; 0: as many as they mostly do. */
+#define SIM_RECONCILE_SLICE(w) ((w)->seed % 3 == 0 ? (size_t)8 : 0)
 
 struct sim_world {
     uint64_t seed;
