@@ -67,7 +67,8 @@ uint32_t rv_cgroups_controllers(const struct rv_cgroups *c);
 void rv_cgroups_describe(const struct rv_cgroups *c, struct rv_buf *out);
 
 /* Groups by id: "uuid" or "uuid/child" for a nested one. No part of an id begins with a dot: on v2
- * a group's own processes are in a folder ".own" of it, because there only leaves may have some. */
+ * a group's own processes move to a folder ".own" of it when a nested one gets limits, because then
+ * only leaves may have some. */
 /* -RV_ERR_EXISTS: it is there, whole or in part (remove it); -RV_ERR_NOT_FOUND: the parent of a
  * nested one is not. */
 RV_MUST_USE int rv_cgroup_create(struct rv_cgroups *c, const char *id, struct rv_error *err);

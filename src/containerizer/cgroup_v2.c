@@ -1,15 +1,16 @@
 /*
- * Control groups of version 2, see cgroup.h: one hierarchy for all. There only leaves may have
- * processes once controllers are on, so a group is a folder for limits and nested groups, and a
- * leaf `.own` in it for its own processes:
+ * Control groups of version 2, see cgroup.h: one hierarchy for all. Groups with processes cannot
+ * give controllers to what is below them, so a group has its processes in itself until a nested one
+ * gets limits; then they move to a leaf `.own`:
  *
- *     <mount>/<agent's folder>/<id>         limits, figures, cgroup.kill
- *     <mount>/<agent's folder>/<id>/.own    the processes
+ *     <mount>/<agent's folder>/<id>         limits, figures, cgroup.kill; the processes,
+ *     <mount>/<agent's folder>/<id>/.own    or they are here
  *     <mount>/<agent's folder>/<id>/<child> a nested group, in the same way
  *
- * Controllers are turned on below a group only when a nested one gets limits: `.own` costs no
- * memory for them before. Holds: memory.low of the folders above the groups is the sum of the
- * groups', since the kernel protects no more than the folder above is protected.
+ * So what runs in most containers finds its limits where it looks for them, at the root of what it
+ * sees, and the leaf costs those that need it only. Holds: memory.low of the folders above the
+ * groups is the sum of the groups', since the kernel protects no more than the folder above is
+ * protected.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +24,7 @@
 
 #define OWN ".own"
 
-enum { FREEZE_ROUNDS = 50, KILL_ROUNDS = 20, USAGE_SLACK = 256 * 1024 };
+enum { FREEZE_ROUNDS = 50, KILL_ROUNDS = 20, MOVE_ROUNDS = 50, USAGE_SLACK = 256 * 1024 };
 
 static char *folder_of(const struct rv_cgroups *c, const char *id) {
     return rv_cgroup_path(&c->hierarchies[0], id);
@@ -183,7 +184,6 @@ int rv_cgroup_v2_open(struct rv_cgroups *c, const struct rv_cgroup_mounts *mount
 
 static int v2_create(struct rv_cgroups *c, const char *id, struct rv_error *err) {
     _cleanup_free_ char *dir = folder_of(c, id);
-    _cleanup_free_ char *own = rv_asprintf("%s/" OWN, dir);
     int rc = make_folder(dir);
 
     if (rc == -ENOENT && !strchr(id, '/')) {
@@ -191,47 +191,82 @@ static int v2_create(struct rv_cgroups *c, const char *id, struct rv_error *err)
         if (rc == 0)
             rc = make_folder(dir);
     }
-    if (rc)
-        return rv_cgroup_fail(err, rc, "cannot make", dir, NULL);
-    rc = make_folder(own);
-    if (rc) {
-        rc = rv_cgroup_fail(err, rc, "cannot make", own, NULL);
-        (void)rmdir(dir);
-    }
-    return rc;
+    return rc ? rv_cgroup_fail(err, rc, "cannot make", dir, NULL) : 0;
+}
+
+/* Where a group's own processes are; malloc'ed. */
+static char *own_folder(const struct rv_cgroups *c, const char *id) {
+    char *dir = folder_of(c, id), *own;
+
+    if (!rv_cgfs_exists(dir, OWN))
+        return dir;
+    own = rv_asprintf("%s/" OWN, dir);
+    free(dir);
+    return own;
 }
 
 static int v2_fd(struct rv_cgroups *c, const char *id) {
-    _cleanup_free_ char *own = rv_asprintf("%s/%s/" OWN, c->hierarchies[0].folder, id);
+    _cleanup_free_ char *own = own_folder(c, id);
 
     return open(own, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 static int v2_attach(struct rv_cgroups *c, const char *id, pid_t pid, struct rv_error *err) {
-    _cleanup_free_ char *own = rv_asprintf("%s/%s/" OWN, c->hierarchies[0].folder, id);
+    _cleanup_free_ char *own = own_folder(c, id);
 
     return rv_cgfs_set(err, own, "cgroup.procs", "%d", (int)pid);
 }
 
+/* Makes the leaf, and moves what is in dir itself to it: 0 if nothing is left. What forks meanwhile
+ * may leave a child behind, whose turn is in the next round. */
+static int move_to_own(const char *dir) {
+    _cleanup_free_ char *own = rv_asprintf("%s/" OWN, dir);
+    int rc = make_folder(own);
+
+    if (rc && rc != -EEXIST)
+        return rc;
+    for (int i = 0; i < MOVE_ROUNDS; i++) {
+        _cleanup_(rv_buf_free) struct rv_buf pids = {0};
+        char *save = NULL;
+        rc = rv_cgfs_read(dir, "cgroup.procs", &pids);
+        if (rc || !pids.n)
+            return rc;
+        for (char *p = strtok_r(pids.data, "\n", &save); p; p = strtok_r(NULL, "\n", &save))
+            (void)rv_cgfs_write(own, "cgroup.procs", p); /* it may have ended */
+    }
+    return -EBUSY;
+}
+
 /* Limits. */
 
-/* Turns on below each group above this one what the agent's folder offers. */
-static int enable_above(struct rv_cgroups *c, const char *id, struct rv_error *err) {
-    _cleanup_free_ char *above = rv_strdup(id);
+/* Turns on below a group what the agent's folder offers. Its processes go first: some controllers
+ * could be turned on beside them, but then only threads may be below. */
+static int enable_all(const struct rv_cgroups *c, const char *dir, struct rv_error *err) {
+    int rc = move_to_own(dir);
 
-    for (char *slash = strchr(above, '/'); slash; slash = strchr(slash + 1, '/')) {
-        _cleanup_free_ char *dir = NULL;
-        *slash = '\0';
-        dir = folder_of(c, above);
-        *slash = '/';
-        for (const struct rv_cgroup_controller_name *n = rv_cgroup_controller_names; n->bit; n++) {
-            int rc = n->v2 && c->controllers & n->bit ? enable(dir, n->v2) : 0;
-            if (rc)
-                return rv_cgroup_fail(err, rc, "cannot turn a controller on in", dir,
-                                      "cgroup.subtree_control");
-        }
+    if (rc)
+        return rv_cgroup_fail(err, rc, "cannot move the processes of", dir, NULL);
+    for (const struct rv_cgroup_controller_name *n = rv_cgroup_controller_names; n->bit; n++) {
+        rc = n->v2 && c->controllers & n->bit ? enable(dir, n->v2) : 0;
+        if (rc)
+            return rv_cgroup_fail(err, rc, "cannot turn a controller on in", dir,
+                                  "cgroup.subtree_control");
     }
     return 0;
+}
+
+/* The same for each group above this one. */
+static int enable_above(struct rv_cgroups *c, const char *id, struct rv_error *err) {
+    _cleanup_free_ char *above = rv_strdup(id);
+    int rc = 0;
+
+    for (char *slash = strchr(above, '/'); slash && !rc; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        _cleanup_free_ char *dir = folder_of(c, above);
+        *slash = '/';
+        rc = enable_all(c, dir, err);
+    }
+    return rc;
 }
 
 static int set_cpu(const char *dir, const struct rv_cgroup_limits *l, struct rv_error *err) {
@@ -415,13 +450,11 @@ static bool v2_is_empty(struct rv_cgroups *c, const char *id) {
 
 static int v2_remove(struct rv_cgroups *c, const char *id, struct rv_error *err) {
     _cleanup_free_ char *dir = folder_of(c, id);
-    _cleanup_free_ char *own = rv_asprintf("%s/" OWN, dir);
     uint64_t low = 0;
     int rc;
 
     if (!strchr(id, '/') && rv_cgfs_read_u64(dir, "memory.low", &low))
         low = 0;
-    (void)rmdir(own); /* saves a reading of the folder; if it is busy, that is told below */
     rc = rv_cgfs_remove(dir);
     if (rc)
         return rv_cgroup_fail(err, rc, "cannot remove", dir, NULL);

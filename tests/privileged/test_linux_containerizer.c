@@ -569,7 +569,8 @@ static void test_nested(void **state) {
     assert_string_equal(with_pids, "reeve-init\n1\n");
     debugging = output_of(w, "a.debug", "hostname; cat /proc/self/cgroup | cut -d: -f3 | sort -u",
                           0, &(struct options){.isolation = &debug});
-    assert_non_null(strstr(debugging, "a\n/\n"));
+    /* On v2 the nested one with limits has moved the parent's processes to their leaf. */
+    assert_true(strstr(debugging, "a\n/\n") || strstr(debugging, "a\n/.own\n"));
     launch(w, "a.more", "sleep 1000");
     launch_with(w, "a.debugged", "sleep 1000 & sleep 1000", &(struct options){.isolation = &debug});
     run_until(w, &w->n_launched, 6);

@@ -341,7 +341,7 @@ static void test_limits_of_cpus_and_memory(void **state) {
     assert_true(strstr(none, "max\nmax") || strstr(none, "\n-1\n"));
     launch_with(w, "c",
                 "echo up; while [ ! -e go ]; do sleep 0.1; done; d=/sys/fs/cgroup; "
-                "cat $d/memory.max $d/memory/memory.limit_in_bytes 2>/dev/null",
+                "cat $d/memory.max $d/memory/memory.limit_in_bytes 2>/dev/null; true",
                 &(struct options){.mem_mib = 64});
     wait_text(w, "c", "stdout", "up");
     rv_resources_add_scalar(&r, "mem", 64000);
