@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "cluster.h"
+#include "other_flags.h"
 #include "wire/channel_codec.h"
 #include "wire/executor_codec.h"
 
@@ -35,6 +36,7 @@ static void link_disconnect(struct sim_agent *a) {
     sim_client_close(a->post);
     a->stream = a->post = NULL;
     a->posting = false;
+    a->stream_id[0] = 0;
     for (size_t i = 0; i < a->queue.n; i++)
         rv_blob_unref(a->queue.v[i]);
     a->queue.n = 0;
@@ -55,6 +57,7 @@ static int master_record(void *ctx, struct rv_str record) {
                  err.message);
     else {
         struct rv_agent_input in = {.kind = RV_AGENT_MASTER_EVENT, .master = &event};
+        sim_audit_link_heard(&a->cluster->auditor, a, a->stream->stream, record);
         sim_audit_agent_heard(&a->cluster->auditor, a, &event);
         sim_agent_input(a, &in);
         rv_wire_agent_event_release(&event);
@@ -93,8 +96,12 @@ static void on_stream_answer(void *ctx, struct sim_conn *c, const struct sim_mes
     struct sim_agent *a = ctx;
     struct rv_agent_input in = {.kind = RV_AGENT_MASTER_REFUSED, .status = m->status};
 
-    if (c != a->stream || m->stream)
+    if (c != a->stream)
         return;
+    if (m->stream) {
+        memcpy(a->stream_id, m->stream_id, sizeof a->stream_id);
+        return;
+    }
     sim_trace(world_of(a), &a->server.party, "registration refused: %d %.*s", m->status,
               m->body ? (int)m->body->n : 0, m->body ? (const char *)m->body->data : "");
     sim_client_close(c);
@@ -193,11 +200,13 @@ static void post_next(struct sim_agent *a) {
         a->post = sim_connect(&a->cluster->network, &a->server.party,
                               &a->cluster->masters[a->leader].server, &ops, a);
     a->posting = true;
-    sim_request(a->post, (struct sim_message){.api = SIM_AGENT_API,
-                                              .recordio = true,
-                                              .content = RV_ENC_PROTOBUF,
-                                              .accept = RV_ENC_PROTOBUF,
-                                              .body = rv_blob_new(body.data, body.n)});
+    struct sim_message m = {.api = SIM_AGENT_API,
+                            .recordio = true,
+                            .content = RV_ENC_PROTOBUF,
+                            .accept = RV_ENC_PROTOBUF,
+                            .body = rv_blob_new(body.data, body.n)};
+    memcpy(m.stream_id, a->stream_id, sizeof m.stream_id);
+    sim_request(a->post, m);
     rv_buf_free(&body);
     sim_at(world_of(a), &a->server.party, 30000, on_post_timeout, a, ++a->posts, NULL);
 }
@@ -205,6 +214,7 @@ static void post_next(struct sim_agent *a) {
 static void link_send(struct sim_agent *a, const struct rv_agent_call *call) {
     rv_wire_agent_call_encode(call, RV_ENC_PROTOBUF, &a->scratch, &a->encoded);
     rv_vec_push(&a->queue, rv_blob_new(a->encoded.data, a->encoded.n));
+    sim_audit_link_said(&a->cluster->auditor, a->stream_id, rv_buf_str(&a->encoded));
     rv_buf_clear(&a->encoded);
     rv_arena_reset(&a->scratch);
     post_next(a);
@@ -235,6 +245,7 @@ static void send_executor(struct sim_agent *a, const struct rv_agent_effect *e) 
 
     if (!c)
         return;
+    sim_audit_alone_tells(&a->cluster->auditor, a, c, e->executor);
     rv_wire_executor_event_encode(e->executor, c->accept, &a->scratch, &a->encoded);
     sim_record(c, rv_buf_str(&a->encoded));
     rv_buf_clear(&a->encoded);
@@ -309,6 +320,7 @@ static void execute(struct sim_agent *a, const struct rv_agent_effect *e) {
         return;
     case RV_AGENT_REGISTER:
         sim_audit_agent_registers(&a->cluster->auditor, a, e->call);
+        sim_audit_link_tries(&a->cluster->auditor, a);
         link_register(a, e->call);
         return;
     case RV_AGENT_SEND_MASTER:
@@ -316,6 +328,7 @@ static void execute(struct sim_agent *a, const struct rv_agent_effect *e) {
         link_send(a, e->call);
         return;
     case RV_AGENT_DISCONNECT_MASTER:
+        sim_audit_link_ended(&a->cluster->auditor, a);
         link_disconnect(a);
         return;
     case RV_AGENT_LAUNCH_CONTAINER:
@@ -399,6 +412,7 @@ static void finish(struct sim_agent *a) {
 void sim_agent_input(struct sim_agent *a, struct rv_agent_input *in) {
     if (!a->core)
         return;
+    sim_audit_link_input(&a->cluster->auditor, a, in);
     in->now_ms = world_of(a)->now_ms;
     in->wall_ns = sim_wall_ns(world_of(a), &a->server.party);
     rv_agent_step(a->core, in, &a->effects);
@@ -596,6 +610,12 @@ void sim_agent_start(struct sim_agent *a) {
     for (size_t i = 0; i < a->containers.n; i++)
         if (a->containers.v[i]->alive)
             alive[recovered.n_alive++].v = a->containers.v[i]->id;
+    if (sim_fault(w, w->faults.other_flags) && sim_agent_is_refused(a, &recovered)) {
+        sim_recovery_free(&recovery);
+        free(alive);
+        sim_at_any(w, NULL, sim_between(w, 100, 60000), on_restart, a, 0, NULL);
+        return;
+    }
     sim_trace(w, &a->server.party, "starts with %zu records, %zu containers", recovered.n,
               recovered.n_alive);
     a->server.party.up = true;

@@ -37,6 +37,7 @@ struct sim_agent {
     int leader, told;           /* the master it talks to, and whom the election names; -1: none */
     struct sim_conn *stream, *post;
     bool posting;
+    char stream_id[40]; /* what its calls say that they belong to; "": there is none */
     uint64_t posts;
     struct rv_recordio records;
     struct sim_conn *late; /* the stream of a master that was given up, and is heard on */

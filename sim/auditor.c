@@ -379,6 +379,7 @@ void sim_audit_to_scheduler(struct sim_auditor *a, uint64_t stream,
     struct sim_audit_framework *f;
     struct sim_audit_offer *o;
 
+    sim_audit_link_acts(a, "tell a framework something");
     if (e->type == RV_EVENT_SUBSCRIBED) {
         sim_audit_durable(a, "framework", e->subscribed.framework_id.v, "SUBSCRIBED");
         subscribed(a, stream, e->subscribed.framework_id.v);
@@ -525,7 +526,7 @@ void sim_audit_agent_call(struct sim_auditor *a, uint64_t stream,
             unuse(g, key);
         }
     } else if (g && call->type == RV_AGENT_CALL_PONG) {
-        if (g->connected && !g->leaving)
+        if (g->connected && !g->leaving && !a->stale_call)
             g->alive_ms = a->world->now_ms;
     } else if (g && call->type == RV_AGENT_CALL_EXECUTOR_EXITED) {
         unuse(g, key2(buf, call->exited.framework_id.v, "/", call->exited.executor_id.v));
@@ -600,6 +601,7 @@ void sim_audit_to_agent(struct sim_auditor *a, uint64_t stream, const struct rv_
     struct sim_audit_stream *s = find_stream(a, stream);
     struct sim_audit_agent *g;
 
+    sim_audit_link_acts(a, "tell an agent something");
     if (e->type == RV_AGENT_EVENT_REGISTERED) {
         sim_audit_durable(a, "agent", e->registered.agent_id.v, "REGISTERED");
         registered(a, stream, e->registered.agent_id.v);
@@ -626,6 +628,8 @@ void sim_audit_to_agent(struct sim_auditor *a, uint64_t stream, const struct rv_
                       key2(buf, e->acknowledge.framework_id.v, " ", e->acknowledge.task_id.v));
     } else if (e->type == RV_AGENT_EVENT_SHUTDOWN) {
         g->told_to_end = true;
+    } else if (e->type == RV_AGENT_EVENT_FRAMEWORK_MESSAGE) {
+        sim_audit_message_sent(a, e->message.framework_id.v, e->message.data);
     }
 }
 
@@ -643,6 +647,7 @@ static void framework_removed(struct sim_auditor *a, const char *id) {
 }
 
 void sim_audit_registry_asked(struct sim_auditor *a, const struct rv_registry_op *op) {
+    sim_audit_link_acts(a, "change the registry");
     sim_audit_nodes_asked(a, op);
     sim_audit_absence_asked(a, op);
 }
@@ -761,6 +766,8 @@ void sim_audit_excuse(struct sim_auditor *a, const char *framework_id, const cha
 void sim_audit_idle(struct sim_auditor *a) {
     void *v;
 
+    sim_audit_links_idle(a);
+    sim_audit_alone_idle(a);
     for (size_t it = 0; rv_map_next(&a->agents, &it, NULL, &v);) {
         const struct sim_audit_agent *g = v;
         struct rv_str key;
@@ -814,6 +821,8 @@ void sim_auditor_free(struct sim_auditor *a) {
     sim_audit_filters_drop(a, NULL);
     sim_audit_nodes_crashed(a);
     sim_audit_recovery_free(a);
+    sim_audit_links_free(a);
+    sim_audit_alone_free(a);
     free_all(&a->streams, free_stream);
     free_all(&a->frameworks, free_framework_value);
     free_all(&a->said, free_framework_value);

@@ -8,6 +8,7 @@
 #ifndef SIM_AUDITOR_H
 #define SIM_AUDITOR_H
 
+#include "agent/agent.h"
 #include "base/map.h"
 #include "disk.h"
 #include "model/channel.h"
@@ -15,6 +16,8 @@
 #include "world.h"
 
 struct sim_agent;
+struct sim_conn;
+struct sim_container;
 struct sim_master;
 struct sim_message;
 struct sim_zk_txn;
@@ -133,6 +136,19 @@ struct sim_auditor {
     struct rv_map lives;         /* name of an agent -> sim_audit_life */
     struct rv_map delivered;     /* "framework task": an executor was given it */
     struct rv_map undelivered;   /* "framework task": an agent has said that it never was */
+    struct rv_map links;         /* name of an agent -> sim_audit_link */
+    struct rv_map pipes;         /* stream, or stream id -> sim_audit_pipe */
+    struct rv_map messages;      /* "framework data" -> its number, or "framework agent executor" */
+    uint64_t n_messages;         /* that masters have passed on to executors */
+    bool stale_call;             /* the call of this step is of a stream that is over */
+    struct {
+        int64_t share; /* of the backoff, that was waited for, in thousandths */
+        uint64_t n;
+        bool varies;
+    } jitter;
+    struct rv_map kept;         /* uuid of an update that an agent took -> sim_audit_kept */
+    struct rv_map said_updates; /* uuids that agents have told of */
+    struct rv_map ended_there;  /* "agent framework": the agent was told that it is over */
     struct sim_audit_call call;
     uint64_t checks;
 };
@@ -186,6 +202,33 @@ void sim_audit_task_started(struct sim_auditor *a, const char *framework_id, con
                             const char *container_id);
 void sim_audit_task_ended(struct sim_auditor *a, const char *framework_id, const char *task_id,
                           const char *container_id);
+/* --- between agent and master: INV-21, INV-34 --- */
+/* Before the input is given to the core. */
+void sim_audit_link_input(struct sim_auditor *a, const struct sim_agent *agent,
+                          const struct rv_agent_input *in);
+void sim_audit_link_tries(struct sim_auditor *a, const struct sim_agent *agent);
+/* The agent itself has ended the connection. */
+void sim_audit_link_ended(struct sim_auditor *a, const struct sim_agent *agent);
+/* To an agent: on the stream, as bytes; and as they are read there. */
+void sim_audit_link_sent(struct sim_auditor *a, uint64_t stream, struct rv_str event);
+void sim_audit_link_heard(struct sim_auditor *a, const struct sim_agent *agent, uint64_t stream,
+                          struct rv_str event);
+/* To a master, likewise. */
+void sim_audit_link_said(struct sim_auditor *a, const char *stream_id, struct rv_str call);
+void sim_audit_link_read(struct sim_auditor *a, const char *stream_id,
+                         const struct rv_agent_call *call, struct rv_str bytes);
+/* A framework's message is with its executor; its answer with the framework. */
+void sim_audit_message_got(struct sim_auditor *a, struct sim_container *c, struct rv_str data);
+void sim_audit_message_back(struct sim_auditor *a, const char *framework_id, const char *agent_id,
+                            const char *executor_id, struct rv_str data);
+
+/* --- agents without a master: INV-6 --- */
+void sim_audit_alone_tells(struct sim_auditor *a, const struct sim_agent *agent,
+                           const struct sim_conn *conn, const struct rv_executor_event *e);
+/* The executor was told that its update is kept. */
+void sim_audit_alone_took(struct sim_auditor *a, const struct sim_container *c, const char *task_id,
+                          const uint8_t uuid[16], enum rv_task_state state);
+
 /* The task id is used twice on purpose: what is said of it does not count. */
 void sim_audit_excuse(struct sim_auditor *a, const char *framework_id, const char *task_id);
 /* INV-26, INV-27: nothing in use or offered. */

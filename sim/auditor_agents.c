@@ -26,6 +26,7 @@ void sim_audit_agent_says(struct sim_auditor *a, const struct sim_agent *agent,
     char buf[KEY_MAX];
 
     sim_audit_recovery_says(a, agent, call);
+    sim_audit_alone_says(a, agent, call);
     if (call->type != RV_AGENT_CALL_STATUS_UPDATE || !call->update.status->has_uuid)
         return;
     const struct rv_task_status *s = call->update.status;
@@ -58,6 +59,7 @@ void sim_audit_agent_heard(struct sim_auditor *a, const struct sim_agent *agent,
     struct sim_audit_task *t;
 
     sim_audit_recovery_heard(a, agent, e);
+    sim_audit_alone_heard(a, agent, e);
     if (e->type == RV_AGENT_EVENT_ACKNOWLEDGE) {
         t = rv_map_get(&a->agent_tasks, agent_key(buf, agent, e->acknowledge.framework_id.v,
                                                   e->acknowledge.task_id.v));
@@ -74,6 +76,7 @@ void sim_audit_agent_crashed(struct sim_auditor *a, const struct sim_agent *agen
     void *v;
 
     sim_audit_recovery_crashed(a, agent);
+    sim_audit_alone_crashed(a, agent);
     for (size_t it = 0; rv_map_next(&a->agent_tasks, &it, &key, &v);) {
         struct sim_audit_task *t = v;
         if (key.n > n && !memcmp(key.s, agent->server.party.name, n))

@@ -71,6 +71,38 @@ void sim_audit_recovery_delivered(struct sim_auditor *a, const char *framework_i
                                   const char *task_id);
 void sim_audit_recovery_free(struct sim_auditor *a);
 
+/* auditor_links.c */
+/* What an agent's process knows of a master, and when it tries to reach one. -1: never. */
+struct sim_audit_link {
+    bool known, registered, refused;
+    bool stopping;            /* it is told to end */
+    bool dismissed;           /* ... by a master, with all that it runs: nobody is to hear of it */
+    int64_t alone_ms;         /* since when it is not registered */
+    int64_t ordered_ms;       /* when a master last told it to end anything */
+    int64_t backoff_ms;       /* of the next try, at most */
+    int64_t try_ms, told_ms;  /* the last try, and when it was known to have failed */
+    int64_t tried_backoff_ms; /* of that one */
+    int64_t due_ms;           /* the next try comes by then, though none has failed */
+};
+struct sim_audit_link *sim_audit_link(struct sim_auditor *a, const struct sim_agent *agent);
+void sim_audit_link_started(struct sim_auditor *a, const struct sim_agent *agent);
+/* The master does something in this step. */
+void sim_audit_link_acts(struct sim_auditor *a, const char *how);
+void sim_audit_message_sent(struct sim_auditor *a, const char *framework_id, struct rv_str data);
+void sim_audit_links_idle(struct sim_auditor *a);
+void sim_audit_links_free(struct sim_auditor *a);
+
+/* auditor_alone.c */
+void sim_audit_alone_destroys(struct sim_auditor *a, const struct sim_agent *agent,
+                              const char *container_id);
+void sim_audit_alone_says(struct sim_auditor *a, const struct sim_agent *agent,
+                          const struct rv_agent_call *call);
+void sim_audit_alone_heard(struct sim_auditor *a, const struct sim_agent *agent,
+                           const struct rv_agent_event *e);
+void sim_audit_alone_crashed(struct sim_auditor *a, const struct sim_agent *agent);
+void sim_audit_alone_idle(struct sim_auditor *a);
+void sim_audit_alone_free(struct sim_auditor *a);
+
 /* auditor_calls.c */
 /* An update that may be the answer to the RECONCILE under way. */
 void sim_audit_answered(struct sim_auditor *a, const struct rv_task_status *s);

@@ -48,6 +48,7 @@ void sim_audit_agent_started(struct sim_auditor *a, const struct sim_agent *agen
 
     l->started_ms = a->world->now_ms;
     l->sought = false;
+    sim_audit_link_started(a, agent);
 }
 
 void sim_audit_recovery_crashed(struct sim_auditor *a, const struct sim_agent *agent) {
@@ -123,6 +124,7 @@ void sim_audit_agent_destroys(struct sim_auditor *a, const struct sim_agent *age
                               const char *container_id) {
     const struct sim_audit_life *l = life(a, agent);
 
+    sim_audit_alone_destroys(a, agent, container_id);
     for (size_t i = 0; i < agent->containers.n; i++) {
         const struct sim_container *c = agent->containers.v[i];
         if (!rv_streq(c->id, container_id) || !c->alive || c->doomed || c->ending ||

@@ -48,7 +48,7 @@ static void update_task(struct sim_container *c, const char *task_id, Reeve__V1_
     struct sim_world *w = world_of(c);
     Reeve__V1__TaskStatus status = REEVE__V1__TASK_STATUS__INIT;
     Reeve__V1__TaskID id = REEVE__V1__TASK_ID__INIT;
-    struct sim_update u = {.task_id = rv_strdup(task_id)};
+    struct sim_update u = {.task_id = rv_strdup(task_id), .state = (enum rv_task_state)state};
 
     rv_prng_uuid(&w->prng, u.uuid);
     id.value = (char *)(uintptr_t)task_id;
@@ -147,6 +147,7 @@ static void acknowledged(struct sim_container *c,
         struct sim_run *r = find_run(c, u->task_id);
         if (r)
             r->acknowledged = true;
+        sim_audit_alone_took(&c->agent->cluster->auditor, c, u->task_id, u->uuid, u->state);
         rv_blob_unref(u->packed);
         free(u->task_id);
         rv_vec_remove_at(&c->pending, i);
@@ -207,6 +208,8 @@ static int on_record(void *ctx, struct rv_str record) {
         Reeve__V1__Executor__Call call = REEVE__V1__EXECUTOR__CALL__INIT;
         Reeve__V1__Executor__Call__Message echo = REEVE__V1__EXECUTOR__CALL__MESSAGE__INIT;
         echo.data = e->message->data;
+        sim_audit_message_got(&c->agent->cluster->auditor, c,
+                              rv_strn(echo.data.data, echo.data.len));
         call.has_type = 1;
         call.type = REEVE__V1__EXECUTOR__CALL__TYPE__MESSAGE;
         call.message = &echo;

@@ -20,6 +20,7 @@ struct sim_update {
     struct rv_blob *packed; /* TaskStatus */
     char *task_id;
     uint8_t uuid[16];
+    enum rv_task_state state;
 };
 
 struct sim_run {
@@ -44,7 +45,8 @@ struct sim_container {
     bool calls_busy;
     RV_VEC(struct sim_update) pending; /* not acknowledged */
     RV_VEC(struct sim_run *) runs;
-    int64_t lost_ms; /* since when there is no agent; 0: never was connected or is */
+    uint64_t last_message; /* of its framework, as the auditor numbers them */
+    int64_t lost_ms;       /* since when there is no agent; 0: never was connected or is */
     struct rv_arena arena;
     int32_t exit_status;
     enum rv_reason exit_reason;

@@ -73,6 +73,8 @@ static void choose_faults(struct sim_world *w) {
     f->zk_quorum = maybe(w, 30);
     f->stale_master = maybe(w, 500);
     f->bit_flip = w->seed % 4 == 3 ? 300 : 0;
+    f->masters_down = w->seed % 5 == 2 ? 20 : 0;
+    f->other_flags = w->seed % 3 == 1 ? 300 : 0;
 }
 
 static void start_master(void *ctx, uint64_t arg, void *data) {
@@ -208,6 +210,17 @@ static void outage(struct sim_cluster *c) {
         }
 }
 
+/* Nobody leads, and nobody can be asked, for minutes: agents and frameworks are alone (INV-6). */
+static void end_masters(struct sim_cluster *c) {
+    struct sim_world *w = &c->world;
+    int64_t away_ms = sim_between(w, 10000, sim_chance(w, 300) ? 600000 : 60000);
+
+    for (size_t i = 0; i < c->n_masters; i++) {
+        sim_master_crash(&c->masters[i], false);
+        sim_at(w, NULL, away_ms + sim_between(w, 0, 3000), start_master, &c->masters[i], 0, NULL);
+    }
+}
+
 static void faults_of_processes(struct sim_cluster *c) {
     struct sim_world *w = &c->world;
     const struct sim_faults *f = &w->faults;
@@ -219,6 +232,8 @@ static void faults_of_processes(struct sim_cluster *c) {
     }
     if (sim_fault(w, f->outage))
         outage(c);
+    if (sim_fault(w, f->masters_down))
+        end_masters(c);
     if (sim_fault(w, f->crash_agent)) {
         struct sim_agent *a = any_agent(c);
         sim_agent_crash(a, sim_fault(w, f->reboot));

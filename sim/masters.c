@@ -41,6 +41,7 @@ static void reply(struct sim_master *m, const struct rv_master_effect *e) {
 }
 
 static void send_encoded(struct sim_master *m, struct sim_conn *c) {
+    sim_audit_link_sent(&m->cluster->auditor, c->stream, rv_buf_str(&m->encoded));
     if (!sim_record(c, rv_buf_str(&m->encoded))) {
         rv_map_remove(&m->streams, key_of(&c->stream));
         rv_vec_push(&m->closed, c->stream);
@@ -268,8 +269,8 @@ static void scheduler_request(struct sim_master *m, struct sim_conn *c,
     rv_wire_scheduler_call_release(&call);
 }
 
-static int agent_call(struct sim_master *m, struct sim_conn *c, struct rv_str body,
-                      struct rv_error *err) {
+static int agent_call(struct sim_master *m, struct sim_conn *c, const char *stream_id,
+                      struct rv_str body, struct rv_error *err) {
     struct sim_world *w = &m->cluster->world;
     struct rv_agent_call call;
     int r = rv_wire_agent_call_decode(RV_ENC_PROTOBUF, body, NULL, &m->arena, &call, err);
@@ -283,9 +284,13 @@ static int agent_call(struct sim_master *m, struct sim_conn *c, struct rv_str bo
     struct rv_master_event event = {.kind = RV_MASTER_AGENT_CALL,
                                     .request = c->request,
                                     .stream = opens ? sim_number(w) : 0,
+                                    .stream_id = opens || !*stream_id ? NULL : stream_id,
                                     .agent = &call};
+    if (!opens)
+        sim_audit_link_read(&m->cluster->auditor, stream_id, &call, body);
     sim_audit_agent_call(&m->cluster->auditor, event.stream, &call);
     sim_master_step(m, &event);
+    m->cluster->auditor.stale_call = false;
     rv_wire_agent_call_release(&call);
     return 0;
 }
@@ -293,24 +298,25 @@ static int agent_call(struct sim_master *m, struct sim_conn *c, struct rv_str bo
 struct batch {
     struct sim_master *master;
     struct sim_conn *conn;
+    const char *stream_id;
     struct rv_error err;
 };
 
 static int batched(void *ctx, struct rv_str record) {
     struct batch *b = ctx;
 
-    if (agent_call(b->master, b->conn, record, &b->err))
+    if (agent_call(b->master, b->conn, b->stream_id, record, &b->err))
         return 1;
     return b->master->batch_status >= 300;
 }
 
 static void agent_request(struct sim_master *m, struct sim_conn *c, const struct sim_message *msg) {
-    struct batch b = {.master = m, .conn = c};
+    struct batch b = {.master = m, .conn = c, .stream_id = msg->stream_id};
     struct rv_recordio records;
 
     if (!msg->recordio) {
         rv_map_put(&m->requests, key_of(&c->request), c);
-        if (agent_call(m, c, body_of(msg), &b.err))
+        if (agent_call(m, c, msg->stream_id, body_of(msg), &b.err))
             refuse(c, &b.err);
         return;
     }

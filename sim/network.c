@@ -129,6 +129,7 @@ static bool take(struct sim_conn *c, bool up, struct sim_message *m) {
                   (unsigned long long)c->id);
         rv_blob_unref(m->body);
         sim_break(c);
+        drop_messages(c, p, 0); /* what was sent after it does not arrive without it */
         return false;
     }
     return true;

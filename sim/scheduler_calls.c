@@ -436,11 +436,13 @@ static void shutdown_executor(struct sim_scheduler *s, const struct sim_job *job
 static void message_executor(struct sim_scheduler *s, const struct sim_job *job) {
     CALL(MESSAGE);
     Reeve__V1__Scheduler__Call__Message m = REEVE__V1__SCHEDULER__CALL__MESSAGE__INIT;
+    char text[32];
 
+    snprintf(text, sizeof text, "hello %llu", (unsigned long long)++s->n_messages);
     m.executor_id = executor_id(s, job->executor_id);
     m.agent_id = agent_id(s, job->agent_id);
-    m.data.data = (uint8_t *)keep(s, "hello");
-    m.data.len = 5;
+    m.data.data = (uint8_t *)keep(s, text);
+    m.data.len = strlen(text);
     call.message = &m;
     sim_scheduler_post(s, &call);
 }

@@ -240,6 +240,11 @@ static int on_record(void *ctx, struct rv_str record) {
     case REEVE__V1__SCHEDULER__EVENT__TYPE__UPDATE:
         on_update(s, e->update->status);
         break;
+    case REEVE__V1__SCHEDULER__EVENT__TYPE__MESSAGE:
+        sim_audit_message_back(&s->cluster->auditor, s->framework_id, e->message->agent_id->value,
+                               e->message->executor_id->value,
+                               rv_strn(e->message->data.data, e->message->data.len));
+        break;
     case REEVE__V1__SCHEDULER__EVENT__TYPE__ERROR:
         on_error(s, e->error->message);
         break;

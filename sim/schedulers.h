@@ -46,7 +46,7 @@ struct sim_scheduler {
     /* kept over crashes */
     char *framework_id;
     RV_VEC(struct sim_job *) jobs;
-    uint64_t next_task;
+    uint64_t next_task, n_messages;
     /* of one life */
     bool subscribed, removed;
     char stream_id[40];

@@ -75,6 +75,8 @@ struct sim_faults {
     unsigned zk_refuse;                      /* a transaction is refused */
     unsigned crash_zk, zk_quorum;            /* a server ends; two of them do */
     unsigned stale_master;                   /* an agent hears on of a master that it gave up */
+    unsigned masters_down;                   /* all of them, for minutes */
+    unsigned other_flags; /* an agent is started as what it was not: it must refuse */
 };
 
 /* Masters tell so many states at once; 0: as many as they mostly do. */
