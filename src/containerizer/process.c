@@ -468,6 +468,7 @@ static int start_directly(struct container *k, const struct rv_container_config 
                              .env = config->env,
                              .directory = rv_folder_open(directory, err),
                              .fds = {fds[0], fds[1], fds[2]},
+                             .reaps = true,
                              .switch_user = user->differs,
                              .uid = user->uid,
                              .gid = user->gid,

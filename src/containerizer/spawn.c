@@ -11,7 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -22,7 +22,7 @@
 #include "base/str.h"
 #include "base/vec.h"
 
-enum { STACK_SIZE = 64 * 1024 };
+enum { STACK_SIZE = 16 * 1024 };
 
 struct shared {
     const struct rv_spawn *spawn;
@@ -52,7 +52,10 @@ __attribute__((no_sanitize("address", "undefined"))) static int child(void *arg)
     int error = ENOENT;
 
     setsid();
-    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    if (spawn->tty && ioctl(spawn->fds[0], TIOCSCTTY, 0) != 0)
+        return give_up(s, "terminal");
+    if (spawn->reaps)
+        prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     umask(022);
     /* Past libc, which keeps two signals for itself: a parent's posix_spawn(3) may ignore them. */
     for (int i = 1; i < NSIG; i++)
@@ -60,7 +63,7 @@ __attribute__((no_sanitize("address", "undefined"))) static int child(void *arg)
     for (int i = 0; i < 3; i++)
         if (dup2(spawn->fds[i], i) < 0)
             return give_up(s, "dup2");
-    if (fchdir(spawn->directory) != 0)
+    if (spawn->directory >= 0 && fchdir(spawn->directory) != 0)
         return give_up(s, "fchdir");
     if (syscall(SYS_close_range, 3u, ~0u, 0u) != 0)
         return give_up(s, "close_range");
@@ -112,28 +115,25 @@ static void free_candidates(char **v) {
 int rv_spawn(const struct rv_spawn *spawn, pid_t *pid, int *pidfd, struct rv_error *err) {
     struct shared s = {.spawn = spawn};
     sigset_t all, before;
-    int fd = -1, error;
+    int flags = CLONE_VM | CLONE_VFORK | SIGCHLD | (pidfd ? CLONE_PIDFD : 0), fd = -1, error;
+    _Alignas(16) char stack[STACK_SIZE];
     pid_t p;
-    char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 
-    if (stack == MAP_FAILED)
-        return rv_error_set(err, RV_ERR_IO, "mmap: %s", strerror(errno));
     s.candidates = find_candidates(spawn);
     /* No handler of the parent may run in the child. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    p = clone(child, stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &s, &fd);
+    p = clone(child, stack + STACK_SIZE, flags, &s, &fd);
     error = errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    munmap(stack, STACK_SIZE);
     free_candidates(s.candidates);
     if (p < 0)
         return rv_error_set(err, RV_ERR_IO, "clone: %s", strerror(error));
     if (s.error) {
         while (waitpid(p, NULL, 0) < 0 && errno == EINTR)
             continue;
-        close(fd);
+        if (pidfd)
+            close(fd);
         if (strcmp(s.what, "execve") == 0)
             return rv_error_set(err, RV_ERR_IO, "Cannot execute '%s': %s", program_of(spawn),
                                 strerror(s.error));
@@ -141,6 +141,7 @@ int rv_spawn(const struct rv_spawn *spawn, pid_t *pid, int *pidfd, struct rv_err
                             strerror(s.error));
     }
     *pid = p;
-    *pidfd = fd;
+    if (pidfd)
+        *pidfd = fd;
     return 0;
 }

@@ -18,7 +18,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "containerizer/proctree.h"
 #include "executor/checks.h"
 #include "executor/executor.h"
 #include "executor/init.h"
@@ -31,8 +30,7 @@ enum { SWEEP_MS = 10, MAX_KNOWN = 1024 };
 /* The task of a command. */
 struct running {
     unsigned task;
-    pid_t pid; /* 0: there is none */
-    uint64_t start_ticks;
+    pid_t pid;  /* 0: there is none */
     bool ended; /* its first process has; the rest is being killed */
     int wait_status;
 };
@@ -87,7 +85,6 @@ static void tell_launched(struct shell *s, unsigned task, const char *why) {
 static void launch(struct shell *s, const struct rv_executor_action *a) {
     _cleanup_free_ char **env = NULL;
     struct rv_error err = {0};
-    struct rv_proc p = {0};
 
     if (s->mode == RV_EXECUTOR_GROUP && a->parent) {
         rv_nested_launch(&s->nested, a->task, a->info, a->container, a->parent, now_ms());
@@ -103,9 +100,6 @@ static void launch(struct shell *s, const struct rv_executor_action *a) {
         return;
     }
     s->running.task = a->task;
-    /* It is there, if only as a zombie: nobody has waited for it. */
-    if (rv_proc_read(s->running.pid, &p))
-        s->running.start_ticks = p.start_ticks;
     tell_launched(s, a->task, NULL);
 }
 
@@ -138,7 +132,7 @@ static struct rv_process_set processes_of(const struct shell *s, pid_t known[MAX
     n = RV_MIN(n, (size_t)MAX_KNOWN - 1);
     if (!s->running.ended)
         known[n++] = s->running.pid;
-    return (struct rv_process_set){s->running.pid, s->running.start_ticks, known, n};
+    return (struct rv_process_set){s->running.pid, s->running.ended, known, n};
 }
 
 static void signal_task(struct shell *s, unsigned task, int signal) {

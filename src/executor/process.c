@@ -1,6 +1,5 @@
 /*
- * Starting and ending processes, see process.h. Holds: a child that could not become the command
- * has ended before rv_process_start returns. Names of users are looked up in /etc/passwd and
+ * Starting and ending processes, see process.h. Names of users are looked up in /etc/passwd and
  * /etc/group alone, since a static program cannot load the other name services.
  */
 #include "executor/process.h"
@@ -20,6 +19,7 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "containerizer/proctree.h"
+#include "containerizer/spawn.h"
 
 enum { MAX_GROUPS = 256 };
 
@@ -148,62 +148,6 @@ static int find_user(const char *name, struct user *out, struct rv_error *err) {
     return 0;
 }
 
-/* What the child tells of its failure. */
-struct failure {
-    int error;
-    char what[24];
-};
-
-static _Noreturn void fail(int pipe_fd, const char *what) {
-    struct failure f = {.error = errno};
-
-    strncpy(f.what, what, sizeof f.what - 1);
-    if (write(pipe_fd, &f, sizeof f) != sizeof f)
-        _exit(126);
-    _exit(127);
-}
-
-static _Noreturn void child(int pipe_fd, const char *file, char **argv, char *const *env,
-                            int output, const struct user *user) {
-    sigset_t none;
-
-    setsid();
-    if (output < 0 && isatty(STDIN_FILENO) && ioctl(STDIN_FILENO, TIOCSCTTY, 0) != 0)
-        fail(pipe_fd, "terminal");
-    for (int s = 1; s < NSIG; s++)
-        signal(s, SIG_DFL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    if (user && (setgroups(user->n_groups, user->groups) != 0 || setgid(user->gid) != 0 ||
-                 setuid(user->uid) != 0))
-        fail(pipe_fd, "change of user");
-    if (output >= 0 && (dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0))
-        fail(pipe_fd, "dup2");
-    environ = (char **)(uintptr_t)env;
-    execvp(file, argv);
-    fail(pipe_fd, "");
-}
-
-static int await_exec(int fd, pid_t pid, const char *file, struct rv_error *err) {
-    struct failure f;
-    ssize_t n;
-
-    do
-        n = read(fd, &f, sizeof f);
-    while (n < 0 && errno == EINTR);
-    close(fd);
-    if (n == 0)
-        return 0;
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        continue;
-    if (n != sizeof f)
-        return rv_error_set(err, RV_ERR_IO, "Cannot start '%s'", file);
-    if (f.what[0])
-        return rv_error_set(err, RV_ERR_IO, "Cannot start '%s': %s: %s", file, f.what,
-                            strerror(f.error));
-    return rv_error_set(err, RV_ERR_IO, "Cannot execute '%s': %s", file, strerror(f.error));
-}
-
 /* argv for the command; the array is to be freed, the strings are the command's. */
 static int build_argv(const Reeve__V1__CommandInfo *c, char ***out, const char **file,
                       struct rv_error *err) {
@@ -243,33 +187,30 @@ int rv_process_start(const Reeve__V1__CommandInfo *command, char *const *env, in
                      pid_t *pid, struct rv_error *err) {
     _cleanup_free_ char **argv = NULL;
     const char *file = NULL;
-    struct user user, *as = NULL;
-    int fds[2], rc = build_argv(command, &argv, &file, err);
-    pid_t p;
+    struct user user;
+    struct rv_spawn spawn = {.env = (const char *const *)env,
+                             .directory = -1,
+                             .fds = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO},
+                             .tty = output < 0 && isatty(STDIN_FILENO)};
+    int rc = build_argv(command, &argv, &file, err);
 
-    if (rc)
-        return rc;
-    if (command->user && geteuid() == 0) {
+    if (!rc && command->user && geteuid() == 0) {
         rc = find_user(command->user, &user, err);
-        if (rc)
-            return rc;
-        as = user.uid == 0 ? NULL : &user;
+        spawn.switch_user = rc == 0 && user.uid != 0;
     }
-    if (pipe2(fds, O_CLOEXEC) != 0)
-        return rv_error_set(err, RV_ERR_IO, "pipe: %s", strerror(errno));
-    p = fork();
-    if (p == 0)
-        child(fds[1], file, argv, env, output, as);
-    close(fds[1]);
-    if (p < 0) {
-        close(fds[0]);
-        return rv_error_set(err, RV_ERR_IO, "fork: %s", strerror(errno));
-    }
-    rc = await_exec(fds[0], p, file, err);
     if (rc)
         return rc;
-    *pid = p;
-    return 0;
+    spawn.argv = (const char *const *)argv;
+    spawn.program = file;
+    if (output >= 0)
+        spawn.fds[1] = spawn.fds[2] = output;
+    if (spawn.switch_user) {
+        spawn.uid = user.uid;
+        spawn.gid = user.gid;
+        spawn.groups = user.groups;
+        spawn.n_groups = user.n_groups;
+    }
+    return rv_spawn(&spawn, pid, NULL, err);
 }
 
 static bool is_known(const struct rv_process_set *set, pid_t pid) {
@@ -283,7 +224,7 @@ static void mark(void *ctx, struct rv_proctree *t) {
     const struct rv_process_set *set = ctx;
     const struct rv_proc *leader = rv_proctree_find(t, set->leader);
     /* A session that has members keeps its number from being given to another process. */
-    bool given_away = leader && leader->start_ticks != set->start_ticks;
+    bool given_away = leader && set->reaped;
     pid_t self = getpid();
 
     for (size_t i = 0; i < t->n; i++) {
@@ -309,12 +250,17 @@ size_t rv_process_signal(const struct rv_process_set *set, int signal) {
     return n;
 }
 
-/* Whether the kernel shows a child that is neither known nor the leader; true if it cannot say. */
+/* Whether the kernel shows a child that is neither known nor the leader; true if it cannot say.
+ * Mostly there is no child at all, and /proc need not be asked. */
 static bool has_orphans(const struct rv_process_set *set) {
-    FILE *f = fopen("/proc/thread-self/children", "re");
     bool found = false;
+    siginfo_t info;
     char pid[16];
+    FILE *f;
 
+    if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 && errno == ECHILD)
+        return false;
+    f = fopen("/proc/thread-self/children", "re");
     if (!f)
         return true;
     while (!found && fscanf(f, "%15s", pid) == 1)
@@ -328,7 +274,7 @@ size_t rv_process_kill(const struct rv_process_set *set) {
     size_t n;
 
     /* Once the leader is gone all that is left of its task is among the executor's children. */
-    if (kill(set->leader, 0) != 0 && !has_orphans(set))
+    if (set->reaped && !has_orphans(set))
         return 0;
     n = rv_proctree_kill(&t, mark, (void *)(uintptr_t)set);
     rv_proctree_free(&t);

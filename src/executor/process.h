@@ -33,7 +33,7 @@ RV_MUST_USE int rv_process_start(const Reeve__V1__CommandInfo *command, char *co
  * executor that are no orphans. */
 struct rv_process_set {
     pid_t leader;
-    uint64_t start_ticks; /* of the leader, so that its number is not mistaken once given away */
+    bool reaped; /* the leader is, so whoever has its number now is not it */
     const pid_t *known;
     size_t n_known;
 };
