@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "containerizer/cgroup.h"
 #include "containerizer/network_usage.h"
+#include "containerizer/terminal.h"
 #include "model/enums.h"
 #include "model/resources.h"
 
@@ -90,7 +91,8 @@ struct rv_container_config {
                             /* parent no more: costs `process` one process more */
     const int *stdio; /* NULL: stdout and stderr are files in the sandbox, stdin is empty; else
                          three descriptors that are duplicated, the caller's to close */
-    bool tty;         /* instead: it has a terminal, found by its name in there; see `terminal` */
+    bool tty; /* instead: it has a terminal, found by its name in there, see `terminal`; one that is
+                 to survive keeps it without the agent, and its output goes to stdout then */
     unsigned short rows, columns;                   /* of the terminal */
     const struct rv_container_isolation *isolation; /* NULL: all defaults */
 };
@@ -164,9 +166,9 @@ struct rv_containerizer_ops {
     char *(*group)(struct rv_containerizer *c, const char *id);
     /* The pid of the container's first process, 0 if unknown. */
     pid_t (*pid)(struct rv_containerizer *c, const char *id);
-    /* The other end of the terminal of a container that was launched with one: the caller's from
-     * then on, so it is given once. -1: there is none. */
-    int (*terminal)(struct rv_containerizer *c, const char *id);
+    /* Our end of the terminal of a container that was launched with one, or that was found and has
+     * kept it: the caller's from then on, so it is given once. */
+    struct rv_terminal (*terminal)(struct rv_containerizer *c, const char *id);
     /* What isolates its containers, and what is missing and why: for the agent's first log line. */
     const char *(*describe)(struct rv_containerizer *c);
 };

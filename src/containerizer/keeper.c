@@ -40,8 +40,10 @@ static int write_orders(const struct rv_keeper *keeper, int *fd, struct rv_error
     /* It keeps what it has. */
     o.has_bounding = o.has_effective = o.has_new_privileges = o.new_privileges = true;
     o.bounding = o.effective = UINT64_MAX;
-    o.has_tty = o.has_rows = o.has_columns = true;
+    o.has_tty = o.has_rows = o.has_columns = o.has_keep_terminal = o.has_of_user = true;
     o.tty = config->tty;
+    o.keep_terminal = config->survive;
+    o.of_user = geteuid() != 0;
     o.rows = config->rows;
     o.columns = config->columns;
     o.report_fd = RV_LAUNCHER_REPORT_FD;
@@ -49,8 +51,8 @@ static int write_orders(const struct rv_keeper *keeper, int *fd, struct rv_error
     return rv_launcher_seal_orders(&o, fd, err);
 }
 
-int rv_keeper_start(const struct rv_keeper *keeper, pid_t *pid, int *pidfd, int *terminal,
-                    struct rv_error *err) {
+int rv_keeper_start(const struct rv_keeper *keeper, pid_t *pid, int *pidfd,
+                    struct rv_terminal *terminal, struct rv_error *err) {
     struct rv_launcher_start start = {.image = keeper->image, .parent = -1, .cgroup = -1};
     int orders = -1, theirs = -1, rc, fd = -1;
     struct rv_report report;
@@ -84,7 +86,7 @@ int rv_keeper_start(const struct rv_keeper *keeper, pid_t *pid, int *pidfd, int 
     if (!rc) {
         *pid = p;
         *pidfd = fd;
-        *terminal = rv_report_take_terminal(&report);
+        *terminal = rv_terminal_move(&report.terminal);
     }
     rv_report_free(&report, false);
     return rc;

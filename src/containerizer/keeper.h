@@ -20,9 +20,9 @@ struct rv_keeper {
     void *ctx;
 };
 
-/* *terminal: the other end, -1 if there is none. All are the caller's. On failure the outputs are
- * untouched; if `record` was called, the process was killed, and what it left is for the caller. */
+/* All outputs are the caller's. On failure they are untouched; if `record` was called, the process
+ * was killed, and what it left is for the caller. */
 RV_MUST_USE int rv_keeper_start(const struct rv_keeper *keeper, pid_t *pid, int *pidfd,
-                                int *terminal, struct rv_error *err);
+                                struct rv_terminal *terminal, struct rv_error *err);
 
 #endif

@@ -172,7 +172,8 @@ static struct rv_linux_container *new_container(struct rv_linux *c, const char *
     k->c = c;
     k->id = rv_strdup(id);
     k->group = own_group ? rv_linux_group_of(id) : NULL;
-    k->pidfd = k->report.fd = k->report.terminal = -1;
+    k->pidfd = k->report.fd = -1;
+    k->report.terminal = RV_NO_TERMINAL;
     rv_verdict_init(&k->verdict);
     uv_timer_init(c->loop, &k->timer);
     k->timer.data = k;
@@ -511,6 +512,7 @@ static void linux_launch(struct rv_containerizer *base, const struct rv_containe
     k->state.directory = rv_strdup(config->directory);
     k->state.own_group = !shares;
     k->state.survive = config->survive;
+    k->state.terminal = config->tty && config->survive;
     k->state.log_max_bytes = config->log_max_bytes ? config->log_max_bytes : DEFAULT_LOG_MAX;
     k->state.log_keep = config->log_keep;
     if (config->isolation) {
@@ -601,10 +603,10 @@ static pid_t linux_pid(struct rv_containerizer *base, const char *id) {
     return k && !k->reaped && !k->dying ? k->state.pid : 0;
 }
 
-static int linux_terminal(struct rv_containerizer *base, const char *id) {
+static struct rv_terminal linux_terminal(struct rv_containerizer *base, const char *id) {
     struct rv_linux_container *k = find(self(base), id);
 
-    return k ? rv_report_take_terminal(&k->report) : -1;
+    return k ? rv_terminal_move(&k->report.terminal) : RV_NO_TERMINAL;
 }
 
 static int linux_usage(struct rv_containerizer *base, const char *id,
@@ -697,6 +699,8 @@ static void recover_one(struct rv_linux *c, const char *id, rv_container_wanted 
     found.started = state.pid > 0;
     found.there = alive || state.has_status;
     is_wanted = state.survive && wanted(ctx, &found);
+    if (is_wanted && alive && state.terminal)
+        k->report.terminal = rv_terminal_retake(k->pidfd, id);
     if (is_wanted && alive && !watch_all(k, NULL)) {
         uv_timer_start(&k->timer, on_timer, 0, 0); /* has it been killed in the meantime? */
         k->tries = OOM_LOOKS;

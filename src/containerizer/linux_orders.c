@@ -267,8 +267,9 @@ int rv_linux_write_orders(const struct rv_linux_container *k, const struct rv_li
     show_volumes(&d, k, l);
     privileges(&d, k->c, l->isolation, &l->user);
     o->program = borrow(config->program);
-    o->has_tty = o->has_rows = o->has_columns = true;
+    o->has_tty = o->has_rows = o->has_columns = o->has_keep_terminal = true;
     o->tty = config->tty;
+    o->keep_terminal = config->survive;
     o->rows = config->rows;
     o->columns = config->columns;
     o->report_fd = RV_LAUNCHER_REPORT_FD;

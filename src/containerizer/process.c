@@ -56,10 +56,10 @@ struct container {
     struct rv_container_state state; /* as on disk; with the directory */
     int pidfd;                       /* -1: none; the first process is known to be dead */
     uv_poll_t poll;
-    bool silent;  /* nobody wants to hear of its end */
-    bool dying;   /* all of it is to be killed */
-    bool by_init; /* whose record tells how it ended */
-    int terminal; /* its other end, until it is taken; or -1 */
+    bool silent;                 /* nobody wants to hear of its end */
+    bool dying;                  /* all of it is to be killed */
+    bool by_init;                /* whose record tells how it ended */
+    struct rv_terminal terminal; /* until it is taken */
     bool is_child, gone, has_status;
     bool destroyed; /* it lived when it was to be killed */
     int wait_status;
@@ -120,8 +120,7 @@ static void on_timer_closed(uv_handle_t *handle) {
 }
 
 static void release(struct container *k) {
-    if (k->terminal >= 0)
-        close(k->terminal);
+    rv_terminal_close(&k->terminal);
     rv_verdict_free(&k->verdict);
     free(k->state.directory);
     free(k->id);
@@ -575,10 +574,12 @@ static void process_launch(struct rv_containerizer *base,
     k = rv_calloc(1, sizeof *k);
     k->c = c;
     k->id = rv_strdup(config->id);
-    k->pidfd = k->terminal = -1;
+    k->pidfd = -1;
+    k->terminal = RV_NO_TERMINAL;
     rv_verdict_init(&k->verdict);
     k->state.directory = rv_strdup(config->directory);
     k->state.survive = config->survive;
+    k->state.terminal = config->tty && config->survive;
     k->state.log_max_bytes = config->log_max_bytes ? config->log_max_bytes : DEFAULT_LOG_MAX;
     k->state.log_keep = config->log_keep;
     rc = start(k, config, &err);
@@ -641,13 +642,10 @@ static pid_t process_pid(struct rv_containerizer *base, const char *id) {
     return k && !k->gone ? k->state.pid : 0;
 }
 
-static int process_terminal(struct rv_containerizer *base, const char *id) {
+static struct rv_terminal process_terminal(struct rv_containerizer *base, const char *id) {
     struct container *k = find(self(base), id);
-    int fd = k ? k->terminal : -1;
 
-    if (k)
-        k->terminal = -1;
-    return fd;
+    return k ? rv_terminal_move(&k->terminal) : RV_NO_TERMINAL;
 }
 
 static const char *process_describe(struct rv_containerizer *base) {
@@ -781,7 +779,8 @@ static void recover_one(struct processes *c, const char *id, rv_container_wanted
     struct container *k = rv_calloc(1, sizeof *k);
 
     k->c = c;
-    k->pidfd = k->terminal = -1;
+    k->pidfd = -1;
+    k->terminal = RV_NO_TERMINAL;
     rv_verdict_init(&k->verdict);
     if (rv_container_state_read(c->state_dir, c->boot_id, id, &k->state, NULL)) {
         rv_container_state_remove(c->state_dir, id);
@@ -795,6 +794,8 @@ static void recover_one(struct processes *c, const char *id, rv_container_wanted
     found.started = k->state.pid > 0;
     found.there = !k->gone || k->state.has_status;
     k->silent = !(k->state.survive && wanted(ctx, &found) && found.there);
+    if (!k->silent && !k->gone && k->state.terminal)
+        k->terminal = rv_terminal_retake(k->pidfd, id);
     rv_map_put(k->silent ? &c->doomed : &c->containers, rv_str(id), k);
     if (k->silent || k->gone)
         kill_all_of(k);

@@ -14,7 +14,7 @@ enum { MAX_REPORT = 512 };
 int rv_report_open(struct rv_report *r, int *theirs, struct rv_error *err) {
     int fds[2];
 
-    *r = (struct rv_report){.fd = -1, .terminal = -1};
+    *r = (struct rv_report){.fd = -1, .terminal = RV_NO_TERMINAL};
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
         return rv_error_set(err, RV_ERR_IO, "socketpair: %s", strerror(errno));
     r->fd = fds[0];
@@ -31,18 +31,17 @@ int rv_report_go(const struct rv_report *r, struct rv_error *err) {
 
 static void take_terminal(struct rv_report *r, struct msghdr *m) {
     const struct cmsghdr *c = CMSG_FIRSTHDR(m);
-    int fd = -1;
+    int fds[2] = {-1, -1};
 
     if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
         return;
-    memcpy(&fd, CMSG_DATA(c), sizeof fd);
-    if (r->terminal >= 0)
-        close(r->terminal);
-    r->terminal = fd;
+    memcpy(fds, CMSG_DATA(c), RV_MIN(sizeof fds, c->cmsg_len - CMSG_LEN(0)));
+    rv_terminal_close(&r->terminal);
+    r->terminal = (struct rv_terminal){fds[0], fds[1]};
 }
 
 bool rv_report_read(struct rv_report *r) {
-    char text[MAX_REPORT], control[CMSG_SPACE(sizeof(int))];
+    char text[MAX_REPORT], control[CMSG_SPACE(2 * sizeof(int))];
 
     for (;;) {
         struct iovec part = {text, sizeof text};
@@ -84,18 +83,10 @@ int rv_report_await(struct rv_report *r, int timeout_ms, struct rv_error *err) {
     return r->text.n ? rv_error_set(err, RV_ERR_IO, "%.*s", (int)r->text.n, r->text.data) : 0;
 }
 
-int rv_report_take_terminal(struct rv_report *r) {
-    int fd = r->terminal;
-
-    r->terminal = -1;
-    return fd;
-}
-
 void rv_report_free(struct rv_report *r, bool keep) {
     if (r->fd >= 0 && !keep)
         close(r->fd);
-    if (r->terminal >= 0)
-        close(r->terminal);
+    rv_terminal_close(&r->terminal);
     rv_buf_free(&r->text);
-    r->fd = r->terminal = -1;
+    r->fd = -1;
 }

@@ -11,11 +11,12 @@
 
 #include "base/error.h"
 #include "base/str.h"
+#include "containerizer/terminal.h"
 
 struct rv_report {
-    int fd;             /* ours; -1: not open */
-    int terminal;       /* the end that is ours; -1: none, or taken */
-    struct rv_buf text; /* why it does not run; empty: it does */
+    int fd;                      /* ours; -1: not open */
+    struct rv_terminal terminal; /* what is ours of it, until it is taken */
+    struct rv_buf text;          /* why it does not run; empty: it does */
 };
 
 /* theirs: init's end, the caller's to close. On failure nothing is open. */
@@ -26,8 +27,6 @@ RV_MUST_USE int rv_report_go(const struct rv_report *r, struct rv_error *err);
 bool rv_report_read(struct rv_report *r);
 /* Waits, but not longer than this. -RV_ERR_IO says why the command does not run. */
 RV_MUST_USE int rv_report_await(struct rv_report *r, int timeout_ms, struct rv_error *err);
-/* The terminal, once; -1: there is none. */
-int rv_report_take_terminal(struct rv_report *r);
 /* But not the socket, if `keep`: somebody else closes it. */
 void rv_report_free(struct rv_report *r, bool keep);
 

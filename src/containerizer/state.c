@@ -98,6 +98,8 @@ static void put_record(struct rv_buf *out, const char *boot_id, const char *id,
                   state->mem_limit_bytes, state->own_group, state->own_pids);
     if (strlen(id) > MAX_PLAIN)
         rv_buf_printf(out, "id %s\n", id); /* the file's name does not tell it */
+    if (state->terminal)
+        rv_buf_puts(out, "terminal\n");
     rv_buf_printf(out, "sum %08" PRIx32 "\n%s", sum_of(out->data, out->n, directory), directory);
 }
 
@@ -178,7 +180,7 @@ int rv_container_state_read(const char *state_dir, const char *boot_id, const ch
     _cleanup_free_ char *path = path_of(state_dir, id);
     _cleanup_free_ char *text = rv_malloc(MAX_FILE);
     struct rv_container_state s = {0};
-    char found[64] = "", *directory, *limits, *own;
+    char found[64] = "", *directory, *limits, *own, *terminal;
     int pid, survive, own_group = 1, own_pids = 1;
     ssize_t n = read_file(path, text, MAX_FILE);
 
@@ -211,6 +213,8 @@ int rv_container_state_read(const char *state_dir, const char *boot_id, const ch
     if (own && own < directory)
         // NOLINTNEXTLINE(cert-err34-c)
         (void)sscanf(own, "\nown %d %d", &own_group, &own_pids);
+    terminal = strstr(text, "\nterminal\n");
+    s.terminal = terminal && terminal < directory;
     s.own_group = own_group != 0;
     s.own_pids = own_pids != 0;
     directory += strlen("\ndirectory ");

@@ -19,6 +19,7 @@ struct rv_container_state {
     uint64_t start_ticks;
     bool survive;
     bool own_group, own_pids; /* of control groups, of processes; `linux` only */
+    bool terminal;            /* that its init keeps */
     uint64_t log_max_bytes;
     unsigned log_keep;
     int64_t cpu_limit_milli, mem_limit_bytes; /* as in rv_container_limits */

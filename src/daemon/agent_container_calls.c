@@ -400,28 +400,38 @@ static struct rv_container_io *follow(struct rv_api_containers *t, const char *i
     return f->io;
 }
 
-void rv_api_take_terminal(struct rv_api_containers *t, const char *id) {
+struct rv_container_io *rv_api_open_terminal(struct rv_api_containers *t, const char *id,
+                                             const char *directory) {
     struct rv_agent_daemon *d = t->d;
-    const struct rv_agent_executor *ex = rv_map_gets(&d->core->containers, id);
-    int stdio[3], fd = ex ? d->containerizer->ops->terminal(d->containerizer, id) : -1;
+    struct rv_terminal terminal = d->containerizer->ops->terminal(d->containerizer, id);
     const struct rv_container_io_config config = {
         .loop = d->loop,
         .heartbeat_ms = (uint64_t)(d->flags->heartbeat_interval / 1000000),
         .tty = true};
-    struct rv_container_io *io;
+    struct rv_container_io *io = NULL;
     struct rv_error err;
+    int stdio[3];
 
-    if (fd < 0)
-        return;
+    if (terminal.fd < 0)
+        return NULL;
     if (rv_container_io_new(&config, stdio, &io, &err)) {
         RV_WARN("agent", "nobody can attach to container %s: %s", id, err.message);
-        close(fd);
-        return;
+        rv_terminal_close(&terminal);
+        return NULL;
     }
-    struct follower *f = new_follower(t, id);
-    f->terminal = true;
-    f->io = io;
-    rv_container_io_start(io, ex->directory, fd);
+    rv_container_io_start(io, directory, terminal);
+    return io;
+}
+
+void rv_api_take_terminal(struct rv_api_containers *t, const char *id) {
+    const struct rv_agent_executor *ex = rv_map_gets(&t->d->core->containers, id);
+    struct rv_container_io *io = ex ? rv_api_open_terminal(t, id, ex->directory) : NULL;
+
+    if (io) {
+        struct follower *f = new_follower(t, id);
+        f->terminal = true;
+        f->io = io;
+    }
 }
 
 int rv_api_containers_io(struct rv_api_containers *t, const char *id, bool follow_files,

@@ -313,11 +313,11 @@ static int open_io(struct rv_api_container *c, const struct launch *l, int stdio
     return rv_container_io_new(&config, stdio, &c->io, err);
 }
 
-/* A terminal and a session are the agent's to serve, so they end with it. */
+/* A session lives for its client's connection, so it ends with the agent. */
 static bool survives(const struct launch *l) {
     const struct rv_api_parent *p = &l->parent;
 
-    if (l->session || l->tty)
+    if (l->session)
         return false;
     if (p->container)
         return p->container->survives;
@@ -592,8 +592,21 @@ bool rv_api_containers_found(struct rv_api_containers *t, const struct rv_contai
     return true;
 }
 
+static void take_terminals(struct rv_api_containers *t) {
+    void *item;
+
+    for (size_t it = 0; rv_map_next(&t->containers, &it, NULL, &item);) {
+        struct rv_api_container *c = item;
+        if (c->state == RV_API_RUNNING)
+            c->io = rv_api_open_terminal(t, c->id, c->directory);
+    }
+    for (size_t it = 0; rv_map_next(&t->d->core->containers, &it, NULL, &item);)
+        rv_api_take_terminal(t, ((const struct rv_agent_executor *)item)->container_id.v);
+}
+
 void rv_api_containers_recovered(struct rv_api_containers *t) {
     rv_api_records_read(t);
+    take_terminals(t);
     end_without_parents(t);
     forget_oldest(t);
 }

@@ -84,6 +84,9 @@ struct rv_container_end rv_api_end_of(const struct rv_api_container *c);
 void rv_api_tell_end(struct rv_api_containers *t, const char *id,
                      const struct rv_container_end *end);
 void rv_api_free_waits(struct rv_api_containers *t); /* answers with 503 */
+/* Of a container that was launched or found, whose terminal nobody has taken; NULL: it has none. */
+struct rv_container_io *rv_api_open_terminal(struct rv_api_containers *t, const char *id,
+                                             const char *directory);
 /* Of an executor's container that runs now: if it has one, it can be attached to. */
 void rv_api_take_terminal(struct rv_api_containers *t, const char *id);
 /* Of a container that has ended. */

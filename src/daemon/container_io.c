@@ -41,6 +41,7 @@ struct channel {
     int fd;          /* ours; -1: closed */
     int theirs;      /* the container's end, until it runs */
     int log;         /* the sandbox's file; -1: none */
+    int lifeline;    /* of a terminal, see rv_terminal; or -1 */
     uint64_t offset; /* of a followed file */
     uv_poll_t poll;
     bool polled; /* the handle is initialised */
@@ -100,6 +101,7 @@ static void close_channel(struct channel *c) {
     close_fd(&c->fd);
     close_fd(&c->theirs);
     close_fd(&c->log);
+    close_fd(&c->lifeline); /* last: what was read is written */
 }
 
 static struct rv_container_io *make(const struct rv_container_io_config *config) {
@@ -107,7 +109,8 @@ static struct rv_container_io *make(const struct rv_container_io_config *config)
 
     io->config = *config;
     for (int i = 0; i < CHANNEL_MAX; i++)
-        io->channels[i] = (struct channel){.io = io, .fd = -1, .theirs = -1, .log = -1};
+        io->channels[i] =
+            (struct channel){.io = io, .fd = -1, .theirs = -1, .log = -1, .lifeline = -1};
     rv_list_init(&io->outputs);
     uv_timer_init(config->loop, &io->heartbeat);
     uv_timer_init(config->loop, &io->pause);
@@ -503,12 +506,13 @@ static int open_in(const char *directory, const char *name, int flags) {
     return fd;
 }
 
-void rv_container_io_start(struct rv_container_io *io, const char *directory, int terminal) {
+void rv_container_io_start(struct rv_container_io *io, const char *directory,
+                           struct rv_terminal terminal) {
     static const char *const files[CHANNEL_MAX] = {NULL, "stdout", "stderr"};
 
-    if (terminal >= 0) {
-        set_nonblocking(terminal);
-        io->channels[CHANNEL_OUT].fd = terminal;
+    if (terminal.fd >= 0) {
+        io->channels[CHANNEL_OUT].fd = terminal.fd;
+        io->channels[CHANNEL_OUT].lifeline = terminal.lifeline;
     }
     for (int i = 0; i < CHANNEL_MAX; i++) {
         struct channel *c = &io->channels[i];

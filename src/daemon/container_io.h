@@ -9,6 +9,7 @@
 
 #include <uv.h>
 
+#include "containerizer/terminal.h"
 #include "daemon/shell.h"
 #include "reeve/v1/agent.pb-c.h"
 
@@ -33,9 +34,10 @@ RV_MUST_USE int rv_container_io_new(const struct rv_container_io_config *config,
 struct rv_container_io *rv_container_io_follow(const struct rv_container_io_config *config,
                                                const char *directory);
 /* The container runs: its ends are closed here, what it writes is read, and kept in the sandbox,
- * in the files that the containerizer rotates. terminal: our end of it, which is taken over, or -1.
- */
-void rv_container_io_start(struct rv_container_io *io, const char *directory, int terminal);
+ * in the files that the containerizer rotates. terminal: taken over, given up when it has no users
+ * any more. */
+void rv_container_io_start(struct rv_container_io *io, const char *directory,
+                           struct rv_terminal terminal);
 /* The size that somebody asks for; 80 by 24 if nobody does. */
 RV_MUST_USE int rv_container_io_size(const Reeve__V1__TTYInfo *info, unsigned short *rows,
                                      unsigned short *columns, struct rv_error *err);

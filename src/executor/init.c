@@ -180,53 +180,6 @@ static int confine(const orders *o, struct rv_error *err) {
     return 0;
 }
 
-/* ---- the terminal ---- */
-
-/* Where there is a private one, and else the machine's, which is there by this name only. */
-static int open_master(void) {
-    int fd = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC);
-
-    return fd >= 0 ? fd : open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
-}
-
-static int send_master(const orders *o, int master, struct rv_error *err) {
-    char control[CMSG_SPACE(sizeof master)] = {0}, byte = 0;
-    struct iovec part = {&byte, 1};
-    struct msghdr m = {.msg_iov = &part,
-                       .msg_iovlen = 1,
-                       .msg_control = control,
-                       .msg_controllen = sizeof control};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof master);
-    memcpy(CMSG_DATA(c), &master, sizeof master);
-    return sendmsg(o->report_fd, &m, MSG_NOSIGNAL) < 0 ? failed(err, "the terminal") : 0;
-}
-
-/* *out: the command's end. */
-static int make_terminal(const orders *o, int *out, struct rv_error *err) {
-    struct winsize size = {.ws_row = (unsigned short)o->rows, .ws_col = (unsigned short)o->columns};
-    int master = open_master(), locked = 0, slave = -1, rc = 0;
-
-    if (master < 0)
-        return failed(err, "a terminal");
-    if (ioctl(master, TIOCSPTLCK, &locked) != 0 ||
-        (slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC)) < 0 ||
-        ioctl(slave, TIOCSWINSZ, &size) != 0 ||
-        (o->switch_user && fchown(slave, o->uid, (gid_t)-1) != 0))
-        rc = failed(err, "a terminal");
-    if (!rc)
-        rc = send_master(o, master, err);
-    close(master);
-    if (rc && slave >= 0)
-        close(slave);
-    else if (!rc)
-        *out = slave;
-    return rc;
-}
-
 /* ---- the command ---- */
 
 static int limit(const orders *o, struct rv_error *err) {
@@ -285,21 +238,14 @@ static void unblock_signals(void) {
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static int take_terminal(int terminal, struct rv_error *err) {
-    for (int i = 0; i < 3; i++)
-        if (dup2(terminal, i) < 0)
-            return failed(err, "dup2");
-    return ioctl(STDIN_FILENO, TIOCSCTTY, 0) != 0 ? failed(err, "TIOCSCTTY") : 0;
-}
-
 /* The folder is opened with our rights, since what lies above it may be another user's, and
  * entered with the command's. */
-static int command(const orders *o, int terminal, struct rv_error *err) {
+static int command(const orders *o, const struct rv_init_terminal *terminal, struct rv_error *err) {
     int folder, rc;
 
     setsid();
     unblock_signals();
-    rc = terminal >= 0 ? take_terminal(terminal, err) : 0;
+    rc = o->tty ? rv_init_terminal_take(terminal, err) : 0;
     if (!rc)
         rc = limit(o, err);
     folder = rc ? rc : rv_folder_open(o->directory, err);
@@ -374,13 +320,15 @@ static void let_go(const orders *o) {
         return;
 }
 
-static int wait_for(pid_t child) {
+static int wait_for(pid_t child, const struct rv_init_terminal *terminal) {
     sigset_t all;
 
     sigfillset(&all);
     for (;;) {
         siginfo_t info;
-        int number = sigwaitinfo(&all, &info), status;
+        int number, status;
+        rv_init_terminal_wait(terminal);
+        number = sigwaitinfo(&all, &info);
         if (number > 0 && number != SIGCHLD) {
             kill(child, number);
             continue;
@@ -411,14 +359,14 @@ static int await_word(const orders *o, struct rv_error *err) {
     return n == 1 ? 0 : rv_error_set(err, RV_ERR_CLOSED, "the agent has gone");
 }
 
-static int start(const orders *o, pid_t *child, struct rv_error *err) {
+static int start(const orders *o, struct rv_init_terminal *terminal, pid_t *child,
+                 struct rv_error *err) {
     int rc = o->n_argv ? 0 : rv_error_set(err, RV_ERR_INVALID, "there is no command");
-    int terminal = -1;
 
     if (!rc)
         rc = prepare(o, err);
     if (!rc && o->tty)
-        rc = make_terminal(o, &terminal, err);
+        rc = rv_init_terminal_make(o, terminal, err);
     if (!rc)
         rc = await_word(o, err);
     if (rc)
@@ -434,12 +382,11 @@ static int start(const orders *o, pid_t *child, struct rv_error *err) {
             report(o, err);
         _exit(FAILED);
     }
-    if (terminal >= 0)
-        close(terminal);
     return 0;
 }
 
 int rv_init_run(void) {
+    struct rv_init_terminal terminal = {.slave = -1, .log = -1};
     struct rv_error err = {0};
     sigset_t all;
     orders *o;
@@ -459,15 +406,17 @@ int rv_init_run(void) {
         return FAILED;
     fcntl(o->report_fd, F_SETFD, FD_CLOEXEC);
     fcntl(o->status_fd, F_SETFD, FD_CLOEXEC);
-    if (start(o, &child, &err)) {
+    if (start(o, &terminal, &child, &err)) {
         report(o, &err);
         return FAILED;
     }
+    rv_init_terminal_let_go(o, &terminal);
     let_go(o);
     status_fd = o->status_fd;
     own_pids = o->own_pids;
     reeve__v1__init__orders__free_unpacked(o, NULL);
-    status = wait_for(child);
+    status = wait_for(child, &terminal);
+    rv_init_terminal_drain(&terminal);
     write_status(status_fd, status);
     if (!own_pids)
         kill_children();

@@ -16,13 +16,38 @@
 
 #include "base/error.h"
 
-enum { RV_INIT_ORDERS_FD = 3, RV_INIT_MAX_VOLUMES = 64 };
+enum {
+    RV_INIT_ORDERS_FD = 3,
+    RV_INIT_MAX_VOLUMES = 64,
+    /* Of a terminal that is kept: the agent's end, and what tells whether there is an agent. */
+    RV_INIT_TERMINAL_FD = 20,
+    RV_INIT_LIFELINE_FD = 21
+};
 
 struct Reeve__V1__Init__Orders;
 
 /* The exit status of the process: that of the command, 128 and the signal's number if a signal
  * ended it, 127 if it could not be started. */
 int rv_init_run(void);
+
+/* init_terminal.c */
+struct rv_init_terminal {
+    int slave; /* the command's end; -1: there is none, or it has it */
+    bool kept; /* at the numbers above */
+    int log;   /* where what it writes goes while there is no agent; or -1 */
+};
+/* Makes it as ordered and sends its other end. */
+RV_MUST_USE int rv_init_terminal_make(const struct Reeve__V1__Init__Orders *orders,
+                                      struct rv_init_terminal *t, struct rv_error *err);
+/* In the command, the first of its session. */
+RV_MUST_USE int rv_init_terminal_take(const struct rv_init_terminal *t, struct rv_error *err);
+/* In init, which keeps at most the other end. */
+void rv_init_terminal_let_go(const struct Reeve__V1__Init__Orders *orders,
+                             struct rv_init_terminal *t);
+/* Serves one that is kept until a signal is pending; returns at once if none is. */
+void rv_init_terminal_wait(const struct rv_init_terminal *t);
+/* The command has ended: what it wrote is kept, if nobody else does that. */
+void rv_init_terminal_drain(const struct rv_init_terminal *t);
 
 /* init_volumes.c. A mount that is nowhere yet. */
 struct rv_init_mount {

@@ -8,6 +8,7 @@
 
 #include "../unit/wanted.h"
 #include "linux_world.h"
+#include "terminal_story.h"
 
 static void test_describes_itself(void **state) {
     struct world *w = *state;
@@ -209,22 +210,6 @@ static void test_swapped_devices_hide_nothing_less(void **state) {
     }
 }
 
-/* What comes from a terminal, up to a text. */
-static char *read_terminal(struct world *w, const char *id, const char *last) {
-    struct rv_buf text = {0};
-    char bytes[256];
-    ssize_t n;
-    int fd = ops->terminal(w->c, id);
-
-    assert_true(fd >= 0);
-    do {
-        n = read(fd, bytes, sizeof bytes);
-        rv_buf_append(&text, bytes, (size_t)RV_MAX(n, (ssize_t)0));
-    } while (n > 0 && !strstr(text.data, last));
-    close(fd);
-    return text.data;
-}
-
 #define ASK_TERMINAL                                                                               \
     "tty; stty size; test -c $(tty) && ls /dev/pts && echo to >$(tty); echo and </dev/tty"
 
@@ -243,7 +228,9 @@ static void test_terminal(void **state) {
     launch_with(w, "a.nested", ASK_TERMINAL "; sleep 1000", &tty);
     run_until(w, &w->n_launched, 3);
     for (const char *const *id = (const char *const[]){"a.session", "a.nested", NULL}; *id; id++) {
-        _cleanup_free_ char *text = read_terminal(w, *id, "to\r\nand");
+        struct rv_terminal t = ops->terminal(w->c, *id);
+        _cleanup_free_ char *text = read_terminal_until(&t, "to\r\nand");
+        rv_terminal_close(&t);
         if (!strstr(text, "/dev/pts/") || !strstr(text, "33 44") || !strstr(text, "to\r\nand"))
             fail_msg("%s: %s", *id, text);
         ops->destroy(w->c, *id);
@@ -639,6 +626,67 @@ static void test_recovers_after_the_agents_death(void **state) {
     run_for(w, 100);
 }
 
+static char *file_of(const struct world *w, const char *id, const char *name) {
+    _cleanup_free_ char *folder = sandbox_of(w, id);
+
+    return rv_asprintf("%s/%s", folder, name);
+}
+
+static void touch(const struct world *w, const char *id, const char *name) {
+    _cleanup_free_ char *path = file_of(w, id, name);
+
+    close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+}
+
+/* Those of one container and of one that is nested in it, of another user. */
+static void test_terminals_survive(void **state) {
+    struct world *w = *state;
+    static const char *const ids[] = {"a", "a.b", NULL};
+    struct options keep = {.survive = true, .tty = true, .user = "nobody"};
+    struct wanted wanted = {.ids = ids};
+    struct rv_terminal t[2];
+
+    launch_with(w, "a", RV_TERMINAL_STORY, &keep);
+    run_until(w, &w->n_launched, 1);
+    launch_with(w, "a.b", RV_TERMINAL_STORY, &keep);
+    run_until(w, &w->n_launched, 2);
+    for (int i = 0; i < 2; i++) {
+        t[i] = ops->terminal(w->c, ids[i]);
+        converse(&t[i], "one\n", "got one");
+    }
+    for (int i = 0; i < 2; i++)
+        rv_terminal_close(&t[i]);
+    close_containerizer(w);
+    for (int i = 0; i < 2; i++) {
+        touch(w, ids[i], "go");
+        await_in_file(file_of(w, ids[i], "stdout"), "alone");
+    }
+    open_containerizer(w);
+    assert_int_equal(ops->recover(w->c, is_wanted, &wanted, NULL), 0);
+    for (int i = 1; i >= 0; i--) {
+        t[i] = ops->terminal(w->c, ids[i]);
+        converse(&t[i], "two\n", "got two\r\n33 44");
+        rv_terminal_close(&t[i]);
+    }
+    close_containerizer(w);
+    for (int i = 1; i >= 0; i--) {
+        touch(w, ids[i], "end");
+        await_in_file(file_of(w, ids[i], "stdout"), "last words");
+    }
+    open_containerizer(w);
+    assert_int_equal(ops->recover(w->c, is_wanted, &wanted, NULL), 0);
+    /* They are children of the agent that has not died, but is here; what contains them ends only
+     * when they have been waited for. */
+    for (int i = 0; i < WAIT_MS / 10 && w->n_exited < 2; i++) {
+        waitpid(-1, NULL, __WALL | WNOHANG);
+        run_for(w, 10);
+    }
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(seen(w, ids[i])->wait_status, 7 << 8);
+    while (waitpid(-1, NULL, __WALL) > 0)
+        continue;
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_describes_itself, setup, teardown),
@@ -672,6 +720,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_tells_what_cannot_be_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nested, setup, teardown),
         cmocka_unit_test_setup_teardown(test_recovers_after_the_agents_death, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_terminals_survive, setup, teardown),
     };
 
     if (geteuid() != 0) {

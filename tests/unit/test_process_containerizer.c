@@ -29,6 +29,7 @@
 #include "containerizer/proctree.h"
 #include "containerizer/state.h"
 #include "loop_until.h"
+#include "terminal_story.h"
 #include "wanted.h"
 
 enum { WAIT_MS = 20000 };
@@ -655,23 +656,52 @@ static void test_kept_status(void **state) {
 static void test_terminal(void **state) {
     struct fixture *f = *state;
     struct options tty = {.tty = true};
-    char text[256] = "";
-    size_t got = 0;
-    ssize_t n;
-    int fd;
+    _cleanup_free_ char *text = NULL;
+    struct rv_terminal t;
 
     launch_with(f, "t", "stty size; read word </dev/tty; echo from $word; tty", &tty);
     run_until(f, &f->n_launched, 1);
-    fd = ops->terminal(f->c, "t");
-    assert_true(fd >= 0);
-    assert_int_equal(ops->terminal(f->c, "t"), -1);
-    assert_int_equal(write(fd, "hi\n", 3), 3);
-    while (got < sizeof text - 1 && (n = read(fd, text + got, sizeof text - 1 - got)) > 0)
-        got += (size_t)n;
-    close(fd);
+    t = ops->terminal(f->c, "t");
+    assert_true(t.fd >= 0);
+    assert_int_equal(t.lifeline, -1); /* it is not to survive: nobody keeps it */
+    assert_int_equal(ops->terminal(f->c, "t").fd, -1);
+    assert_int_equal(write(t.fd, "hi\n", 3), 3);
+    text = read_terminal_until(&t, "never");
+    rv_terminal_close(&t);
     run_until(f, &f->n_exited, 1);
     assert_int_equal(seen(f, "t")->wait_status, 0);
     assert_true(strstr(text, "33 44") && strstr(text, "from hi") && strstr(text, "/dev/pts/"));
+}
+
+/* One that is to survive keeps its terminal, and what it writes is kept, too. */
+static void test_terminal_survives(void **state) {
+    struct fixture *f = *state;
+    struct options keep = {.survive = true, .keep_status = true, .tty = true};
+    static const char *const ids[] = {"t", NULL};
+    struct wanted wanted = {.ids = ids};
+
+    launch_with(f, "t", RV_TERMINAL_STORY, &keep);
+    run_until(f, &f->n_launched, 1);
+    struct rv_terminal t = ops->terminal(f->c, "t");
+    converse(&t, "one\n", "got one");
+    rv_terminal_close(&t);
+    close_containerizer(f);
+    touch(f, "t", "go");
+    await_in_file(sandbox_file(f, "t", "stdout"), "alone");
+    open_containerizer(f);
+    assert_int_equal(ops->recover(f->c, is_wanted, &wanted, NULL), 0);
+    t = ops->terminal(f->c, "t");
+    converse(&t, "two\n", "got two\r\n33 44");
+    rv_terminal_close(&t);
+    close_containerizer(f);
+    touch(f, "t", "end");
+    await_in_file(sandbox_file(f, "t", "stdout"), "last words");
+    open_containerizer(f);
+    assert_int_equal(ops->recover(f->c, is_wanted, &wanted, NULL), 0);
+    run_until(f, &f->n_exited, 1);
+    assert_int_equal(seen(f, "t")->wait_status, 7 << 8);
+    while (waitpid(-1, NULL, 0) > 0)
+        continue;
 }
 
 static void test_recovery_distrusts_numbers(void **state) {
@@ -783,6 +813,7 @@ int main(void) {
         TEST(recovery),
         TEST(kept_status),
         TEST(terminal),
+        TEST(terminal_survives),
         TEST(recovery_distrusts_numbers),
         TEST(damaged_records_are_named),
         TEST(destroy_all),
