@@ -38,6 +38,7 @@ struct rv_cgroups {
     size_t n;
     /* v1: the devices that groups have from the start, of begin_with; NULL: who knows. */
     const struct rv_cgroup_device *given;
+    bool swap;          /* v1: memory with swap can be limited */
     uint64_t low_total; /* v2: memory.low of all groups, which the folders above must have too */
 };
 

@@ -38,9 +38,9 @@ static char *folder_of(const struct rv_cgroups *c, const char *id, uint32_t cont
 
 /* Making folders. */
 
-/* A new group of cpuset has no cpus and no memory nodes, and takes no process until it has. The
- * agent's folder has them given to those below by the kernel: a write of cpus arranges all
- * processors anew, 200 us and more. */
+/* A new group of cpuset has no cpus and no memory nodes, and takes no process until it has. Below
+ * the agent's folder the kernel gives them, by cgroup.clone_children, which all groups have that
+ * are below one that has it: a write of cpus arranges all processors anew, 200 us and more. */
 static int inherit_cpuset(const char *parent, const char *dir) {
     static const char *const files[] = {"cpuset.cpus", "cpuset.mems"};
     _cleanup_(rv_buf_free) struct rv_buf text = {0};
@@ -58,18 +58,23 @@ static int inherit_cpuset(const char *parent, const char *dir) {
     return 0;
 }
 
-static int make_folder(const struct rv_cgroup_hierarchy *h, const char *dir, bool may_exist) {
-    _cleanup_free_ char *parent = rv_strdup(dir);
+static int make_folder(const char *dir) {
     struct stat st;
 
-    if (mkdir(dir, 0755)) {
-        /* A file of the kernel's may have the name too. */
-        if (errno == EEXIST && (stat(dir, &st) || !S_ISDIR(st.st_mode)))
-            return -EINVAL;
-        if (errno != EEXIST || !may_exist)
-            return -errno;
-    }
+    if (mkdir(dir, 0755) == 0)
+        return 0;
+    /* A file of the kernel's may have the name too. */
+    return errno == EEXIST && (stat(dir, &st) || !S_ISDIR(st.st_mode)) ? -EINVAL : -errno;
+}
+
+/* On the way to the agent's, and that itself: it may be there. */
+static int make_above(const struct rv_cgroup_hierarchy *h, const char *dir) {
+    _cleanup_free_ char *parent = rv_strdup(dir);
+    int rc = make_folder(dir);
+
     *strrchr(parent, '/') = '\0';
+    if (rc && rc != -EEXIST)
+        return rc;
     return h->controllers & RV_CGROUP_CPUSET ? inherit_cpuset(parent, dir) : 0;
 }
 
@@ -84,7 +89,7 @@ static int make_own(const struct rv_cgroup_hierarchy *h) {
         if (was != '/' && was != '\0')
             continue;
         *at = '\0';
-        rc = make_folder(h, path, true);
+        rc = make_above(h, path);
         *at = was;
         if (rc)
             return rc;
@@ -177,6 +182,8 @@ int rv_cgroup_v1_open(struct rv_cgroups *c, const struct rv_cgroup_mounts *mount
         }
         if (h.controllers & RV_CGROUP_IO)
             count_io(&h);
+        if (h.controllers & RV_CGROUP_MEMORY)
+            c->swap = rv_cgfs_exists(h.folder, "memory.memsw.limit_in_bytes");
         c->controllers |= h.controllers;
         c->hierarchies[c->n++] = h;
         if (h.controllers & RV_CGROUP_FREEZER) {
@@ -198,17 +205,17 @@ static int v1_create(struct rv_cgroups *c, const char *id, struct rv_error *err)
     for (size_t i = 0; i < c->n; i++) {
         struct rv_cgroup_hierarchy *h = &c->hierarchies[i];
         _cleanup_free_ char *dir = rv_cgroup_path(h, id);
-        int rc = make_folder(h, dir, false);
+        int rc = make_folder(dir);
         /* An agent that died may have left it elsewhere, without processes. */
         if (rc == -EEXIST && i > 0) {
             rc = rv_cgfs_remove(dir);
             if (rc == 0)
-                rc = make_folder(h, dir, false);
+                rc = make_folder(dir);
         }
         if (rc == -ENOENT && !strchr(id, '/')) {
             rc = make_own(h); /* somebody cleaned up */
             if (rc == 0)
-                rc = make_folder(h, dir, false);
+                rc = make_folder(dir);
         }
         if (rc == 0)
             continue;
@@ -311,10 +318,12 @@ static int lower(const char *dir, const char *file, const char *usage_file, uint
     return rc == 0 || rc == -EBUSY ? 0 : rv_cgroup_fail(err, rc, "cannot write", dir, file);
 }
 
-static int set_hard(const char *dir, int64_t bytes, bool raise, bool swap, struct rv_error *err) {
+/* A fresh group has nothing in use. */
+static int set_hard(const char *dir, int64_t bytes, bool raise, bool swap, bool fresh,
+                    struct rv_error *err) {
     static const char limit_file[] = "memory.limit_in_bytes",
                       total_file[] = "memory.memsw.limit_in_bytes";
-    uint64_t limit;
+    uint64_t limit = (uint64_t)bytes;
     int rc;
 
     /* Memory with swap may never be below memory: raised before it, lowered after. */
@@ -322,10 +331,10 @@ static int set_hard(const char *dir, int64_t bytes, bool raise, bool swap, struc
         rc = swap ? rv_cgfs_set(err, dir, total_file, "%lld", (long long)bytes) : 0;
         return rc ? rc : rv_cgfs_set(err, dir, limit_file, "%lld", (long long)bytes);
     }
-    rc = lower(dir, limit_file, "memory.usage_in_bytes", (uint64_t)bytes, err);
+    rc = lower(dir, limit_file, "memory.usage_in_bytes", limit, err);
     if (rc || !swap)
         return rc;
-    if (rv_cgfs_read_u64(dir, limit_file, &limit))
+    if (!fresh && rv_cgfs_read_u64(dir, limit_file, &limit))
         limit = (uint64_t)bytes;
     return lower(dir, total_file, "memory.memsw.usage_in_bytes", limit, err);
 }
@@ -341,10 +350,11 @@ static int set_soft(const char *dir, int64_t bytes, struct rv_error *err) {
     return rc ? rv_cgroup_fail(err, rc, "cannot write", dir, "memory.soft_limit_in_bytes") : 0;
 }
 
-static int set_memory(const char *dir, const struct rv_cgroup_limits *l, struct rv_error *err) {
+static int set_memory(const char *dir, bool swap, const struct rv_cgroup_limits *l,
+                      struct rv_error *err) {
     int64_t soft = l->mem_request_bytes < 0 ? -1 : l->mem_request_bytes;
     int64_t hard = l->mem_limit_bytes < 0 ? -1 : l->mem_limit_bytes;
-    bool swap = rv_cgfs_exists(dir, "memory.memsw.limit_in_bytes"), raise;
+    bool raise;
     uint64_t now = UINT64_MAX;
     int rc = l->fresh ? 0 : rv_cgfs_read_u64(dir, "memory.limit_in_bytes", &now);
 
@@ -354,9 +364,9 @@ static int set_memory(const char *dir, const struct rv_cgroup_limits *l, struct 
         return rv_cgroup_fail(err, rc, "cannot read", dir, "memory.limit_in_bytes");
     raise = hard < 0 || (uint64_t)hard >= now;
     /* The soft limit stays below the hard one on the way. */
-    rc = raise ? set_hard(dir, hard, true, swap, err) : set_soft(dir, soft, err);
+    rc = raise ? set_hard(dir, hard, true, swap, l->fresh, err) : set_soft(dir, soft, err);
     if (rc == 0)
-        rc = raise ? set_soft(dir, soft, err) : set_hard(dir, hard, false, swap, err);
+        rc = raise ? set_soft(dir, soft, err) : set_hard(dir, hard, false, swap, l->fresh, err);
     if (rc == 0 && !l->fresh)
         rv_cgfs_write(dir, "memory.swappiness", "0"); /* not there without swap */
     return rc;
@@ -611,7 +621,7 @@ static int v1_set(struct rv_cgroups *c, const char *id, const struct rv_cgroup_l
     if (rc == 0 && devices && l->devices)
         rc = set_devices(c, devices, own, l, err);
     if (rc == 0 && memory)
-        rc = set_memory(memory, l, err);
+        rc = set_memory(memory, c->swap, l, err);
     if (rc == 0 && cpu)
         rc = set_cpu(cpu, l, err);
     if (rc == 0 && cpuset && !(l->fresh && !l->cpuset))

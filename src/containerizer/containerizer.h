@@ -152,9 +152,11 @@ struct rv_containerizer_ops {
     /* The same for a limit that it went over: on_exited will say what `why` does, but the status.
      * Of several reasons the first counts. */
     void (*limit)(struct rv_containerizer *c, const char *id, const struct rv_container_end *why);
-    /* Whether it has gone over a limit up to now, maybe unnoticed yet: asks the kernel. What `why`
-     * points to is valid until the next call. */
-    bool (*is_limited)(struct rv_containerizer *c, const char *id, struct rv_container_end *why);
+    /* Whether it has gone over a limit up to now, maybe unnoticed yet: asks the kernel; one that
+     * has not failed is not asked for processes that it could not start. What `why` points to is
+     * valid until the next call. */
+    bool (*is_limited)(struct rv_containerizer *c, const char *id, bool failed,
+                       struct rv_container_end *why);
     void (*update)(struct rv_containerizer *c, const char *id, const struct rv_resources *r,
                    const struct rv_container_limits *limits);
     /* 0, or -RV_ERR_NOT_FOUND. out is overwritten, and the caller's to free. Changes nothing but

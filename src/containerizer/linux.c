@@ -252,16 +252,19 @@ static bool clear(struct rv_linux_container *k, struct rv_error *err) {
     return !k->group || rv_cgroup_remove(k->c->groups, k->group, err) == 0;
 }
 
-static int32_t status_of(const struct rv_linux_container *k, bool *known) {
+/* When init has ended: what it has told is in the record by then. */
+static int32_t status_of(struct rv_linux_container *k, bool *known) {
     struct rv_container_state s = {0};
-    bool told;
 
     *known = true;
-    told = rv_container_state_read(k->c->state_dir, k->c->boot_id, k->id, &s, NULL) == 0 &&
-           s.has_status;
+    if (!k->state.has_status &&
+        rv_container_state_read(k->c->state_dir, k->c->boot_id, k->id, &s, NULL) == 0) {
+        k->state.has_status = s.has_status;
+        k->state.wait_status = s.wait_status;
+    }
     free(s.directory);
-    if (told)
-        return s.wait_status;
+    if (k->state.has_status)
+        return k->state.wait_status;
     /* Init was killed before it could tell. If it was not our child, it was by us or nobody knows.
      */
     *known = k->reaped && (k->is_child || k->destroyed);
@@ -553,7 +556,7 @@ static struct rv_linux_container *find_limited(const struct rv_linux *c, const c
     return k && k->group ? k : NULL;
 }
 
-static bool linux_is_limited(struct rv_containerizer *base, const char *id,
+static bool linux_is_limited(struct rv_containerizer *base, const char *id, bool failed,
                              struct rv_container_end *why) {
     struct rv_linux *c = self(base);
     struct rv_linux_container *k = find_limited(c, id);
@@ -568,7 +571,7 @@ static bool linux_is_limited(struct rv_containerizer *base, const char *id,
         destroy(k);
     rv_verdict_free(&c->asked);
     rv_verdict_tell(&k->verdict, why);
-    if (k->verdict.reason == RV_REASON_NONE && rv_streq(k->id, id)) {
+    if (failed && k->verdict.reason == RV_REASON_NONE && rv_streq(k->id, id)) {
         rv_linux_look_for_pids(k, &c->asked);
         rv_verdict_tell(&c->asked, why);
     }
@@ -790,7 +793,6 @@ static void describe(struct rv_linux *c, const char *name) {
 }
 
 static int prepare(struct rv_linux *c, const char *state_dir, struct rv_error *err) {
-    static const struct rv_sandbox_user us;
     _cleanup_free_ char *name =
         rv_asprintf("reeve/%016" PRIx64, rv_hash(state_dir, strlen(state_dir)));
     int rc = geteuid() == 0
@@ -798,7 +800,7 @@ static int prepare(struct rv_linux *c, const char *state_dir, struct rv_error *e
                  : rv_error_set(err, RV_ERR_PERMISSION, "the linux containerizer needs to be root");
 
     if (!rc)
-        rc = rv_sandbox_make(state_dir, &us, err);
+        rc = rv_container_states_make(state_dir, err);
     if (!rc)
         rc = rv_seccomp_compile(&c->seccomp, err);
     if (!rc)

@@ -83,6 +83,7 @@ struct rv_linux_launch {
     struct rv_sandbox_user user;
     struct rv_linux_container *parent; /* NULL: it is not nested */
     struct rv_launcher_start start;
+    int sandbox, record; /* open; -1: not yet */
 };
 
 /* linux_start.c: sandbox, record, groups, orders, process. On failure nothing is left of it but

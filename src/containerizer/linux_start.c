@@ -203,13 +203,9 @@ static int start_process(struct rv_linux_container *k, struct rv_linux_launch *l
     for (int i = 0; i < RV_LAUNCHER_FDS; i++)
         fds[i] = -1;
     if (!l->config->stdio)
-        rc = rv_sandbox_open_files(l->config->directory, &l->user, stdio, err);
+        rc = rv_sandbox_open_files(l->sandbox, &l->user, stdio, err);
     if (!rc)
         rc = rv_report_open(&k->report, &fds[RV_LAUNCHER_REPORT_FD], err);
-    if (!rc) {
-        fds[RV_LAUNCHER_STATUS_FD] = rv_container_state_open(k->c->state_dir, k->id, err);
-        rc = RV_MIN(fds[RV_LAUNCHER_STATUS_FD], 0);
-    }
     if (!rc)
         rc = open_host(l, &fds[RV_LAUNCHER_HOST_FD], err);
     if (!rc)
@@ -218,8 +214,10 @@ static int start_process(struct rv_linux_container *k, struct rv_linux_launch *l
         l->start.image = k->c->image;
         for (int i = 0; i < 3; i++)
             fds[i] = l->config->stdio ? l->config->stdio[i] : stdio[i];
+        fds[RV_LAUNCHER_STATUS_FD] = l->record;
         rc = rv_launcher_start(&l->start, &k->state.pid, &k->pidfd, err);
     }
+    fds[RV_LAUNCHER_STATUS_FD] = -1; /* is needed once more */
     close_all(stdio, 3);
     close_all(fds + RV_LAUNCHER_ORDERS_FD, RV_LAUNCHER_FDS - RV_LAUNCHER_ORDERS_FD);
     return rc;
@@ -230,12 +228,27 @@ static int make_sandbox(const struct rv_linux_container *k, struct rv_linux_laun
     int rc = rv_sandbox_find_user(l->config->user, &l->user, err);
 
     if (!rc)
-        rc = rv_sandbox_make(l->config->directory, &l->user, err);
+        rc = rv_sandbox_make(l->config->directory, &l->user, &l->sandbox, err);
     /* From here on a later agent knows of it. */
     if (!rc)
         rc = rv_container_state_begin(k->c->state_dir, k->c->boot_id, k->id, &k->state,
-                                      &k->c->spares, err);
+                                      &k->c->spares, &l->record, err);
     return rc;
+}
+
+/* From here on it has a process, which starts nothing before it is written down. */
+static int let_go(struct rv_linux_container *k, const struct rv_linux_launch *l,
+                  struct rv_error *err) {
+    struct rv_proc first;
+    int rc;
+
+    k->is_child = true;
+    if (l->isolation->bursts)
+        rv_linux_set_score(k, l->config->resources);
+    if (rv_proc_read(k->state.pid, &first))
+        k->state.start_ticks = first.start_ticks;
+    rc = rv_container_state_change(l->record, k->c->boot_id, k->id, &k->state, err);
+    return rc ? rc : rv_report_go(&k->report, err);
 }
 
 int rv_linux_start(struct rv_linux_container *k, const struct rv_container_config *config,
@@ -243,9 +256,10 @@ int rv_linux_start(struct rv_linux_container *k, const struct rv_container_confi
     static const struct rv_container_isolation by_default;
     struct rv_linux_launch l = {.config = config,
                                 .isolation = config->isolation ? config->isolation : &by_default,
-                                .start = {.parent = -1, .cgroup = -1}};
+                                .start = {.parent = -1, .cgroup = -1},
+                                .sandbox = -1,
+                                .record = -1};
     int groups[RV_LAUNCHER_MAX_GROUPS];
-    struct rv_proc first;
     int rc = parent_of(k, &l.parent, err);
 
     if (rc)
@@ -258,15 +272,8 @@ int rv_linux_start(struct rv_linux_container *k, const struct rv_container_confi
     if (!rc)
         rc = start_process(k, &l, err);
     close_all(groups, l.start.n_groups);
-    if (l.start.cgroup >= 0)
-        close(l.start.cgroup);
-    if (rc)
-        return rc;
-    k->is_child = true;
-    if (l.isolation->bursts)
-        rv_linux_set_score(k, config->resources);
-    if (rv_proc_read(k->state.pid, &first))
-        k->state.start_ticks = first.start_ticks;
-    rc = rv_container_state_write(k->c->state_dir, k->c->boot_id, k->id, &k->state, err);
-    return rc ? rc : rv_report_go(&k->report, err);
+    if (!rc)
+        rc = let_go(k, &l, err);
+    close_all((int[]){l.start.cgroup, l.sandbox, l.record}, 3);
+    return rc;
 }

@@ -511,19 +511,19 @@ static int start_below_init(struct container *k, const struct rv_container_confi
 
 static int start(struct container *k, const struct rv_container_config *config,
                  struct rv_error *err) {
-    int fds[3] = {-1, -1, -1}, rc;
+    int fds[3] = {-1, -1, -1}, sandbox = -1, rc;
     struct rv_sandbox_user user;
 
     rc = rv_sandbox_find_user(config->user, &user, err);
     if (!rc)
-        rc = rv_sandbox_make(config->directory, &user, err);
+        rc = rv_sandbox_make(config->directory, &user, &sandbox, err);
     /* Before it runs, so that an agent that dies in between still finds it, by its sandbox. */
     if (!rc)
         rc = rv_container_state_write(k->c->state_dir, k->c->boot_id, k->id, &k->state, err);
     if (!rc && config->stdio)
         rc = take_stdio(config->stdio, &user, fds, err);
     else if (!rc)
-        rc = rv_sandbox_open_files(config->directory, &user, fds, err);
+        rc = rv_sandbox_open_files(sandbox, &user, fds, err);
     if (!rc && (config->keep_status || config->tty))
         rc = start_below_init(k, config, &user, fds, err);
     else if (!rc)
@@ -531,6 +531,8 @@ static int start(struct container *k, const struct rv_container_config *config,
     for (int i = 0; i < 3; i++)
         if (fds[i] >= 0)
             close(fds[i]);
+    if (sandbox >= 0)
+        close(sandbox);
     if (rc && !k->is_child) {
         rv_container_state_remove(k->c->state_dir, k->id);
         return rc;
@@ -613,10 +615,11 @@ static void process_limit(struct rv_containerizer *base, const char *id,
 }
 
 /* Nothing is limited by the kernel here. */
-static bool process_is_limited(struct rv_containerizer *base, const char *id,
+static bool process_is_limited(struct rv_containerizer *base, const char *id, bool failed,
                                struct rv_container_end *why) {
     (void)base;
     (void)id;
+    (void)failed;
     (void)why;
     return false;
 }
@@ -853,9 +856,8 @@ static void process_destroy_all(struct rv_containerizer *base) {
 static int process_create(uv_loop_t *loop, const char *state_dir,
                           const struct rv_containerizer_callbacks *cb, void *ctx,
                           struct rv_containerizer **out, struct rv_error *err) {
-    static const struct rv_sandbox_user us;
     struct processes *c;
-    int rc = rv_sandbox_make(state_dir, &us, err);
+    int rc = rv_container_states_make(state_dir, err);
 
     if (rc)
         return rc;

@@ -33,15 +33,18 @@ int rv_sandbox_find_user(const char *name, struct rv_sandbox_user *out, struct r
     return 0;
 }
 
-int rv_sandbox_make(const char *directory, const struct rv_sandbox_user *user,
+int rv_sandbox_make(const char *directory, const struct rv_sandbox_user *user, int *fd,
                     struct rv_error *err) {
-    int fd = rv_folder_make(directory, 0700, err), rc = 0;
+    int made = rv_folder_make(directory, 0700, err), rc;
 
-    if (fd < 0)
-        return fd;
-    if (user->differs && fchown(fd, user->uid, user->gid) != 0)
-        rc = rv_error_set(err, RV_ERR_IO, "chown %s: %s", directory, strerror(errno));
-    close(fd);
+    if (made < 0)
+        return made;
+    if (!user->differs || fchown(made, user->uid, user->gid) == 0) {
+        *fd = made;
+        return 0;
+    }
+    rc = rv_error_set(err, RV_ERR_IO, "chown %s: %s", directory, strerror(errno));
+    close(made);
     return rc;
 }
 
@@ -62,20 +65,16 @@ static int open_above(int dir, const char *path, int flags, const struct rv_sand
     return above;
 }
 
-int rv_sandbox_open_files(const char *directory, const struct rv_sandbox_user *user, int fds[3],
+int rv_sandbox_open_files(int sandbox, const struct rv_sandbox_user *user, int fds[3],
                           struct rv_error *err) {
     enum { LOG = O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW };
     static const struct rv_sandbox_user nobody_else;
-    int dir = rv_folder_open(directory, err);
 
-    if (dir < 0)
-        return dir;
     fds[0] = open_above(AT_FDCWD, "/dev/null", O_RDONLY, &nobody_else);
-    fds[1] = open_above(dir, "stdout", LOG, user);
-    fds[2] = open_above(dir, "stderr", LOG, user);
-    close(dir);
+    fds[1] = open_above(sandbox, "stdout", LOG, user);
+    fds[2] = open_above(sandbox, "stderr", LOG, user);
     if (fds[0] >= 0 && fds[1] >= 0 && fds[2] >= 0)
         return 0;
-    return rv_error_set(err, RV_ERR_IO, "cannot open the files of %s: %s", directory,
+    return rv_error_set(err, RV_ERR_IO, "cannot open the files of the sandbox: %s",
                         strerror(errno));
 }

@@ -24,12 +24,12 @@ RV_MUST_USE int rv_sandbox_find_user(const char *name, struct rv_sandbox_user *o
                                      struct rv_error *err);
 /* Makes the folder, 0700 and the user's, and those above it, 0755. It may be there already. No
  * symbolic link is followed: a nested container's sandbox lies in one that its parent may change.
- */
-RV_MUST_USE int rv_sandbox_make(const char *directory, const struct rv_sandbox_user *user,
+ * The caller closes *fd. */
+RV_MUST_USE int rv_sandbox_make(const char *directory, const struct rv_sandbox_user *user, int *fd,
                                 struct rv_error *err);
-/* No input, and files stdout and stderr in the sandbox, for appending. The caller closes those that
- * are not negative, also after an error. */
-RV_MUST_USE int rv_sandbox_open_files(const char *directory, const struct rv_sandbox_user *user,
-                                      int fds[3], struct rv_error *err);
+/* No input, and files stdout and stderr in the open sandbox, for appending. The caller closes those
+ * that are not negative, also after an error. */
+RV_MUST_USE int rv_sandbox_open_files(int sandbox, const struct rv_sandbox_user *user, int fds[3],
+                                      struct rv_error *err);
 
 #endif

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/crc.h"
+#include "base/folder.h"
 #include "base/memory.h"
 #include "base/str.h"
 #include "base/vec.h"
@@ -103,22 +104,23 @@ static void put_record(struct rv_buf *out, const char *boot_id, const char *id,
     rv_buf_printf(out, "sum %08" PRIx32 "\n%s", sum_of(out->data, out->n, directory), directory);
 }
 
-/* With `cut`, nothing else is in the file then. */
-static int write_record(const char *path, const struct rv_buf *text, bool cut,
-                        struct rv_error *err) {
-    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600), error = 0;
-    ssize_t n;
+static int failed(const char *what, const char *path, int error, struct rv_error *err) {
+    return rv_error_set(err, RV_ERR_IO, "%s %s: %s", what, path, strerror(error));
+}
+
+/* 0 or errno. The descriptor is behind it then. */
+static int put(int fd, const struct rv_buf *text) {
+    ssize_t n = write(fd, text->data, text->n);
+
+    return n == (ssize_t)text->n ? 0 : n < 0 ? errno : ENOSPC;
+}
+
+int rv_container_states_make(const char *state_dir, struct rv_error *err) {
+    int fd = rv_folder_make(state_dir, 0700, err);
 
     if (fd < 0)
-        return rv_error_set(err, RV_ERR_IO, "open %s: %s", path, strerror(errno));
-    n = write(fd, text->data, text->n);
-    if (n != (ssize_t)text->n)
-        error = n < 0 ? errno : ENOSPC;
-    else if (cut && ftruncate(fd, n) != 0)
-        error = errno;
+        return fd;
     close(fd);
-    if (error)
-        return rv_error_set(err, RV_ERR_IO, "write %s: %s", path, strerror(error));
     return 0;
 }
 
@@ -126,9 +128,25 @@ int rv_container_state_write(const char *state_dir, const char *boot_id, const c
                              const struct rv_container_state *state, struct rv_error *err) {
     _cleanup_free_ char *path = path_of(state_dir, id);
     _cleanup_(rv_buf_free) struct rv_buf text = {0};
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600), error;
+
+    if (fd < 0)
+        return failed("open", path, errno, err);
+    put_record(&text, boot_id, id, state);
+    error = put(fd, &text);
+    close(fd);
+    return error ? failed("write", path, error, err) : 0;
+}
+
+int rv_container_state_change(int fd, const char *boot_id, const char *id,
+                              const struct rv_container_state *state, struct rv_error *err) {
+    _cleanup_(rv_buf_free) struct rv_buf text = {0};
+    ssize_t n;
 
     put_record(&text, boot_id, id, state);
-    return write_record(path, &text, false, err);
+    n = pwrite(fd, text.data, text.n, 0);
+    return n == (ssize_t)text.n ? 0
+                                : failed("write the record of", id, n < 0 ? errno : ENOSPC, err);
 }
 
 static char *spare_path(const char *state_dir, unsigned n) {
@@ -137,23 +155,28 @@ static char *spare_path(const char *state_dir, unsigned n) {
 
 /* The name comes last: the record under it is whole at any time. */
 int rv_container_state_begin(const char *state_dir, const char *boot_id, const char *id,
-                             const struct rv_container_state *state, unsigned *spares,
+                             const struct rv_container_state *state, unsigned *spares, int *fd,
                              struct rv_error *err) {
     _cleanup_free_ char *path = path_of(state_dir, id);
     _cleanup_free_ char *spare = *spares ? spare_path(state_dir, *spares - 1) : NULL;
     _cleanup_(rv_buf_free) struct rv_buf text = {0};
-    int rc;
+    int f = open(spare ? spare : path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600), error = 0;
 
-    if (!spare)
-        return rv_container_state_write(state_dir, boot_id, id, state, err);
+    if (f < 0)
+        return failed("open", path, errno, err);
+    *spares -= spare != NULL;
     put_record(&text, boot_id, id, state);
-    --*spares;
-    rc = write_record(spare, &text, true, err);
-    if (!rc && rename(spare, path) != 0)
-        rc = rv_error_set(err, RV_ERR_IO, "rename %s: %s", spare, strerror(errno));
-    if (rc)
+    error = put(f, &text);
+    if (!error && spare && (ftruncate(f, (off_t)text.n) != 0 || rename(spare, path) != 0))
+        error = errno;
+    if (!error) {
+        *fd = f;
+        return 0;
+    }
+    close(f);
+    if (spare)
         unlink(spare);
-    return rc;
+    return failed("write", path, error, err);
 }
 
 void rv_container_state_end(const char *state_dir, const char *id, unsigned *spares) {

@@ -40,6 +40,8 @@ bool rv_container_id_fits(const char *id);
  * hash. Leaves room for a suffix; made from such a name it is the same. */
 char *rv_container_file_name(const char *id);
 
+/* The folder of the records, if it is not there yet. */
+RV_MUST_USE int rv_container_states_make(const char *state_dir, struct rv_error *err);
 RV_MUST_USE int rv_container_state_write(const char *state_dir, const char *boot_id, const char *id,
                                          const struct rv_container_state *state,
                                          struct rv_error *err);
@@ -55,10 +57,15 @@ void rv_container_state_remove(const char *state_dir, const char *id);
  * in a launch: so files of containers that are over are kept, at most a few, and written anew.
  * `spares` counts them, 0 at the start. */
 
-/* The first record of a container, pid 0. */
+/* The first record of a container, pid 0. The caller closes *fd, which is at the record's end: for
+ * the second one, and for init to append to. */
 RV_MUST_USE int rv_container_state_begin(const char *state_dir, const char *boot_id, const char *id,
                                          const struct rv_container_state *state, unsigned *spares,
-                                         struct rv_error *err);
+                                         int *fd, struct rv_error *err);
+/* The second record, in place of the first. */
+RV_MUST_USE int rv_container_state_change(int fd, const char *boot_id, const char *id,
+                                          const struct rv_container_state *state,
+                                          struct rv_error *err);
 /* Removes a record whose init has ended: nobody else may append to it any more. */
 void rv_container_state_end(const char *state_dir, const char *id, unsigned *spares);
 /* Removes them, also those of an agent that has died. */

@@ -147,7 +147,7 @@ void rv_agent_explain_failure(struct rv_agent_daemon *d, const struct rv_agent_e
     struct rv_container_end why;
 
     if ((s->state != RV_TASK_FAILED && s->state != RV_TASK_FINISHED) ||
-        !d->containerizer->ops->is_limited(d->containerizer, id, &why))
+        !d->containerizer->ops->is_limited(d->containerizer, id, s->state == RV_TASK_FAILED, &why))
         return;
     /* Where several tasks share a container, only a limit that ends all of them is about this one,
      * and not if it had done its work. */

@@ -308,9 +308,11 @@ static void test_tells_that_the_limit_of_processes_was_reached(void **state) {
     launch(w, "goes-on",
            "(for i in $(seq 300); do sleep 1000 & done) 2>/dev/null; echo up; sleep 1000");
     wait_text(w, "goes-on", "stdout", "up");
-    assert_true(ops->is_limited(w->c, "goes-on", &why));
+    assert_true(ops->is_limited(w->c, "goes-on", true, &why));
     assert_int_equal(why.reason, RV_REASON_CONTAINER_LIMITATION);
-    assert_false(ops->is_limited(w->c, "none", &why));
+    assert_false(
+        ops->is_limited(w->c, "goes-on", false, &why)); /* what it could not have is its matter */
+    assert_false(ops->is_limited(w->c, "none", true, &why));
     launch(w, "small", "exit 1");
     run_until(w, &w->n_exited, 2);
     assert_int_equal(seen(w, "small")->reason, RV_REASON_NONE);
