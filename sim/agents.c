@@ -300,6 +300,7 @@ static void remove_sandboxes(struct sim_agent *a, const char *path) {
 
 static void execute(struct sim_agent *a, const struct rv_agent_effect *e) {
     struct sim_conn *c;
+    uint64_t number;
 
     switch (e->kind) {
     case RV_AGENT_REPLY:
@@ -339,10 +340,11 @@ static void execute(struct sim_agent *a, const struct rv_agent_effect *e) {
         sim_container_destroy(a, e->container.v);
         return;
     case RV_AGENT_CHECKPOINT:
-        if (sim_crashes(world_of(a), ++world_of(a)->n_writes, false))
+        number = sim_write(world_of(a), "checkpoint");
+        if (sim_crashes(world_of(a), number, SIM_BEFORE))
             a->dying = true;
         else
-            sim_journal_write(&a->journal, e->checkpoint, world_of(a)->n_writes);
+            sim_journal_write(&a->journal, e->checkpoint, number);
         return;
     case RV_AGENT_UPDATE_CONTAINER:
         return;

@@ -32,7 +32,7 @@ static void registry_done(void *ctx, uint64_t arg, void *data) {
                NULL);
         return;
     }
-    bool crashes = ok && sim_crashes(r->world, r->numbers.v[0], true);
+    bool crashes = ok && sim_crashes(r->world, r->numbers.v[0], SIM_DURABLE);
     rv_vec_remove_at(&r->pending, 0);
     rv_vec_remove_at(&r->numbers, 0);
     r->busy = false;

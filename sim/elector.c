@@ -46,6 +46,10 @@ void sim_elector_start(struct sim_elector *e, struct sim_cluster *c, struct sim_
     e->election = rv_election_new(&shell, e, SIM_ZK_PATH, handler, ctx);
 }
 
+void sim_elector_stop(struct sim_elector *e) {
+    e->election = rv_election_free(e->election);
+}
+
 void sim_elector_crash(struct sim_elector *e) {
     if (e->election)
         sim_zk_abandon(rv_election_session(e->election));

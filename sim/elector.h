@@ -17,6 +17,8 @@ struct sim_elector {
 
 void sim_elector_start(struct sim_elector *e, struct sim_cluster *c, struct sim_party *party,
                        const struct rv_election_handler *handler, void *ctx);
+/* The process is to end: a candidate withdraws, and its session ends with it. */
+void sim_elector_stop(struct sim_elector *e);
 /* The process has ended: nobody is told. */
 void sim_elector_crash(struct sim_elector *e);
 /* Which master a candidate's data names; -1: none. */

@@ -340,6 +340,8 @@ static int decide_write(struct sim_ensemble *e, struct sim_zk_request *r, char *
         rv_vec_push(&t.changes.list, c);
     }
     append(e, t);
+    if (sim_crashes(w, r->number, SIM_DURABLE))
+        e->on_crash(e->ctx, r->party);
     return RV_ZK_OK;
 }
 

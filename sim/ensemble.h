@@ -36,6 +36,8 @@ struct sim_zk_request {
     char *path;
     bool watch;
     struct sim_zk_changes changes; /* WRITE */
+    const struct sim_party *party; /* WRITE: who asks for it, */
+    uint64_t number;               /* and the write's number; 0: not counted */
     RV_VEC(char *) watches;        /* CONNECT */
     unsigned refs;
 };
@@ -120,6 +122,8 @@ struct sim_ensemble {
     struct rv_map packets; /* 8-byte number -> what is under way, owned */
     /* After each transaction that is committed; may be NULL. */
     void (*on_commit)(void *ctx);
+    /* Who writes is to crash now; may be NULL. */
+    void (*on_crash)(void *ctx, const struct sim_party *party);
     void *ctx;
 };
 

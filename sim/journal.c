@@ -148,7 +148,7 @@ static void on_written(void *ctx, uint64_t arg, void *data) {
     }
     for (size_t i = 0; i < j->writing.n; i++) {
         struct sim_record *r = j->writing.v[i];
-        crashes = crashes || (!problem && sim_crashes(j->world, r->number, true));
+        crashes = crashes || (!problem && sim_crashes(j->world, r->number, SIM_DURABLE));
         rv_vec_push(&done, r->seq);
         if (problem)
             record_free(r);

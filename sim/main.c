@@ -11,15 +11,19 @@
 
 #include "base/log.h"
 #include "cluster.h"
+#include "crash_points.h"
 #include "seeds.h"
 
 static struct sim_cluster cluster;
 static bool verbose, crash_points;
-static uint64_t crash_at; /* write of the next run, 0: none */
-static bool crash_after;
+static bool three_masters; /* in runs of crash points */
+static uint64_t crash_at;  /* write of the next run, 0: none */
+static enum sim_moment crash_moment;
 static uint64_t trace_lines = 40;
 static uint64_t n_passed, n_failed;
-static uint64_t n_writes; /* of the last run */
+static RV_VEC(const char *) writes; /* of the last run: of what kind each was */
+static const char *const moments[] = {"before", "durable", "answered"};
+static bool crashed; /* somebody has, at the crash point of the last run */
 static int64_t simulated_ms;
 
 /* --- faults --- */
@@ -323,6 +327,14 @@ static void on_commit(void *ctx) {
     sim_audit_committed(&c->auditor, &c->zk.log.v[c->zk.log.n - 1]);
 }
 
+static void on_crash(void *ctx, const struct sim_party *party) {
+    struct sim_cluster *c = ctx;
+
+    for (size_t i = 0; i < c->n_masters; i++)
+        if (&c->masters[i].server.party == party)
+            sim_master_die(&c->masters[i]);
+}
+
 static void on_said(void *ctx, const struct sim_conn *conn, const struct sim_message *m) {
     struct sim_cluster *c = ctx;
 
@@ -336,14 +348,14 @@ static void build(struct sim_cluster *c, uint64_t seed) {
     struct sim_world *w = &c->world;
     sim_world_init(w, seed, verbose);
     w->crash_point.at = crash_at;
-    w->crash_point.after = crash_after;
+    w->crash_point.moment = crash_moment;
     choose_faults(w);
     sim_network_init(&c->network, w);
     c->network.on_said = on_said;
     c->network.ctx = c;
     sim_auditor_init(&c->auditor, w, &c->masters[0]);
     c->check_every = 1;
-    c->has_zk = !crash_points && sim_chance(w, 600);
+    c->has_zk = crash_points ? three_masters : sim_chance(w, 600);
     c->n_masters = c->has_zk ? SIM_MASTERS_MAX : 1;
     for (size_t i = 0; i < c->n_masters; i++)
         sim_master_init(&c->masters[i], c, i);
@@ -357,6 +369,7 @@ static void build(struct sim_cluster *c, uint64_t seed) {
         c->session_ms = sim_between(w, 4, 20) * 1000;
         sim_ensemble_init(&c->zk, w, &c->network);
         c->zk.on_commit = on_commit;
+        c->zk.on_crash = on_crash;
         c->zk.ctx = c;
     }
     for (size_t i = 0; i < c->n_masters; i++)
@@ -366,6 +379,8 @@ static void build(struct sim_cluster *c, uint64_t seed) {
     for (size_t i = 0; i < c->n_schedulers; i++)
         sim_at(w, NULL, sim_between(w, 0, 5000), start_scheduler, &c->schedulers[i], 0, NULL);
     sim_at(w, NULL, 5000, inject, c, 0, NULL);
+    if (crash_points)
+        sim_crash_scenario(c);
 }
 
 static void demolish(struct sim_cluster *c) {
@@ -621,13 +636,17 @@ static uint64_t run_seed(uint64_t seed) {
     run(&cluster);
     uint64_t hash = cluster.world.hash;
     simulated_ms += cluster.world.now_ms;
-    n_writes = cluster.world.n_writes;
+    crashed = cluster.world.crash_point.was_there;
+    writes.n = 0;
+    for (size_t i = 0; i < cluster.world.writes.n; i++)
+        rv_vec_push(&writes, cluster.world.writes.v[i]);
     if (cluster.world.failed) {
         print_trace(&cluster.world);
-        if (crash_at)
-            printf("FAILED %s\nRun it again: build/sim/sim --seed=%llu --crash=%llu%s\n",
-                   cluster.world.failure, (unsigned long long)seed, (unsigned long long)crash_at,
-                   crash_after ? " --after" : "");
+        if (crash_points)
+            printf(
+                "FAILED %s\nRun it again: build/sim/sim --seed=%llu --crash=%llu --moment=%s%s\n",
+                cluster.world.failure, (unsigned long long)seed, (unsigned long long)crash_at,
+                moments[crash_moment], three_masters ? " --masters=3" : "");
         else
             printf("FAILED %s\nRun it again: make sim SEED=%llu\n", cluster.world.failure,
                    (unsigned long long)seed);
@@ -666,19 +685,65 @@ static void check_same(uint64_t seed) {
     }
 }
 
-/* For every checkpoint and every change of the registry in a run without faults: the run again,
- * with a crash of who writes right before it, and right after it. */
-static void run_crash_points(uint64_t seed) {
-    crash_points = true;
-    crash_at = 0;
-    run_seed(seed);
-    for (uint64_t i = 1, n = n_writes; i <= n; i++) {
-        crash_at = i;
-        crash_after = false;
+/* What the crash points of all runs were. */
+static struct {
+    const char *kind;
+    uint64_t n_writes, n_crashes;
+} crash_kinds[16];
+
+static size_t crash_kind(const char *kind) {
+    size_t i = 0;
+
+    while (crash_kinds[i].kind && strcmp(crash_kinds[i].kind, kind) != 0)
+        i++;
+    RV_ASSERT(i < RV_COUNT(crash_kinds) - 1);
+    crash_kinds[i].kind = kind;
+    return i;
+}
+
+/* What is written to ZooKeeper is answered; a checkpoint that is told is durable, no more. */
+static void crash_at_write(uint64_t seed, uint64_t number, const char *kind) {
+    bool is_answered = three_masters && strcmp(kind, "checkpoint") != 0;
+    size_t k = crash_kind(kind);
+
+    if (!sim_is_crash_point(kind, crash_kinds[k].n_writes++))
+        return;
+    crash_at = number;
+    for (crash_moment = SIM_BEFORE; crash_moment < (is_answered ? SIM_MOMENTS : SIM_ANSWERED);
+         crash_moment++) {
         run_seed(seed);
-        crash_after = true;
-        run_seed(seed);
+        crash_kinds[k].n_crashes += crashed;
     }
+}
+
+/* The run again and again, with a crash of who writes at each of the writes of the first one. */
+static void run_crash_points(uint64_t seed) {
+    RV_VEC(const char *) first = {0};
+
+    crash_points = true;
+    for (int turn = 0; turn < 2; turn++) {
+        three_masters = turn == 1;
+        crash_at = 0;
+        run_seed(seed);
+        first.n = 0;
+        for (size_t i = 0; i < writes.n; i++)
+            rv_vec_push(&first, writes.v[i]);
+        for (size_t i = 0; i < first.n; i++)
+            crash_at_write(seed, i + 1, first.v[i]);
+    }
+    rv_vec_free(&first);
+}
+
+static void print_crash_points(void) {
+    uint64_t sum = 0;
+
+    for (size_t i = 0; crash_kinds[i].kind; i++) {
+        printf("%llu crashes at %llu writes: %s\n", (unsigned long long)crash_kinds[i].n_crashes,
+               (unsigned long long)crash_kinds[i].n_writes, crash_kinds[i].kind);
+        sum += crash_kinds[i].n_crashes;
+    }
+    if (sum)
+        printf("%llu crash points\n", (unsigned long long)sum);
 }
 
 static void run_regressions(void) {
@@ -703,29 +768,34 @@ static void print_speed(void) {
 }
 
 static int usage(void) {
-    fputs("usage: sim [--seed=N | --seeds=FROM-TO | --minutes=N | --crash-points=FROM-TO]\n"
-          "           [--verbose] [--events=N]\n"
-          "  --seed=N         one seed\n"
-          "  --seeds=FROM-TO  those, after the seeds that have failed before (default 1-200)\n"
-          "  --minutes=N      new seeds for so long\n"
-          "  --crash-points=FROM-TO  those seeds without faults, but for one crash: before and\n"
-          "                   after each write of agents and master; --seed=N --crash=WRITE\n"
-          "                   [--after] is one of these runs\n"
-          "  --verbose        print the whole trace\n"
-          "  --events=N       lines of the trace to print of a failure (default 40)\n",
-          stderr);
+    fputs(
+        "usage: sim [--seed=N | --seeds=FROM-TO | --minutes=N | --crash-points=FROM-TO]\n"
+        "           [--verbose] [--events=N]\n"
+        "  --seed=N         one seed\n"
+        "  --seeds=FROM-TO  those, after the seeds that have failed before (default 1-200)\n"
+        "  --minutes=N      new seeds for so long\n"
+        "  --crash-points=FROM-TO  those seeds without faults, but for one crash: of who writes,\n"
+        "                   at each write of agents and masters, with one master and with three;\n"
+        "                   --seed=N --crash=WRITE --moment=before|durable|answered [--masters=3]\n"
+        "                   is one of these runs\n"
+        "  --verbose        print the whole trace\n"
+        "  --events=N       lines of the trace to print of a failure (default 40)\n",
+        stderr);
     return 2;
 }
 
 int main(int argc, char **argv) {
     unsigned long long seed = 0, from = 1, to = 200, lines = 40, first = 0, last = 0, crash = 0;
     double minutes = 0;
+    char moment;
 
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--verbose"))
             verbose = true;
-        else if (!strcmp(argv[i], "--after"))
-            crash_after = true;
+        else if (!strcmp(argv[i], "--masters=3"))
+            three_masters = true;
+        else if (sscanf(argv[i], "--moment=%c", &moment) == 1)
+            crash_moment = moment == 'b' ? SIM_BEFORE : moment == 'd' ? SIM_DURABLE : SIM_ANSWERED;
         else if (sscanf(argv[i], "--crash=%llu", &crash) != 1 &&
                  sscanf(argv[i], "--crash-points=%llu-%llu", &first, &last) != 2 &&
                  sscanf(argv[i], "--seed=%llu", &seed) != 1 &&
@@ -759,7 +829,9 @@ int main(int argc, char **argv) {
                 run_seed(s);
         }
     }
+    print_crash_points();
     print_speed();
+    rv_vec_free(&writes);
     printf("%llu passed, %llu failed, 0 skipped\n", (unsigned long long)n_passed,
            (unsigned long long)n_failed);
     return n_failed || !n_passed;

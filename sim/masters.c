@@ -69,6 +69,22 @@ static void on_stop(void *ctx, uint64_t arg, void *data) {
     sim_at(w, NULL, sim_between(w, 10, 20000), on_start, m, 0, NULL);
 }
 
+/* What is shared counts when it is sent to ZooKeeper. */
+static void write_registry(struct sim_master *m, const struct rv_registry_op *op) {
+    struct sim_world *w = &m->cluster->world;
+    uint64_t number = m->shared ? 0 : sim_write(w, "registry");
+
+    if (sim_crashes(w, number, SIM_BEFORE)) {
+        m->dying = true;
+        return;
+    }
+    sim_audit_registry_asked(&m->cluster->auditor, op);
+    if (m->shared)
+        sim_master_write(m, op);
+    else
+        sim_registry_put(&m->registry, op, number);
+}
+
 static void execute(struct sim_master *m, const struct rv_master_effect *e) {
     struct sim_auditor *auditor = &m->cluster->auditor;
     struct sim_conn *c = e->stream ? rv_map_get(&m->streams, key_of(&e->stream)) : NULL;
@@ -104,15 +120,7 @@ static void execute(struct sim_master *m, const struct rv_master_effect *e) {
         }
         return;
     case RV_MASTER_REGISTRY:
-        if (sim_crashes(&m->cluster->world, ++m->cluster->world.n_writes, false)) {
-            m->dying = true;
-            return;
-        }
-        sim_audit_registry_asked(auditor, e->registry);
-        if (m->shared)
-            sim_master_write(m, e->registry);
-        else
-            sim_registry_put(&m->registry, e->registry, m->cluster->world.n_writes);
+        write_registry(m, e->registry);
         return;
     case RV_MASTER_LOG:
         sim_trace(&m->cluster->world, &m->server.party, "log: %s", e->message);
@@ -172,6 +180,13 @@ static void on_die(void *ctx, uint64_t arg, void *data) {
     (void)arg;
     (void)data;
     die(ctx);
+}
+
+void sim_master_die(struct sim_master *m) {
+    if (m->dying)
+        return;
+    m->dying = true;
+    sim_at(&m->cluster->world, &m->server.party, 0, on_die, m, 0, NULL);
 }
 
 bool sim_master_leads(const struct sim_master *m) {
@@ -480,6 +495,13 @@ void sim_master_crash(struct sim_master *m, bool machine) {
     sim_master_drop(m);
     sim_network_crash(&m->cluster->network, &m->server.party, machine);
     sim_registry_crash(&m->registry);
+}
+
+void sim_master_stop(struct sim_master *m) {
+    sim_trace(&m->cluster->world, &m->server.party, "is stopped");
+    if (m->cluster->has_zk)
+        sim_master_election_stop(m);
+    sim_master_crash(m, false);
 }
 
 void sim_master_free(struct sim_master *m) {

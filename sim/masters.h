@@ -51,6 +51,10 @@ void sim_master_init(struct sim_master *m, struct sim_cluster *c, size_t number)
 void sim_master_free(struct sim_master *m);
 void sim_master_crash(struct sim_master *m, bool machine);
 void sim_master_start(struct sim_master *m);
+/* In good order: who leads hands over. */
+void sim_master_stop(struct sim_master *m);
+/* A crash as soon as what is done at this moment is done, and a start after it. */
+void sim_master_die(struct sim_master *m);
 /* Whether it leads at this moment: to be asked before anything that only a leader does (INV-1). */
 bool sim_master_leads(const struct sim_master *m);
 /* An operator's change, as one step. */
@@ -66,6 +70,7 @@ void sim_master_step(struct sim_master *m, struct rv_master_event *event);
 void sim_master_election_start(struct sim_master *m);
 /* The process has ended: nobody is told. */
 void sim_master_election_crash(struct sim_master *m);
+void sim_master_election_stop(struct sim_master *m);
 void sim_master_write(struct sim_master *m, const struct rv_registry_op *op);
 
 #endif

@@ -159,10 +159,19 @@ void sim_master_election_start(struct sim_master *m) {
     stand(m);
 }
 
-void sim_master_election_crash(struct sim_master *m) {
+static void close_registry(struct sim_master *m) {
     if (m->shared)
         m->shared->ops->close(m->shared);
     m->shared = NULL;
     m->loading = rv_registry_snapshot_free(m->loading);
+}
+
+void sim_master_election_stop(struct sim_master *m) {
+    close_registry(m);
+    sim_elector_stop(&m->elector);
+}
+
+void sim_master_election_crash(struct sim_master *m) {
+    close_registry(m);
     sim_elector_crash(&m->elector);
 }

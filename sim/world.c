@@ -23,6 +23,7 @@ void sim_world_free(struct sim_world *w) {
     for (size_t i = 0; i < w->heap.n; i++)
         drop_data(&w->heap.v[i]);
     rv_vec_free(&w->heap);
+    rv_vec_free(&w->writes);
     free(w->lines);
 }
 
@@ -146,8 +147,16 @@ bool sim_fault(struct sim_world *w, unsigned per_mille) {
     return !w->healing && sim_chance(w, per_mille);
 }
 
-bool sim_crashes(const struct sim_world *w, uint64_t write, bool after) {
-    return write && w->crash_point.at == write && w->crash_point.after == after;
+uint64_t sim_write(struct sim_world *w, const char *kind) {
+    rv_vec_push(&w->writes, kind);
+    return ++w->n_writes;
+}
+
+bool sim_crashes(struct sim_world *w, uint64_t write, enum sim_moment moment) {
+    bool crashes = write && w->crash_point.at == write && w->crash_point.moment == moment;
+
+    w->crash_point.was_there = w->crash_point.was_there || crashes;
+    return crashes;
 }
 
 uint64_t sim_number(struct sim_world *w) {

@@ -79,6 +79,10 @@ struct sim_faults {
     unsigned other_flags; /* an agent is started as what it was not: it must refuse */
 };
 
+/* When who writes crashes: before it is taken, or sent; once it is durable, but not told; once that
+ * is told, and what follows is done. */
+enum sim_moment { SIM_BEFORE, SIM_DURABLE, SIM_ANSWERED, SIM_MOMENTS };
+
 /* Masters tell so many states at once; 0: as many as they mostly do. */
 #define SIM_RECONCILE_SLICE(w) ((w)->seed % 3 == 0 ? (size_t)8 : 0)
 
@@ -94,11 +98,13 @@ struct sim_world {
     uint64_t next_order, next_number, n_events;
     uint64_t hash;
     struct sim_faults faults;
-    bool healing;      /* the liveness phase: no faults any more */
-    uint64_t n_writes; /* checkpoints and changes of the registry that were asked for */
+    bool healing;                /* the liveness phase: no faults any more */
+    uint64_t n_writes;           /* checkpoints and changes of the registry that were asked for */
+    RV_VEC(const char *) writes; /* of what kind each was */
     struct {
         uint64_t at; /* its number; 0: none */
-        bool after;
+        enum sim_moment moment;
+        bool was_there; /* somebody has crashed */
     } crash_point;
     bool verbose;
     bool failed;
@@ -132,9 +138,10 @@ bool sim_chance(struct sim_world *w, unsigned per_mille);
 /* A fault's: never in the liveness phase. */
 bool sim_fault(struct sim_world *w, unsigned per_mille);
 uint64_t sim_number(struct sim_world *w); /* unique, never 0 */
-/* Whether who writes crashes at this write: right before it is taken, or right after it is durable
- * and before that is told. */
-bool sim_crashes(const struct sim_world *w, uint64_t write, bool after);
+/* A write is asked for: its number. kind: not copied. */
+uint64_t sim_write(struct sim_world *w, const char *kind);
+/* Whether who writes crashes now. */
+bool sim_crashes(struct sim_world *w, uint64_t write, enum sim_moment moment);
 
 /* One line of the trace; part of the hash. */
 void sim_trace(struct sim_world *w, const struct sim_party *p, const char *format, ...)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/list.h"
+#include "crash_points.h"
 
 enum kind { OPERATION, STATE, CHANGED };
 
@@ -43,6 +44,7 @@ struct sim_zk_session {
     struct rv_list waiting, issued, answered;
     RV_VEC(struct watch) watches;
     bool closed, delivering;
+    bool dead; /* its process crashes at this moment: nothing is sent any more */
 };
 
 static struct sim_zk_session *of(const struct rv_zk *zk) {
@@ -87,9 +89,25 @@ static void answer(struct sim_zk_session *z, struct op *op, int code) {
 
 static void request(struct sim_zk_session *z, struct sim_zk_request *r) {
     r->refs++;
+    if (z->dead) {
+        sim_zk_request_free(r);
+        return;
+    }
     z->sent_ms = world_of(z)->now_ms;
     sim_request(z->conn,
                 (struct sim_message){.body = sim_zk_pack(z->ensemble, r, sim_zk_request_free)});
+}
+
+static void crash(struct sim_zk_session *z) {
+    z->dead = true;
+    z->ensemble->on_crash(z->ensemble->ctx, z->party);
+}
+
+static void count_write(struct sim_zk_session *z, struct sim_zk_request *r) {
+    r->party = z->party;
+    r->number = sim_write(world_of(z), sim_write_kind(&r->changes));
+    if (sim_crashes(world_of(z), r->number, SIM_BEFORE))
+        crash(z);
 }
 
 static void issue(struct sim_zk_session *z, struct op *op) {
@@ -104,6 +122,8 @@ static void issue(struct sim_zk_session *z, struct op *op) {
         rv_vec_push(&z->watches,
                     ((struct watch){rv_strdup(r->path), op->on_change, op->change_ctx}));
     move(op, &z->issued);
+    if (r->kind == SIM_ZK_WRITE)
+        count_write(z, r);
     request(z, r);
 }
 
@@ -164,6 +184,9 @@ static void deliver(struct sim_zk_session *z) {
             continue;
         else
             tell(op);
+        if (op->request && op->reply && !z->closed &&
+            sim_crashes(world_of(z), op->request->number, SIM_ANSWERED))
+            crash(z);
         op_free(op);
     }
     z->delivering = false;
