@@ -484,6 +484,19 @@ uint32_t rv_cgroups_controllers(const struct rv_cgroups *c) {
     return c->controllers & ~(uint32_t)RV_CGROUP_CPUACCT;
 }
 
+char *rv_cgroups_seen_at(const struct rv_cgroups *c, const char *mount) {
+    struct stat there, ours;
+
+    if (stat(mount, &there) != 0)
+        return NULL;
+    for (size_t i = 0; i < c->n; i++) {
+        const struct rv_cgroup_hierarchy *h = &c->hierarchies[i];
+        if (stat(h->mount, &ours) == 0 && ours.st_dev == there.st_dev)
+            return rv_asprintf("%s%s", mount, h->folder + strlen(h->mount));
+    }
+    return NULL;
+}
+
 void rv_cgroups_describe(const struct rv_cgroups *c, struct rv_buf *out) {
     const char *comma = "";
 

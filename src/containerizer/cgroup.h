@@ -66,6 +66,10 @@ uint32_t rv_cgroups_controllers(const struct rv_cgroups *c);
 /* "v1 (cpu, memory, pids; no cpuset: not mounted)" for the agent's first log line. */
 void rv_cgroups_describe(const struct rv_cgroups *c, struct rv_buf *out);
 
+/* The agent's folder below `mount`, which is where one of its hierarchies is mounted, if not the
+ * only place; malloc'ed. NULL: the hierarchy is none of them. */
+char *rv_cgroups_seen_at(const struct rv_cgroups *c, const char *mount);
+
 /* Groups by id: "uuid" or "uuid/child" for a nested one. No part of an id begins with a dot: on v2
  * a group's own processes move to a folder ".own" of it when a nested one gets limits, because then
  * only leaves may have some. */

@@ -77,7 +77,7 @@ static void free_if_closed(struct rv_linux *c) {
     rv_cgroups_close(c->groups, true);
     rv_buf_free(&c->seccomp);
     rv_buf_free(&c->described);
-    rv_buf_free(&c->mountinfo);
+    rv_linux_forget_hierarchies(c);
     rv_verdict_free(&c->asked);
     if (c->image >= 0)
         close(c->image);
@@ -806,9 +806,9 @@ static int prepare(struct rv_linux *c, const char *state_dir, struct rv_error *e
     if (!rc)
         rc = rv_launcher_seal_init(&c->image, err);
     if (!rc)
-        rc = rv_linux_find_hierarchies(c, err);
-    if (!rc)
         rc = rv_linux_open_groups(c, name, err);
+    if (!rc)
+        rc = rv_linux_find_hierarchies(c, err);
     if (!rc)
         describe(c, name);
     return rc;

@@ -20,6 +20,13 @@ struct rv_linux_notice {
     char *id, *message;
 };
 
+/* One of control groups, below /sys/fs/cgroup. */
+struct rv_linux_hierarchy {
+    char *mount;  /* where it is mounted */
+    char *folder; /* the agent's in it; or, where it makes no groups, the group that it is in */
+    bool ours;    /* the former */
+};
+
 struct rv_linux {
     struct rv_containerizer base;
     uv_loop_t *loop;
@@ -36,10 +43,10 @@ struct rv_linux {
     struct rv_cgroups *groups;
     struct rv_buf seccomp; /* the compiled profile */
     struct rv_buf described;
-    struct rv_buf mountinfo;  /* of the hierarchies that containers are shown, see linux_start.c */
-    int image;                /* init's program, sealed */
-    struct rv_map containers; /* by id, all that are not over */
-    RV_VEC(struct rv_linux_notice) notices; /* of launches that failed at once */
+    RV_VEC(struct rv_linux_hierarchy) hierarchies; /* of control groups, that containers see */
+    int image;                                     /* init's program, sealed */
+    struct rv_map containers;                      /* by id, all that are not over */
+    RV_VEC(struct rv_linux_notice) notices;        /* of launches that failed at once */
     uv_timer_t notify, logs;
     bool rotating, closing;
     unsigned handles;        /* that are open */
@@ -113,8 +120,9 @@ RV_MUST_USE int rv_linux_open_groups(struct rv_linux *c, const char *name, struc
 RV_MUST_USE int rv_linux_write_orders(const struct rv_linux_container *k,
                                       const struct rv_linux_launch *l, int *fd,
                                       struct rv_error *err);
-/* Which hierarchies containers are shown. */
+/* Which hierarchies containers are shown; when the groups are open. */
 RV_MUST_USE int rv_linux_find_hierarchies(struct rv_linux *c, struct rv_error *err);
+void rv_linux_forget_hierarchies(struct rv_linux *c);
 /* "a.b" is the group "a/b". */
 char *rv_linux_group_of(const char *id);
 

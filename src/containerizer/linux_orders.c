@@ -17,7 +17,7 @@
 #define BIT(capability) (UINT64_C(1) << (capability))
 #define CGROUP_ROOT "/sys/fs/cgroup"
 
-enum { MAX_HIERARCHIES = 32, MAX_HOSTNAME = 64 };
+enum { MAX_HOSTNAME = 64 };
 
 const uint64_t rv_linux_default_capabilities =
     BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FSETID) | BIT(CAP_FOWNER) | BIT(CAP_SETGID) |
@@ -26,7 +26,69 @@ const uint64_t rv_linux_default_capabilities =
 
 /* ---- control groups ---- */
 
-/* A line each: type, path below CGROUP_ROOT, options. */
+static bool is_below(const char *path, const char *folder) {
+    size_t n = folder ? strlen(folder) : 0;
+
+    return n && strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+/* Whether a list with commas has the first word of another one. */
+static bool has_first(const char *list, const char *words) {
+    size_t n = strcspn(words, ",");
+
+    for (; *list; list += strcspn(list, ","), list += *list == ',')
+        if (strcspn(list, ",") == n && strncmp(list, words, n) == 0)
+            return true;
+    return false;
+}
+
+/* Our own group, where containers stay that get none; from `root` on, which is what is mounted. */
+static char *find_our_group(const char *mount, const char *root, const char *options) {
+    FILE *f = fopen("/proc/self/cgroup", "re");
+    char line[4096], *found = NULL;
+
+    /* 4:cpu,cpuacct:/path, and 0::/path for the one of version 2 */
+    while (f && !found && fgets(line, sizeof line, f)) {
+        char *controllers = strchr(line, ':'), *path;
+        if (!controllers || !(path = strchr(++controllers, ':')))
+            continue;
+        *path++ = '\0';
+        path[strcspn(path, "\n")] = '\0';
+        if (*controllers ? !has_first(options, controllers) : *options)
+            continue;
+        if (!rv_streq(root, "/") && is_below(path, root))
+            path += strlen(root);
+        found = rv_asprintf("%s%s", mount, path);
+    }
+    if (f)
+        fclose(f);
+    return found;
+}
+
+static void add_hierarchy(struct rv_linux *c, const char *mount, const char *root,
+                          const char *options) {
+    struct rv_linux_hierarchy h = {.mount = rv_strdup(mount)};
+
+    h.folder = rv_cgroups_seen_at(c->groups, mount);
+    h.ours = h.folder != NULL;
+    if (!h.ours)
+        h.folder = find_our_group(mount, root, options);
+    if (h.folder && access(h.folder, F_OK) == 0) {
+        rv_vec_push(&c->hierarchies, h);
+        return;
+    }
+    free(h.mount);
+    free(h.folder);
+}
+
+void rv_linux_forget_hierarchies(struct rv_linux *c) {
+    for (size_t i = 0; i < c->hierarchies.n; i++) {
+        free(c->hierarchies.v[i].mount);
+        free(c->hierarchies.v[i].folder);
+    }
+    rv_vec_free(&c->hierarchies);
+}
+
 int rv_linux_find_hierarchies(struct rv_linux *c, struct rv_error *err) {
     FILE *f = fopen("/proc/self/mountinfo", "re");
     char *line = NULL;
@@ -35,25 +97,17 @@ int rv_linux_find_hierarchies(struct rv_linux *c, struct rv_error *err) {
     if (!f)
         return rv_error_set(err, RV_ERR_IO, "open /proc/self/mountinfo: %s", strerror(errno));
     while (getline(&line, &size, f) > 0) {
-        char path[256], type[32], options[256];
-        const char *dash = strstr(line, " - "), *rest;
-        if (!dash || sscanf(line, "%*s %*s %*s %*s %255s", path) != 1 ||
+        char root[256], path[256], type[32], options[256];
+        const char *dash = strstr(line, " - ");
+        bool seen = false;
+        if (!dash || sscanf(line, "%*s %*s %*s %255s %255s", root, path) != 2 ||
             sscanf(dash + 3, "%31s %*s %255s", type, options) != 2 ||
-            !rv_starts_with(type, "cgroup") || !rv_starts_with(path, CGROUP_ROOT))
+            !rv_starts_with(type, "cgroup") || !is_below(path, CGROUP_ROOT))
             continue;
-        rest = path + strlen(CGROUP_ROOT);
-        rest += *rest == '/';
-        rv_buf_printf(&c->mountinfo, "%s /%s ", type, rest);
-        /* What only the machine's own mount may say stays out. */
-        for (char *save = NULL, *o = strtok_r(options, ",", &save); o;
-             o = strtok_r(NULL, ",", &save))
-            if (!rv_streq(type, "cgroup2") && !rv_streq(o, "rw") && !rv_streq(o, "ro") &&
-                !rv_streq(o, "xattr") && !rv_streq(o, "clone_children") &&
-                !rv_starts_with(o, "release_agent="))
-                rv_buf_printf(&c->mountinfo, "%s,", o);
-        if (c->mountinfo.data[c->mountinfo.n - 1] == ',')
-            c->mountinfo.n--;
-        rv_buf_putc(&c->mountinfo, '\n');
+        for (size_t i = 0; i < c->hierarchies.n; i++)
+            seen = seen || is_below(path, c->hierarchies.v[i].mount);
+        if (!seen)
+            add_hierarchy(c, path, root, rv_streq(type, "cgroup2") ? "" : options);
     }
     free(line);
     fclose(f);
@@ -69,37 +123,26 @@ static char *borrow(const char *s) {
     return (char *)(uintptr_t)s;
 }
 
-static void show_hierarchies(struct draft *d, const struct rv_linux *c) {
-    char *text =
-        rv_arena_strndup(&d->arena, c->mountinfo.data ? c->mountinfo.data : "", c->mountinfo.n);
-    Reeve__V1__Init__CgroupMount **list =
-        RV_ARENA_ARRAY(&d->arena, Reeve__V1__Init__CgroupMount *, MAX_HIERARCHIES);
-    char *save = NULL;
+static void show_hierarchies(struct draft *d, const struct rv_linux_container *k) {
+    const struct rv_linux *c = k->c;
+    size_t n = c->hierarchies.n;
+    Reeve__V1__Init__CgroupMount *mounts =
+        RV_ARENA_ARRAY(&d->arena, Reeve__V1__Init__CgroupMount, n + 1);
 
-    d->orders.cgroups = list;
-    for (char *line = strtok_r(text, "\n", &save); line && d->orders.n_cgroups < MAX_HIERARCHIES;
-         line = strtok_r(NULL, "\n", &save)) {
-        Reeve__V1__Init__CgroupMount *m = RV_ARENA_NEW(&d->arena, Reeve__V1__Init__CgroupMount);
-        char *path = strchr(line, ' '), *options = path ? strchr(path + 1, ' ') : NULL;
-        if (!options)
-            continue;
-        *path = *options = '\0';
-        reeve__v1__init__cgroup_mount__init(m);
-        m->type = line;
-        m->target = path + 2;
-        if (options[1])
-            m->options = options + 1;
-        list[d->orders.n_cgroups++] = m;
+    d->orders.n_cgroups = n;
+    d->orders.cgroups = RV_ARENA_ARRAY(&d->arena, Reeve__V1__Init__CgroupMount *, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        const struct rv_linux_hierarchy *h = &c->hierarchies.v[i];
+        reeve__v1__init__cgroup_mount__init(&mounts[i]);
+        mounts[i].hierarchy = h->mount;
+        mounts[i].group =
+            h->ours ? rv_arena_printf(&d->arena, "%s/%s", h->folder, k->group) : h->folder;
+        d->orders.cgroups[i] = &mounts[i];
     }
 }
 
-static bool is_below(const char *path, const char *folder) {
-    size_t n = folder ? strlen(folder) : 0;
-
-    return n && strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0');
-}
-
-static void show_folders(struct draft *d, const struct rv_linux *c) {
+static void show_folders(struct draft *d, const struct rv_linux_container *k) {
+    const struct rv_linux *c = k->c;
     Reeve__V1__Init__Orders *o = &d->orders;
 
     o->has_tmp_bytes = true;
@@ -110,7 +153,7 @@ static void show_folders(struct draft *d, const struct rv_linux *c) {
     /* Our own programs lie where nothing else is to be seen. */
     o->n_keep_read_only = c->programs.n;
     o->keep_read_only = c->programs.v;
-    show_hierarchies(d, c);
+    show_hierarchies(d, k);
 }
 
 /* ---- volumes ---- */
@@ -130,7 +173,7 @@ static void show_program(struct draft *d, const struct rv_linux *c, const char *
     Reeve__V1__Init__Volume *v;
 
     for (size_t i = 0; i < c->programs.n; i++)
-        if (rv_streq(c->programs.v[i], program))
+        if (is_below(program, c->programs.v[i]))
             return;
     if (!is_below(program, "/tmp") || is_below(program, d->orders.sandbox) ||
         access(program, F_OK) != 0)
@@ -263,7 +306,7 @@ int rv_linux_write_orders(const struct rv_linux_container *k, const struct rv_li
     o->has_whole_root = true;
     o->whole_root = !l->parent;
     if (!l->parent)
-        show_folders(&d, k->c);
+        show_folders(&d, k);
     show_volumes(&d, k, l);
     privileges(&d, k->c, l->isolation, &l->user);
     o->program = borrow(config->program);

@@ -618,7 +618,8 @@ static int check_place(const char *work_dir, struct rv_error *err) {
 static int create_containerizer(struct rv_agent_daemon *d, const char *folder,
                                 const struct rv_containerizer_ops *ops, struct rv_error *err) {
     static const struct rv_containerizer_callbacks callbacks = {on_launched, on_exited};
-    const char *const programs[] = {d->executor_path, d->fetcher_path, NULL};
+    _cleanup_free_ char *bin = rv_asprintf("%s/bin", d->work_dir); /* as write_programs has it */
+    const char *const programs[] = {bin, NULL};
     const struct rv_linux_settings settings = {.work_dir = d->work_dir,
                                                .secrets = d->secrets_dir,
                                                .programs = programs,

@@ -8,7 +8,12 @@
  * here, too. What is kept visible is taken as a detached mount before anything is covered; a file
  * system that would be out of sight is unmounted, so that no container keeps it in use. Device
  * nodes are made by number, never taken from the host's /dev; of a parent's /dev nothing is used.
- * Costs some 40 mounts, less than a millisecond.
+ *
+ * A file system costs more than all mounts of it, to make as to end. So /tmp, /dev, what covers the
+ * agent's folders and what masks are folders of one tmpfs, the ground, which is the working
+ * directory meanwhile. It is not seen itself and is read-only but for /tmp and /dev. Nor does a
+ * hierarchy of control groups get a mount of its own: the container's group in the host's is shown.
+ * Costs some 40 mounts, half a millisecond.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,27 +31,40 @@
 
 enum { SAFE = MS_NOSUID | MS_NODEV | MS_NOEXEC, MAX_PATH = 4096 };
 
-static const char *const masked[] = {
-    "/proc/acpi",        "/proc/asound",        "/proc/kcore",
-    "/proc/keys",        "/proc/kpagecount",    "/proc/kpageflags",
-    "/proc/kpagecgroup", "/proc/kmsg",          "/proc/latency_stats",
-    "/proc/sched_debug", "/proc/scsi",          "/proc/timer_list",
-    "/proc/timer_stats", "/sys/firmware",       "/sys/devices/virtual/powercap",
-    "/sys/kernel/debug", "/sys/kernel/tracing",
+static const struct {
+    const char *path;
+    bool is_folder; /* mostly */
+} masked[] = {
+    {"/proc/acpi", true},
+    {"/proc/asound", true},
+    {"/proc/kcore", false},
+    {"/proc/keys", false},
+    {"/proc/kpagecount", false},
+    {"/proc/kpageflags", false},
+    {"/proc/kpagecgroup", false},
+    {"/proc/kmsg", false},
+    {"/proc/latency_stats", false},
+    {"/proc/sched_debug", false},
+    {"/proc/scsi", true},
+    {"/proc/timer_list", false},
+    {"/proc/timer_stats", false},
+    {"/sys/firmware", true},
+    {"/sys/devices/virtual/powercap", true},
+    {"/sys/kernel/debug", true},
+    {"/sys/kernel/tracing", true},
 };
 static const char *const read_only[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
                                         "/proc/sysrq-trigger"};
-static const char NOTHING_AT[] = "/proc/sys"; /* always a folder of the kernel's */
 static const struct {
     const char *path;
     unsigned major, minor;
-} nodes[] = {{"/dev/null", 1, 3},   {"/dev/zero", 1, 5},    {"/dev/full", 1, 7},
-             {"/dev/random", 1, 8}, {"/dev/urandom", 1, 9}, {"/dev/tty", 5, 0}};
+} nodes[] = {{"dev/null", 1, 3},   {"dev/zero", 1, 5},    {"dev/full", 1, 7},
+             {"dev/random", 1, 8}, {"dev/urandom", 1, 9}, {"dev/tty", 5, 0}};
 static const struct {
     const char *path, *target;
-} links[] = {{"/dev/fd", "/proc/self/fd"},       {"/dev/stdin", "/proc/self/fd/0"},
-             {"/dev/stdout", "/proc/self/fd/1"}, {"/dev/stderr", "/proc/self/fd/2"},
-             {"/dev/ptmx", "pts/ptmx"},          {"/dev/core", "/proc/kcore"}};
+} links[] = {{"dev/fd", "/proc/self/fd"},       {"dev/stdin", "/proc/self/fd/0"},
+             {"dev/stdout", "/proc/self/fd/1"}, {"dev/stderr", "/proc/self/fd/2"},
+             {"dev/ptmx", "pts/ptmx"},          {"dev/core", "/proc/kcore"}};
 
 static int failed(struct rv_error *err, const char *what, const char *path) {
     return rv_error_set(err, RV_ERR_IO, "%s %s: %s", what, path, strerror(errno));
@@ -55,6 +73,10 @@ static int failed(struct rv_error *err, const char *what, const char *path) {
 static int mount_at(const char *type, const char *path, unsigned long flags, const char *options,
                     struct rv_error *err) {
     return mount(type, path, type, flags, options) != 0 ? failed(err, type, path) : 0;
+}
+
+static int bind_at(const char *from, const char *path, struct rv_error *err) {
+    return mount(from, path, NULL, MS_BIND, NULL) != 0 ? failed(err, "bind", path) : 0;
 }
 
 static int freeze(const char *path, unsigned long flags, struct rv_error *err) {
@@ -174,17 +196,99 @@ static int unmount_unseen(const Reeve__V1__Init__Orders *o, struct rv_error *err
     return rc;
 }
 
-static int cover(const Reeve__V1__Init__Orders *o, bool *covered, struct rv_error *err) {
+/* ---- the ground ---- */
+
+/* Mounts it, and what masks: a file and a folder, both empty. */
+static int make_ground(const char *path, uint64_t bytes, struct rv_error *err) {
     char options[64];
     int rc;
 
-    snprintf(options, sizeof options, "mode=1777,size=%llu", (unsigned long long)o->tmp_bytes);
-    rc = mount_at("tmpfs", "/tmp", MS_NOSUID | MS_NODEV, options, err);
+    snprintf(options, sizeof options, "mode=755,size=%llu", (unsigned long long)bytes);
+    rc = mount_at("tmpfs", path, MS_NOSUID | MS_NODEV, options, err);
+    if (!rc && (chdir(path) != 0 || mkdir("folder", 0555) != 0 || mknod("file", S_IFREG | 0444, 0)))
+        rc = failed(err, "make masks at", path);
+    return rc;
+}
+
+static int freeze_ground(struct rv_error *err) {
+    return freeze(".", SAFE, err);
+}
+
+static int make_dev(struct rv_error *err) {
+    if (mkdir("dev", 0755) != 0)
+        return failed(err, "mkdir", "dev");
+    for (size_t i = 0; i < RV_COUNT(nodes); i++)
+        if (mknod(nodes[i].path, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor)) != 0)
+            return failed(err, "mknod", nodes[i].path);
+    for (size_t i = 0; i < RV_COUNT(links); i++)
+        if (symlink(links[i].target, links[i].path) != 0)
+            return failed(err, "symlink", links[i].path);
+    if (mkdir("dev/pts", 0755) != 0 || mkdir("dev/shm", 01777) != 0 ||
+        mkdir("dev/mqueue", 01777) != 0)
+        return failed(err, "mkdir", "dev/...");
+    return 0;
+}
+
+/* A folder that will cover one of the agent's, by its number. */
+static void name_cover(char name[32], size_t number) {
+    snprintf(name, 32, "cover%zu", number);
+}
+
+/* Places in a cover for what stays visible below the folder. */
+static int make_places(const char *cover, const char *folder, char *const *paths, size_t n,
+                       const struct rv_init_mount *kept, struct rv_error *err) {
+    char path[MAX_PATH];
+    int rc = 0;
+
+    for (size_t i = 0; i < n && !rc; i++) {
+        if (!is_at_or_below(paths[i], folder) || !paths[i][strlen(folder)])
+            continue;
+        snprintf(path, sizeof path, "%s%s", cover, paths[i] + strlen(folder));
+        rc = make_place(path, kept[i].is_folder, err);
+    }
+    return rc;
+}
+
+/* What lies below /tmp is out of sight already. */
+static int make_covers(const Reeve__V1__Init__Orders *o, const struct rv_init_mount *kept,
+                       bool *covered, struct rv_error *err) {
+    char name[32];
+    int rc = 0;
+
     for (size_t i = 0; i < o->n_hide && !rc; i++) {
-        /* If it lies below /tmp it is out of sight already. */
         covered[i] = is_folder(o->hide[i]);
+        if (!covered[i])
+            continue;
+        name_cover(name, i);
+        if (mkdir(name, 0755) != 0)
+            return failed(err, "mkdir", name);
+        rc = make_places(name, o->hide[i], o->keep, o->n_keep, kept, err);
+        if (!rc)
+            rc = make_places(name, o->hide[i], o->keep_read_only, o->n_keep_read_only,
+                             kept + o->n_keep, err);
+    }
+    return rc;
+}
+
+static int cover(const Reeve__V1__Init__Orders *o, const struct rv_init_mount *kept, bool *covered,
+                 struct rv_error *err) {
+    char name[32];
+    int rc = make_ground("/tmp", o->tmp_bytes, err);
+
+    if (!rc && mkdir("tmp", 01777) != 0)
+        rc = failed(err, "mkdir", "tmp");
+    if (!rc)
+        rc = bind_at("tmp", "/tmp", err);
+    if (!rc)
+        rc = make_covers(o, kept, covered, err);
+    if (!rc)
+        rc = make_dev(err);
+    if (!rc)
+        rc = freeze_ground(err);
+    for (size_t i = 0; i < o->n_hide && !rc; i++) {
+        name_cover(name, i);
         if (covered[i])
-            rc = mount_at("tmpfs", o->hide[i], SAFE, "mode=755,size=64k", err);
+            rc = bind_at(name, o->hide[i], err);
     }
     return rc;
 }
@@ -203,14 +307,11 @@ static int cover_all_but(const Reeve__V1__Init__Orders *o, struct rv_init_mount 
     if (!rc)
         rc = unmount_unseen(o, err);
     if (!rc)
-        rc = cover(o, covered, err);
+        rc = cover(o, kept, covered, err);
     if (!rc)
         rc = rv_init_volumes_put(o, volumes, true, err);
     for (size_t i = 0; i < n && !rc; i++)
         rc = put_back(i < o->n_keep ? o->keep[i] : o->keep_read_only[i - o->n_keep], &kept[i], err);
-    for (size_t i = 0; i < o->n_hide && !rc; i++)
-        if (covered[i])
-            rc = freeze(o->hide[i], SAFE, err);
     return rc;
 }
 
@@ -229,26 +330,18 @@ static int make_ipc(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
     return rc;
 }
 
-static int make_dev(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
+static int show_dev(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
     struct rv_init_mount shm = {.fd = -1};
     int rc = o->own_ipc || !is_folder("/dev/shm") ? 0 : take("/dev/shm", false, &shm, err);
 
     if (!rc)
-        rc = mount_at("tmpfs", "/dev", MS_NOSUID, "mode=755,size=64k", err);
-
-    for (size_t i = 0; i < RV_COUNT(nodes) && !rc; i++)
-        if (mknod(nodes[i].path, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor)) != 0)
-            rc = failed(err, "mknod", nodes[i].path);
-    for (size_t i = 0; i < RV_COUNT(links) && !rc; i++)
-        if (symlink(links[i].target, links[i].path) != 0)
-            rc = failed(err, "symlink", links[i].path);
-    if (rc)
-        return rc;
-    if (mkdir("/dev/pts", 0755) != 0 || mkdir("/dev/shm", 01777) != 0 ||
-        mkdir("/dev/mqueue", 01777) != 0)
-        return failed(err, "mkdir", "/dev/...");
-    rc = mount_at("devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC,
-                  "newinstance,ptmxmode=0666,mode=0620,gid=5", err);
+        rc = bind_at("dev", "/dev", err);
+    /* The one place where nodes are of use, and where more may be made. */
+    if (!rc && mount(NULL, "/dev", NULL, MS_REMOUNT | MS_BIND | MS_NOSUID, NULL) != 0)
+        rc = failed(err, "remount", "/dev");
+    if (!rc)
+        rc = mount_at("devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC,
+                      "newinstance,ptmxmode=0666,mode=0620,gid=5", err);
     if (!rc && shm.fd >= 0)
         rc = put_back("/dev/shm", &shm, err);
     if (!rc && o->own_ipc)
@@ -257,52 +350,6 @@ static int make_dev(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
 }
 
 /* ---- /proc and /sys ---- */
-
-/* An empty file and an empty folder, which hide what they are put over. They are on a file system
- * that only we have: in a nested container /dev is its parent's, who may have put anything in the
- * place of /dev/null. It is at NOTHING_AT meanwhile: before Linux 6.15 nothing can be taken from a
- * mount that is nowhere. */
-static int make_nothing(int *out, struct rv_error *err) {
-    struct mount_attr frozen = {.attr_set = MOUNT_ATTR_RDONLY};
-    int fs = fsopen("tmpfs", FSOPEN_CLOEXEC), root = -1, file = -1, rc = 0;
-
-    if (fs >= 0 && fsconfig(fs, FSCONFIG_SET_STRING, "size", "4k", 0) == 0 &&
-        fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
-        root =
-            fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-    if (root >= 0 && mkdirat(root, "folder", 0555) == 0)
-        file = openat(root, "file", O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
-    if (file < 0 || mount_setattr(root, "", AT_EMPTY_PATH, &frozen, sizeof frozen) != 0 ||
-        move_mount(root, "", AT_FDCWD, NOTHING_AT, MOVE_MOUNT_F_EMPTY_PATH) != 0)
-        rc = failed(err, "tmpfs", "for masks");
-    if (file >= 0)
-        close(file);
-    if (fs >= 0)
-        close(fs);
-    if (rc && root >= 0)
-        close(root);
-    else
-        *out = root;
-    return rc;
-}
-
-static int mask(int nothing, const char *path, struct rv_error *err) {
-    int place = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC), tree = -1, rc = 0;
-    struct stat st;
-
-    if (place < 0)
-        return errno == ENOENT ? 0 : failed(err, "open", path);
-    if (fstat(place, &st) == 0)
-        tree = open_tree(nothing, S_ISDIR(st.st_mode) ? "folder" : "file",
-                         OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-    if (tree < 0 ||
-        move_mount(tree, "", place, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0)
-        rc = failed(err, "mask", path);
-    if (tree >= 0)
-        close(tree);
-    close(place);
-    return rc;
-}
 
 static int make_proc(struct rv_error *err) {
     int rc = mount_at("proc", "/proc", SAFE, NULL, err);
@@ -316,55 +363,66 @@ static int make_proc(struct rv_error *err) {
     return rc;
 }
 
+/* By the file or the folder of the ground; never by something of the container's parent, who may
+ * have put anything in the place of a /dev/null. */
 static int mask_all(struct rv_error *err) {
-    int nothing, rc = make_nothing(&nothing, err);
+    for (size_t i = 0; i < RV_COUNT(masked); i++) {
+        const char *path = masked[i].path;
+        bool folder = masked[i].is_folder;
+        if (mount(folder ? "folder" : "file", path, NULL, MS_BIND, NULL) != 0 &&
+            (errno != ENOTDIR ||
+             mount(folder ? "file" : "folder", path, NULL, MS_BIND, NULL) != 0) &&
+            errno != ENOENT)
+            return failed(err, "mask", path);
+    }
+    return 0;
+}
 
-    if (rc)
-        return rc;
-    for (size_t i = 0; i < RV_COUNT(masked) && !rc; i++)
-        rc = mask(nothing, masked[i], err);
-    close(nothing);
-    if (umount2(NOTHING_AT, MNT_DETACH) != 0 && !rc)
-        rc = failed(err, "unmount", NOTHING_AT);
+/* In a nested container, whose /tmp is its parent's. */
+static int mask_nested(struct rv_error *err) {
+    static const char place[] = "/proc/sys"; /* always a folder of the kernel's */
+    int rc = make_ground(place, 4096, err);
+
+    if (!rc)
+        rc = freeze_ground(err);
+    if (!rc)
+        rc = mask_all(err);
+    if (!rc && umount2(".", MNT_DETACH) != 0)
+        rc = failed(err, "unmount", place);
     return rc;
 }
 
 static int show_cgroups(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
-    static const char root[] = "/sys/fs/cgroup";
-    bool covered = false;
     int rc = 0;
 
-    for (size_t i = 0; i < o->n_cgroups && !rc; i++) {
-        const Reeve__V1__Init__CgroupMount *m = o->cgroups[i];
-        char path[MAX_PATH];
-        snprintf(path, sizeof path, "%s%s%s", root, *m->target ? "/" : "", m->target);
-        /* Also below a single hierarchy: the kernel mounts none on itself. */
-        if (!covered)
-            rc = mount_at("tmpfs", root, SAFE, "mode=755,size=64k", err);
-        covered = true;
-        if (!rc && *m->target)
-            rc = make_place(path, true, err);
-        if (!rc)
-            rc = mount_at(m->type, path, SAFE | MS_RDONLY, m->options, err);
-    }
-    if (!rc && covered && *o->cgroups[0]->target)
-        rc = freeze(root, SAFE, err);
+    for (size_t i = 0; i < o->n_cgroups && !rc; i++)
+        rc = bind_at(o->cgroups[i]->group, o->cgroups[i]->hierarchy, err);
+    return rc;
+}
+
+/* A /sys shows the network that it was mounted in. */
+static int mount_sys(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
+    static const char cgroups[] = "/sys/fs/cgroup";
+    struct rv_init_mount tree = {.fd = -1};
+    int rc = o->n_cgroups ? take(cgroups, false, &tree, err) : 0;
+
+    if (!rc)
+        rc = mount_at("sysfs", "/sys", SAFE, NULL, err);
+    if (!rc && o->n_cgroups)
+        rc = put_back(cgroups, &tree, err);
     return rc;
 }
 
 static int make_sys(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
     struct mount_attr frozen = {.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
                                             MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC};
-    int rc;
+    int rc = show_cgroups(o, err);
 
-    /* It shows the network that it was mounted in. */
-    if (o->own_network)
-        rc = mount_at("sysfs", "/sys", SAFE | MS_RDONLY, NULL, err);
-    else
-        rc = mount_setattr(AT_FDCWD, "/sys", AT_RECURSIVE, &frozen, sizeof frozen) != 0
-                 ? failed(err, "read-only", "/sys")
-                 : 0;
-    return rc ? rc : show_cgroups(o, err);
+    if (!rc && o->own_network)
+        rc = mount_sys(o, err);
+    if (!rc && mount_setattr(AT_FDCWD, "/sys", AT_RECURSIVE, &frozen, sizeof frozen) != 0)
+        rc = failed(err, "read-only", "/sys");
+    return rc;
 }
 
 int rv_init_mounts(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
@@ -379,7 +437,7 @@ int rv_init_mounts(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
     if (!rc && o->whole_root)
         rc = cover_all_but(o, volumes, err);
     if (!rc && o->whole_root)
-        rc = make_dev(o, err);
+        rc = show_dev(o, err);
     if (!rc && !o->whole_root && o->own_ipc)
         rc = make_ipc(o, err);
     if (!rc && !o->whole_root)
@@ -392,7 +450,9 @@ int rv_init_mounts(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
     if (!rc && o->whole_root)
         rc = make_sys(o, err);
     if (!rc)
-        rc = mask_all(err);
+        rc = o->whole_root ? mask_all(err) : mask_nested(err);
+    if (!rc && chdir("/") != 0)
+        rc = failed(err, "chdir", "/");
     umask(before);
     return rc;
 }
