@@ -177,6 +177,8 @@ static void count_total(struct rv_allocator *a, const struct agent *agent, int s
 
         if (c->counts && agent->total.v[i].scalar) {
             a->total[c->name] += sign * agent->total.v[i].scalar;
+            if (c->reserved)
+                rv_roles_hold(c->reserved, c->name, sign * agent->total.v[i].scalar);
             a->dirty = true;
         }
     }
@@ -277,6 +279,10 @@ void rv_allocator_activate_agent(struct rv_allocator *a, void *handle, bool acti
     if (!agent || agent->active == active)
         return;
     agent->active = active;
+    if (active)
+        rv_list_remove(&agent->inactive);
+    else
+        rv_list_append(&a->inactive, &agent->inactive);
     rv_agents_place(a, agent);
     if (active)
         rv_agents_mark(a, agent);
@@ -297,6 +303,7 @@ void rv_allocator_remove_agent(struct rv_allocator *a, void *handle) {
     rv_frameworks_forget_agent(a, agent); /* its index goes to another */
     a->agents.v[agent->index] = NULL;
     rv_vec_push(&a->holes, agent->index);
+    rv_list_remove(&agent->inactive);
     rv_agents_free_one(agent);
 }
 

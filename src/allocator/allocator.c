@@ -28,6 +28,7 @@ struct rv_allocator *rv_allocator_new(const struct rv_allocator_config *config) 
     rv_prng_seed(&a->prng, config->seed);
     a->kinds.sweep_at = 256;
     rv_list_init(&a->fitted);
+    rv_list_init(&a->inactive);
     a->n_exclude = config->n_fair_exclude;
     a->exclude = rv_calloc(RV_MAX(a->n_exclude, (size_t)1), sizeof *a->exclude);
     for (size_t i = 0; i < a->n_exclude; i++)
@@ -42,6 +43,7 @@ struct rv_allocator *rv_allocator_free(struct rv_allocator *a) {
     rv_agents_free_all(a);
     rv_frameworks_free_all(a);
     rv_minima_free(a, &a->minima);
+    rv_quota_free_all(a);
     rv_kinds_free(a);
     rv_roles_free(a);
     for (size_t i = 0; i < a->n_exclude; i++)

@@ -21,6 +21,7 @@
 #include "base/str.h"
 #include "model/agent_info.h"
 #include "model/framework.h"
+#include "model/quota.h"
 #include "model/resources.h"
 
 struct rv_allocator;
@@ -79,8 +80,10 @@ void rv_allocator_use(struct rv_allocator *a, void *agent, void *framework,
 void rv_allocator_release(struct rv_allocator *a, void *agent, void *framework,
                           const struct rv_resources *r, int64_t now_ms, int64_t refuse_until_ms);
 
-/* --- weights; quota comes with its issue --- */
+/* --- weights and quota --- */
 void rv_allocator_set_weight(struct rv_allocator *a, const char *role, double weight); /* > 0 */
+/* Of a role at the top; it counts for all roles below, too. An empty one takes it away. */
+void rv_allocator_set_quota(struct rv_allocator *a, const struct rv_quota *quota);
 
 /* --- allocating --- */
 /* Marks every agent for the next pass (the batch interval), or one of them. What frees or adds
@@ -107,6 +110,10 @@ int64_t rv_allocator_deadline(const struct rv_allocator *a);
 int64_t rv_allocator_role_share_ppm(const struct rv_allocator *a, const char *role);
 int64_t rv_allocator_framework_share_ppm(const struct rv_allocator *a, void *handle,
                                          const char *role);
+/* What counts against a top role's quota, in thousandths: what is allocated or offered to it and
+ * the roles below it, and what is reserved to them but in nobody's hands. */
+int64_t rv_allocator_quota_consumed(const struct rv_allocator *a, const char *role,
+                                    const char *resource);
 size_t rv_allocator_filters(const struct rv_allocator *a);
 /* What the books say is in use on the agent, for auditors; valid until the next call. NULL: there
  * is no such agent. */

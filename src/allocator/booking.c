@@ -74,7 +74,7 @@ static bool has_kind(const struct rv_resources *r, const struct rv_kind *kind) {
 static void charge(struct rv_allocator *a, struct client *c, struct role *role,
                    const struct cell *base, int64_t amount) {
     if (base->counts && amount)
-        rv_roles_charge(a, c, role, base->name, amount);
+        rv_roles_charge(a, c, role, base, amount);
 }
 
 const struct rv_resources *rv_booking_add(struct rv_allocator *a, struct agent *agent,

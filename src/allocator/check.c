@@ -47,6 +47,11 @@ static bool usage_is(const struct usage *u, const int64_t *q, size_t n_names) {
 
 /* --- agents --- */
 
+static void hold(struct sums *s, const struct role *role, uint32_t name, int64_t amount) {
+    sums_of(s, &role->top->held)[name] += amount;
+    sums_of(s, &role->top->parent->held)[name] += amount;
+}
+
 static void count_use(struct rv_allocator *a, struct sums *s, const struct use *u) {
     if (u->client)
         sums_of(s, u->client)[s->n_names]++;
@@ -60,6 +65,8 @@ static void count_use(struct rv_allocator *a, struct sums *s, const struct use *
         if (u->client)
             sums_of(s, u->client)[base->name] += r->scalar;
         sums_of(s, &role->own)[base->name] += r->scalar;
+        if (base->reserved)
+            hold(s, role, base->name, -r->scalar);
         for (; role; role = role->parent)
             sums_of(s, role)[base->name] += r->scalar;
     }
@@ -113,14 +120,21 @@ static const char *check_agents(struct rv_allocator *a, struct sums *s) {
         if ((problem = check_free(a, agent)))
             return problem;
         for (uint32_t j = 0; j < agent->n_slots; j++) {
-            if (agent->slots[j].cell->counts)
-                total[agent->slots[j].cell->name] += agent->total.v[j].scalar;
+            const struct cell *cell = agent->slots[j].cell;
+
+            if (!cell->counts)
+                continue;
+            total[cell->name] += agent->total.v[j].scalar;
+            if (cell->reserved)
+                hold(s, cell->reserved, cell->name, agent->total.v[j].scalar);
         }
         for (uint32_t j = 0; j < agent->n_uses; j++)
             count_use(a, s, &agent->uses[j]);
         if ((at != NOWHERE) != (agent->active && agent->n_free) ||
             (at != NOWHERE && a->available[at] != i))
             return breach(a, "wrong place among the available", "agent", agent->hostname);
+        if (agent->active == rv_list_linked(&agent->inactive))
+            return breach(a, "wrong place among the inactive", "agent", agent->hostname);
         available += at != NOWHERE;
         filters += agent->n_filters;
     }
@@ -162,9 +176,13 @@ static bool key_is(const struct rv_allocator *a, const struct rv_rank *r, const 
 }
 
 static const char *check_role(struct rv_allocator *a, struct sums *s, struct role *role) {
+    static const struct usage none;
+
     if (!usage_is(&role->usage, sums_of(s, role), s->n_names) ||
         !usage_is(&role->own, sums_of(s, &role->own), s->n_names))
         return breach(a, "usage is wrong", "of role", role->name);
+    if (!usage_is(role->held ? role->held : &none, sums_of(s, &role->held), s->n_names))
+        return breach(a, "what is reserved and not in use is wrong", "of role", role->name);
     if (!rv_ranking_check(&role->order) || !rv_ranking_check(&role->clients))
         return breach(a, "out of order", "role", role->name);
     if (role->own_rank.in != (role->clients.n > 0) ||

@@ -66,13 +66,29 @@ struct usage {
     int64_t in_place[NAMES_INLINE];
 };
 
-/* A role, known because a framework has it, resources name it, or it has a weight; also all roles
- * above those. The root is the role "". */
+/* --- quota.c --- */
+
+struct bound {
+    uint32_t name;       /* pinned */
+    int64_t guarantee;   /* 0: none */
+    int64_t limit;       /* INT64_MAX: none */
+    int64_t unsatisfied; /* of the guarantee; as of the pass under way */
+};
+
+struct quota {
+    struct bound *v;
+    size_t n;
+    bool guaranteed; /* one of them is a guarantee */
+};
+
+/* A role, known because a framework has it, resources name it, or it has a weight or quota; also
+ * all roles above those. The root is the role "". */
 struct role {
     struct role *parent;
+    struct role *top; /* the topmost role above it, or itself; NULL: the root */
     char *name;
     uint32_t id;
-    uint32_t pins;  /* children, clients, cells, a weight */
+    uint32_t pins;  /* children, clients, cells, a weight, a quota */
     int64_t weight; /* millionths */
     bool weighted;
     struct rv_rank rank;       /* in parent->order, while anything active is below */
@@ -83,6 +99,10 @@ struct role {
     struct rv_ranking clients; /* frameworks that want offers */
     uint64_t visited;          /* the last visit that asked its frameworks */
     uint64_t walked;           /* the last visit that went through it and all below */
+    struct quota *quota;       /* NULL: none */
+    /* Of the root and the topmost roles: by name, how much is reserved to it and the roles below
+     * and not in use. NULL: nothing ever was. */
+    struct usage *held;
 };
 
 /* A set of minimal amounts: all must be reached. */
@@ -207,6 +227,7 @@ struct agent {
     struct rv_resources sum;   /* of uses, as last asked for */
     struct rv_attributes attributes;
     char *hostname, *region, *zone;
+    struct rv_list inactive; /* in allocator->inactive, unless active */
 };
 
 struct candidate { /* what a client of some class would be offered */
@@ -255,6 +276,18 @@ struct rv_allocator {
 
     struct filters filters;
 
+    struct rv_list inactive; /* agents */
+    struct {
+        RV_VEC(struct role *) all, guaranteed; /* roles with quota; those with a guarantee */
+        /* All below is of the pass under way. */
+        RV_VEC(struct role *) lacking; /* that want offers and have less than their guarantee */
+        int64_t *required;             /* by name: what guarantees are not satisfied */
+        int64_t *idle;                 /* by name: free on agents that are not offered */
+        size_t cap_names;
+        RV_VEC(struct agent *) agents; /* to be visited in both stages */
+        RV_VEC(int64_t) aside;         /* by slot of the agent: not for the role that is asked */
+    } quota;
+
     struct candidate candidates[CELL_CLASSES];
     RV_VEC(struct frame) frames;         /* of the walk through the roles */
     RV_VEC(const struct slot *) offered; /* shared ones, in this visit */
@@ -278,15 +311,27 @@ void rv_roles_unpin(struct rv_allocator *a, struct role *role);
 void rv_roles_free(struct rv_allocator *a);
 void rv_roles_set_weight(struct rv_allocator *a, struct role *role, double weight);
 void rv_roles_want(struct rv_allocator *a, struct client *c, bool wants);
-/* The allocation was counted on c (may be NULL), the role and above; q of it changes by sign. */
-void rv_roles_charge(struct rv_allocator *a, struct client *c, struct role *role, uint32_t name,
-                     int64_t amount);
+/* The amount is counted on c (may be NULL), the role and above, or taken off. */
+void rv_roles_charge(struct rv_allocator *a, struct client *c, struct role *role,
+                     const struct cell *base, int64_t amount);
+/* So much more is reserved to the role and not in use. */
+void rv_roles_hold(struct role *role, uint32_t name, int64_t amount);
 /* After charges: counts the allocation if there was one and moves what changed its rank. */
 void rv_roles_settle(struct rv_allocator *a, struct client *c, struct role *role, bool allocated);
 void rv_roles_renew(struct rv_allocator *a); /* if dirty */
 void rv_usage_init(struct usage *u);
 void rv_usage_free(struct usage *u);
 struct rv_policy_cluster rv_roles_cluster(const struct rv_allocator *a);
+
+/* quota.c: see there */
+void rv_quota_begin(struct rv_allocator *a);
+/* The roles that lack something, in the order in which they are to be asked; how many. */
+size_t rv_quota_lacking(struct rv_allocator *a);
+bool rv_quota_set_aside(struct rv_allocator *a, struct agent *agent, const struct role *role,
+                        bool first);
+void rv_quota_put_back(struct rv_allocator *a, struct agent *agent);
+void rv_quota_allocated(struct rv_allocator *a, const struct role *role);
+void rv_quota_free_all(struct rv_allocator *a);
 
 /* filters.c */
 void rv_filters_add(struct rv_allocator *a, struct client *c, struct agent *agent,

@@ -12,6 +12,9 @@
  * The walk keeps its place while roles and frameworks move behind it: the rank to go on with is
  * taken before anything is allocated, and only ranks on the path to the receiver move. Who moved
  * comes by again later on, and finds nothing: a role is asked once a visit.
+ *
+ * If roles have less than they are guaranteed, the agents of a pass are visited twice, at first for
+ * those roles alone: see quota.c, which also sets aside what a role must not be given.
  */
 #include "allocator/internal.h"
 
@@ -25,6 +28,7 @@ struct visit {
     void *ctx;
     uint8_t flags;      /* of all that is left: other capabilities make no difference */
     struct role *start; /* only roles here and below can get anything; NULL: nothing is left */
+    struct role *first; /* in the first stage: the role whose guarantee it is about; else NULL */
 };
 
 static bool is_taken(const struct visit *v, const struct slot *s) {
@@ -63,7 +67,9 @@ static void survey(struct visit *v) {
         if (reserved && reserved->walked != v->number && (!start || is_within(start, reserved)))
             start = reserved;
     }
-    v->start = unreserved ? v->a->root : start;
+    if (v->first)
+        start = NULL; /* no guarantee is about what is reserved */
+    v->start = !unreserved ? start : v->first ? v->first : v->a->root;
 }
 
 /* --- eligibility --- */
@@ -215,7 +221,7 @@ static void allocate(struct visit *v, struct client *client, const struct candid
             rv_vec_push(&a->offered, s);
         } else {
             if (s->cell->counts)
-                rv_roles_charge(a, client, client->role, s->cell->name, s->free.scalar);
+                rv_roles_charge(a, client, client->role, s->cell, s->free.scalar);
             s->free.ranges = (struct rv_ranges){0}; /* moved */
             agent->n_free--;
         }
@@ -229,14 +235,25 @@ static void allocate(struct visit *v, struct client *client, const struct candid
 
 /* --- the walk --- */
 
-/* Asks the frameworks directly in the role. */
-static void ask_role(struct visit *v, struct role *role) {
+/* What is left after an allocation is looked at as a whole, then again as far as the role may have
+ * it; false: none of it. */
+static bool go_on(struct visit *v, struct role *role) {
+    struct rv_allocator *a = v->a;
+
+    if (!a->quota.all.n) {
+        survey(v);
+        return true;
+    }
+    rv_quota_put_back(a, v->agent);
+    rv_quota_allocated(a, role);
+    survey(v);
+    return rv_quota_set_aside(a, v->agent, role, v->first);
+}
+
+static void ask_clients(struct visit *v, struct role *role) {
     struct rv_allocator *a = v->a;
     struct rv_rank *next;
 
-    if (role->visited == v->number)
-        return;
-    role->visited = v->number;
     a->stamp++;
     if (candidate(v, role, CELL_CLASSES - 1)->n == 0)
         return;
@@ -248,11 +265,26 @@ static void ask_role(struct visit *v, struct role *role) {
         if (!is_eligible(v, client, c))
             continue;
         allocate(v, client, c);
-        survey(v);
+        if (!go_on(v, role))
+            return;
         a->stamp++;
         if (!v->start || candidate(v, role, CELL_CLASSES - 1)->n == 0)
             return;
     }
+}
+
+/* Asks the frameworks directly in the role. */
+static void ask_role(struct visit *v, struct role *role) {
+    struct rv_allocator *a = v->a;
+    bool quota = a->quota.all.n > 0;
+
+    if (role->visited == v->number)
+        return;
+    role->visited = v->number;
+    if (!quota || rv_quota_set_aside(a, v->agent, role, v->first))
+        ask_clients(v, role);
+    if (quota)
+        rv_quota_put_back(a, v->agent);
 }
 
 /* Asks all from v->start down, until what is left asks for another start. */
@@ -281,21 +313,27 @@ static void walk(struct visit *v) {
     }
 }
 
-static void visit(struct rv_allocator *a, struct agent *agent, rv_allocation_cb cb, void *ctx) {
+/* In the first stage only the roles that lack something of their guarantee, one by one. */
+static void visit(struct rv_allocator *a, struct agent *agent, bool first, rv_allocation_cb cb,
+                  void *ctx) {
     struct visit v = {.a = a, .agent = agent, .number = ++a->visit, .cb = cb, .ctx = ctx};
+    size_t rounds = first ? rv_quota_lacking(a) : 1;
 
     a->offered.n = 0;
-    survey(&v);
-    while (v.start) {
-        struct role *start = v.start;
-
-        walk(&v);
-        if (v.start != start)
-            continue;
-        if (start == a->root)
-            break; /* everybody was asked */
-        start->walked = v.number;
+    for (size_t i = 0; i < rounds; i++) {
+        v.first = first ? a->quota.lacking.v[i] : NULL;
         survey(&v);
+        while (v.start) {
+            struct role *start = v.start;
+
+            walk(&v);
+            if (v.start != start)
+                continue;
+            if (first || start == a->root)
+                break; /* everybody was asked */
+            start->walked = v.number;
+            survey(&v);
+        }
     }
     rv_agents_place(a, agent);
 }
@@ -338,6 +376,34 @@ static void fetch_more(const struct agent *agent) {
     }
 }
 
+static void visit_all(struct rv_allocator *a, struct agent **agents, size_t n, bool first,
+                      rv_allocation_cb cb, void *ctx) {
+    for (size_t i = 0; i < RV_MIN(n, (size_t)AHEAD); i++)
+        fetch(agents[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (i + AHEAD < n)
+            fetch(agents[i + AHEAD]);
+        if (i + MORE < n)
+            fetch_more(agents[i + MORE]);
+        visit(a, agents[i], first, cb, ctx);
+    }
+}
+
+/* Both stages over the same agents. */
+static void pass_in_stages(struct rv_allocator *a, size_t budget, rv_allocation_cb cb, void *ctx) {
+    struct agent *batch[BATCH];
+
+    a->quota.agents.n = 0;
+    while (a->n_marked > 0 && a->quota.agents.n < budget) {
+        size_t n = take_batch(a, batch, RV_MIN(budget - a->quota.agents.n, (size_t)BATCH));
+
+        for (size_t i = 0; i < n; i++)
+            rv_vec_push(&a->quota.agents, batch[i]);
+    }
+    visit_all(a, a->quota.agents.v, a->quota.agents.n, true, cb, ctx);
+    visit_all(a, a->quota.agents.v, a->quota.agents.n, false, cb, ctx);
+}
+
 bool rv_allocator_pass(struct rv_allocator *a, int64_t now_ms, rv_allocation_cb cb, void *ctx) {
     size_t budget = a->slice ? a->slice : SIZE_MAX;
     struct agent *batch[BATCH];
@@ -348,20 +414,17 @@ bool rv_allocator_pass(struct rv_allocator *a, int64_t now_ms, rv_allocation_cb 
         free(expired);
     }
     rv_roles_renew(a);
+    rv_quota_begin(a);
     if (!a->root || a->root->order.n == 0)
         a->n_marked = 0; /* who comes to want something marks all */
+    if (a->quota.lacking.n) {
+        pass_in_stages(a, budget, cb, ctx);
+        return a->n_marked > 0;
+    }
     while (a->n_marked > 0 && budget > 0) {
         size_t n = take_batch(a, batch, RV_MIN(budget, (size_t)BATCH));
 
-        for (size_t i = 0; i < RV_MIN(n, (size_t)AHEAD); i++)
-            fetch(batch[i]);
-        for (size_t i = 0; i < n; i++) {
-            if (i + AHEAD < n)
-                fetch(batch[i + AHEAD]);
-            if (i + MORE < n)
-                fetch_more(batch[i + MORE]);
-            visit(a, batch[i], cb, ctx);
-        }
+        visit_all(a, batch, n, false, cb, ctx);
         budget -= n;
     }
     return a->n_marked > 0;

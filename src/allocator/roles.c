@@ -78,6 +78,7 @@ static struct role *new_role(struct rv_allocator *a, const char *name, struct ro
 
     r->name = rv_strdup(name);
     r->parent = parent;
+    r->top = parent && parent->parent ? parent->top : parent ? r : NULL;
     r->id = a->next_role++;
     r->weight = RV_WEIGHT_ONE;
     r->order.policy = r->clients.policy = a->policy;
@@ -116,6 +117,9 @@ struct role *rv_roles_get(struct rv_allocator *a, const char *name) {
 static void free_role(struct role *r) {
     rv_usage_free(&r->usage);
     rv_usage_free(&r->own);
+    if (r->held)
+        rv_usage_free(r->held);
+    free(r->held);
     free(r->name);
     free(r);
 }
@@ -185,9 +189,26 @@ void rv_roles_want(struct rv_allocator *a, struct client *c, bool wants) {
 
 /* --- booking --- */
 
-void rv_roles_charge(struct rv_allocator *a, struct client *c, struct role *role, uint32_t name,
-                     int64_t amount) {
+static void hold(struct role *role, uint32_t name, int64_t amount) {
+    if (!role->held) {
+        role->held = rv_malloc(sizeof *role->held);
+        rv_usage_init(role->held);
+    }
+    usage_add(role->held, name, amount);
+}
+
+void rv_roles_hold(struct role *role, uint32_t name, int64_t amount) {
+    hold(role->top, name, amount);
+    hold(role->top->parent, name, amount);
+}
+
+void rv_roles_charge(struct rv_allocator *a, struct client *c, struct role *role,
+                     const struct cell *base, int64_t amount) {
+    uint32_t name = base->name;
+
     (void)a;
+    if (base->reserved)
+        rv_roles_hold(role, name, -amount);
     if (c)
         usage_add(&c->usage, name, amount);
     usage_add(&role->own, name, amount);

@@ -15,11 +15,8 @@
 
 static void free_min_allocatable(struct rv_min_allocatable *v, size_t n) {
     for (size_t i = 0; i < n; i++) {
-        for (size_t j = 0; j < v[i].n; j++) {
-            for (size_t k = 0; k < v[i].any[j].n; k++)
-                free(v[i].any[j].v[k].name);
-            free(v[i].any[j].v);
-        }
+        for (size_t j = 0; j < v[i].n; j++)
+            rv_quantities_free(&v[i].any[j]);
         free(v[i].any);
         free(v[i].role);
     }
@@ -35,14 +32,8 @@ static struct rv_min_allocatable *copy_min_allocatable(const struct rv_min_alloc
         out[i].role = rv_strdup(v[i].role);
         out[i].n = v[i].n;
         out[i].any = v[i].n ? rv_calloc(v[i].n, sizeof *out[i].any) : NULL;
-        for (size_t j = 0; j < v[i].n; j++) {
-            const struct rv_quantities *from = &v[i].any[j];
-            struct rv_quantities *to = &out[i].any[j];
-            to->n = from->n;
-            to->v = from->n ? rv_calloc(from->n, sizeof *to->v) : NULL;
-            for (size_t k = 0; k < from->n; k++)
-                to->v[k] = (struct rv_quantity){rv_strdup(from->v[k].name), from->v[k].amount};
-        }
+        for (size_t j = 0; j < v[i].n; j++)
+            rv_quantities_copy(&out[i].any[j], &v[i].any[j]);
     }
     return out;
 }

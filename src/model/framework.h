@@ -6,17 +6,10 @@
 
 #include "model/enums.h"
 #include "model/ids.h"
+#include "model/quota.h"
 #include "model/resources.h"
 
-/* A minimal amount that makes an offer worth having: all quantities of one set, or any set. */
-struct rv_quantity {
-    char *name;
-    int64_t amount; /* thousandths */
-};
-struct rv_quantities {
-    struct rv_quantity *v;
-    size_t n;
-};
+/* Minimal amounts that make an offer worth having: all quantities of one set, or any set. */
 /* Of one role: alternatives; n == 0: anything that is not empty will do. */
 struct rv_min_allocatable {
     char *role;
