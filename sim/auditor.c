@@ -99,10 +99,10 @@ static void free_agent(struct sim_audit_agent *g) {
 }
 
 static void use(struct sim_audit_agent *g, struct rv_str key, const struct rv_resources *r) {
-    struct rv_resources *plain = rv_calloc(1, sizeof *plain), *old;
+    struct rv_resources *copy = rv_calloc(1, sizeof *copy), *old;
 
-    add_plain(plain, r);
-    old = rv_map_put(&g->used, key, plain);
+    rv_resources_copy(copy, r);
+    old = rv_map_put(&g->used, key, copy);
     if (old) {
         rv_resources_free(old);
         free(old);
@@ -197,7 +197,7 @@ static void check_sum(struct sim_auditor *a, const struct sim_audit_agent *g) {
 
     a->checks++;
     for (size_t it = 0; rv_map_next(&g->used, &it, NULL, &r);)
-        rv_resources_add(&sum, r);
+        add_plain(&sum, r);
     for (size_t i = 0; i < a->open.n; i++)
         if (rv_streq(a->open.v[i]->agent_id, g->id))
             rv_resources_add(&sum, &a->open.v[i]->resources);
@@ -263,6 +263,7 @@ static void offered(struct sim_auditor *a, struct sim_audit_framework *f,
     rv_vec_push(&a->open, o);
     sim_audit_filters_check(a, o);
     sim_audit_nodes_offered(a, g, view->away, o);
+    sim_audit_quota_offered(a, o);
     check_sum(a, g);
 }
 
@@ -513,6 +514,7 @@ void sim_audit_agent_call(struct sim_auditor *a, uint64_t stream,
 
     if (call->type == RV_AGENT_CALL_REGISTER || call->type == RV_AGENT_CALL_REREGISTER) {
         registration(a, stream, call);
+        sim_audit_quota_returned(a, call->registration.info->id.v);
     } else if (g && call->type == RV_AGENT_CALL_STATUS_UPDATE) {
         struct rv_str key =
             key2(buf, call->update.framework_id.v, " ", call->update.status->task_id.v);
@@ -650,6 +652,7 @@ void sim_audit_registry_asked(struct sim_auditor *a, const struct rv_registry_op
     sim_audit_link_acts(a, "change the registry");
     sim_audit_nodes_asked(a, op);
     sim_audit_absence_asked(a, op);
+    sim_audit_quota_written(a, op);
 }
 
 /* The core hears of it now; the books must not be ahead of it in the wrong direction. */
@@ -658,6 +661,7 @@ void sim_audit_registry(struct sim_auditor *a, const struct rv_registry_op *op, 
 
     sim_audit_nodes_registry(a, op, ok);
     sim_audit_absence_registry(a, op, ok);
+    sim_audit_quota_registry(a, op, ok);
     if (!ok)
         return;
     switch (op->kind) {
@@ -752,6 +756,7 @@ void sim_audit_books_opened(struct sim_auditor *a, const struct rv_registry_snap
         framework(a, s->ended[i].id)->removed = true;
     sim_audit_nodes_started(a, s);
     sim_audit_absence_started(a, s);
+    sim_audit_quota_started(a, s);
 }
 
 /* --- making and end --- */
@@ -821,6 +826,7 @@ void sim_auditor_free(struct sim_auditor *a) {
     sim_audit_filters_drop(a, NULL);
     sim_audit_nodes_crashed(a);
     sim_audit_recovery_free(a);
+    sim_audit_quota_free(a);
     sim_audit_links_free(a);
     sim_audit_alone_free(a);
     free_all(&a->streams, free_stream);

@@ -150,6 +150,14 @@ struct sim_auditor {
     struct rv_map said_updates; /* uuids that agents have told of */
     struct rv_map ended_there;  /* "agent framework": the agent was told that it is over */
     struct sim_audit_call call;
+    struct rv_map quotas;   /* role -> rv_quota, as the registry has it */
+    struct rv_map returned; /* ids of agents that this master has heard of */
+    int64_t hold_until_ms;  /* until then it offers nothing, unless most are back; 0: it may */
+    struct {                /* a change of quotas that waits for its answer; request 0: none */
+        uint64_t request;
+        size_t n;
+        bool beyond; /* what is known to be used is more than a limit, and it is not forced */
+    } quota_call;
     uint64_t checks;
 };
 
@@ -161,6 +169,9 @@ void sim_audit_scheduler_call(struct sim_auditor *a, uint64_t request, uint64_t 
                               const char *stream_id, const struct rv_scheduler_call *call);
 void sim_audit_agent_call(struct sim_auditor *a, uint64_t stream, const struct rv_agent_call *call);
 void sim_audit_reply(struct sim_auditor *a, uint64_t request, int status);
+/* The operator asks for quotas. */
+void sim_audit_quota_asked(struct sim_auditor *a, uint64_t request,
+                           const struct rv_operator_call *call);
 void sim_audit_opened(struct sim_auditor *a, uint64_t stream, const char *stream_id);
 void sim_audit_closed(struct sim_auditor *a, uint64_t stream);
 void sim_audit_to_scheduler(struct sim_auditor *a, uint64_t stream,

@@ -140,6 +140,7 @@ void sim_audit_reply(struct sim_auditor *a, uint64_t request, int status) {
     const struct rv_scheduler_call *call = a->call.call;
     struct sim_audit_framework *f;
 
+    sim_audit_quota_replied(a, request, status);
     if (!call || request != a->call.request || status >= 300 || call->type == RV_CALL_SUBSCRIBE)
         return;
     f = rv_map_gets(&a->frameworks, call->framework_id.v);

@@ -61,6 +61,16 @@ void sim_audit_absence_told(struct sim_auditor *a, const struct sim_audit_framew
                             const struct rv_task_status *s, bool is_used);
 void sim_audit_absence_stepped(struct sim_auditor *a, int64_t awake_ms);
 
+/* auditor_quota.c */
+void sim_audit_quota_started(struct sim_auditor *a, const struct rv_registry_snapshot *s);
+void sim_audit_quota_written(struct sim_auditor *a, const struct rv_registry_op *op);
+void sim_audit_quota_registry(struct sim_auditor *a, const struct rv_registry_op *op, bool ok);
+void sim_audit_quota_offered(struct sim_auditor *a, const struct sim_audit_offer *o);
+/* An agent with an id asks to be registered. */
+void sim_audit_quota_returned(struct sim_auditor *a, const char *agent_id);
+void sim_audit_quota_replied(struct sim_auditor *a, uint64_t request, int status);
+void sim_audit_quota_free(struct sim_auditor *a);
+
 /* auditor_recovery.c */
 void sim_audit_recovery_heard(struct sim_auditor *a, const struct sim_agent *agent,
                               const struct rv_agent_event *e);

@@ -65,6 +65,7 @@ struct op {
     struct rv_framework_info framework;
     struct rv_deactivation deactivation;
     struct rv_weight *weights;
+    struct rv_quota *quotas;
     struct rv_machine *machines;
 };
 
@@ -90,6 +91,9 @@ struct rv_registry_op *sim_op_new(const struct rv_registry_op *op) {
     for (size_t i = 0; i < op->n_weights; i++)
         copy->weights[i] =
             (struct rv_weight){rv_strdup(op->weights[i].role), op->weights[i].weight};
+    copy->op.quotas = copy->quotas = rv_calloc(op->n_quotas + 1, sizeof *copy->quotas);
+    for (size_t i = 0; i < op->n_quotas; i++)
+        rv_quota_copy(&copy->quotas[i], &op->quotas[i]);
     copy->op.machines = copy->machines = rv_calloc(op->n_machines + 1, sizeof *copy->machines);
     for (size_t i = 0; i < op->n_machines; i++) {
         copy->machines[i] = op->machines[i];
@@ -107,6 +111,9 @@ void sim_op_free(struct rv_registry_op *op) {
     for (size_t i = 0; i < op->n_weights; i++)
         free(text(copy->weights[i].role));
     free(copy->weights);
+    for (size_t i = 0; i < op->n_quotas; i++)
+        rv_quota_free(&copy->quotas[i]);
+    free(copy->quotas);
     for (size_t i = 0; i < op->n_machines; i++) {
         free(text(copy->machines[i].hostname));
         free(text(copy->machines[i].ip));

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "cluster.h"
 #include "crash_points.h"
+#include "quotas.h"
 #include "seeds.h"
 
 static struct sim_cluster cluster;
@@ -79,6 +80,7 @@ static void choose_faults(struct sim_world *w) {
     f->bit_flip = w->seed % 4 == 3 ? 300 : 0;
     f->masters_down = w->seed % 5 == 2 ? 20 : 0;
     f->other_flags = w->seed % 3 == 1 ? 300 : 0;
+    f->quotas = w->seed % 4 == 1 ? 300 : 0;
 }
 
 static void start_master(void *ctx, uint64_t arg, void *data) {
@@ -314,6 +316,7 @@ static void inject(void *ctx, uint64_t arg, void *data) {
     if (c->has_zk)
         faults_of_zookeeper(c);
     sim_operators_turn(c);
+    sim_quotas_turn(c);
     if (sim_chance(w, 10))
         set_weights(c);
     sim_at(w, NULL, sim_between(w, 500, 5000), inject, c, 0, NULL);
@@ -411,6 +414,7 @@ static void put_back(void *ctx, uint64_t arg, void *data) {
     (void)data;
 
     sim_operators_put_back(c);
+    sim_quotas_remove(c);
     sim_at(&c->world, NULL, 2000, put_back, c, 0, NULL);
 }
 

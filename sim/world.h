@@ -77,6 +77,7 @@ struct sim_faults {
     unsigned stale_master;                   /* an agent hears on of a master that it gave up */
     unsigned masters_down;                   /* all of them, for minutes */
     unsigned other_flags; /* an agent is started as what it was not: it must refuse */
+    unsigned quotas;      /* the operator asks for quotas of roles */
 };
 
 /* When who writes crashes: before it is taken, or sent; once it is durable, but not told; once that

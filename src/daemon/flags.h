@@ -83,6 +83,11 @@ struct rv_flag {
     X(DURATION, registry_max_agent_age, "2weeks",                                                  \
       "After which agents that are unreachable or gone are forgotten.")                            \
     X(DURATION, registry_gc_interval, "15mins", "How often such agents are looked for.")           \
+    X(STRING, quota_recovery_agents, "80%",                                                        \
+      "Of the agents that the registry knows, those that must be back before a new leader makes "  \
+      "offers, if a role has quota.")                                                              \
+    X(DURATION, quota_recovery_timeout, "10mins",                                                  \
+      "After which it makes offers though fewer are back; 0: at once.")                            \
     X(STRING, allocator, "drf", "Allocation policy.")                                              \
     X(STRING, min_allocatable_resources, "cpus:0.01|mem:32",                                       \
       "Alternatives, separated by |, of "                                                          \

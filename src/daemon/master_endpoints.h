@@ -15,7 +15,22 @@ struct rv_common rv_master_common(struct rv_master_daemon *d);
 void rv_master_update_weights(struct rv_master_daemon *d, struct rv_http_request *req,
                               enum rv_encoding encoding, Reeve__V1__WeightInfo *const *v, size_t n);
 
+/* --- master_quota.c: each makes the call of the core, as those of master_nodes.c do --- */
+void rv_master_update_quota(struct rv_master_daemon *d, struct rv_http_request *req,
+                            const Reeve__V1__Master__Call__UpdateQuota *m);
+void rv_master_set_quota(struct rv_master_daemon *d, struct rv_http_request *req,
+                         const Reeve__V1__Quota__QuotaRequest *m);
+void rv_master_remove_quota(struct rv_master_daemon *d, struct rv_http_request *req, char *role);
+/* POST /quota and DELETE /quota/ROLE, and whatever is refused there; false: not one of these. */
+bool rv_master_quota_handle(struct rv_master_daemon *d, struct rv_http_request *req,
+                            const char *path);
+Reeve__V1__Quota__QuotaStatus *rv_master_view_quota(const struct rv_master *m,
+                                                    struct rv_arena *arena);
+
 /* --- master_nodes.c --- */
+/* The call of the core, which answers the request. */
+void rv_master_operate(struct rv_master_daemon *d, struct rv_http_request *req,
+                       const struct rv_operator_call *call);
 /* The JSON body as the part `name` of a message: what endpoints from before v1 take is often a part
  * of what a call takes. NULL after a 400. */
 ProtobufCMessage *rv_master_body_as(struct rv_master_daemon *d, struct rv_http_request *req,

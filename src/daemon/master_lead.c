@@ -37,11 +37,10 @@ static int parse_quantities(const char *text, struct rv_quantities **out, size_t
             return failed;
         }
         v = rv_realloc(v, (count + 1) * sizeof *v);
-        v[count] = (struct rv_quantities){rv_calloc(r.n + 1, sizeof *v->v), 0};
+        v[count] = (struct rv_quantities){0};
         for (size_t i = 0; i < r.n; i++)
             if (r.v[i].kind->type == RV_SCALAR)
-                v[count].v[v[count].n++] =
-                    (struct rv_quantity){rv_strdup(r.v[i].kind->name), r.v[i].scalar};
+                rv_quantities_add(&v[count], r.v[i].kind->name, r.v[i].scalar);
         count++;
         rv_resources_free(&r);
     }
@@ -69,17 +68,24 @@ static int parse_rate(const char *text, int64_t *interval_ms, struct rv_error *e
     return 0;
 }
 
-/* "10%": of the rest the master does without. */
-static int parse_limit(const char *text, double *rest, struct rv_error *err) {
+static int parse_percent(const char *flag, const char *text, double *percent,
+                         struct rv_error *err) {
     size_t n = strlen(text);
     _cleanup_free_ char *number = n && text[n - 1] == '%' ? rv_strndup(text, n - 1) : NULL;
-    double percent;
 
-    if (!number || rv_parse_double(number, &percent) || !(percent >= 0 && percent <= 100))
-        return rv_error_set(err, RV_ERR_INVALID,
-                            "--recovery_agent_removal_limit: \"%s\" is not 0%% to 100%%", text);
-    *rest = 100 - percent;
+    if (!number || rv_parse_double(number, percent) || !(*percent >= 0 && *percent <= 100))
+        return rv_error_set(err, RV_ERR_INVALID, "--%s: \"%s\" is not 0%% to 100%%", flag, text);
     return 0;
+}
+
+/* Of the rest the master does without. */
+static int parse_limit(const char *text, double *rest, struct rv_error *err) {
+    double percent;
+    int r = parse_percent("recovery_agent_removal_limit", text, &percent, err);
+
+    if (!r)
+        *rest = 100 - percent;
+    return r;
 }
 
 static char **split(const char *text, size_t *n) {
@@ -139,11 +145,8 @@ static void apply_weights(struct rv_master_daemon *d) {
 }
 
 static void free_quantities(struct rv_quantities *v, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        for (size_t k = 0; k < v[i].n; k++)
-            free(v[i].v[k].name);
-        free(v[i].v);
-    }
+    for (size_t i = 0; i < n; i++)
+        rv_quantities_free(&v[i]);
     free(v);
 }
 
@@ -159,6 +162,8 @@ static int check_flags(const struct rv_master_flags *flags, struct rv_error *err
 
     if (!r)
         r = parse_limit(flags->recovery_agent_removal_limit, &percent, err);
+    if (!r)
+        r = parse_percent("quota_recovery_agents", flags->quota_recovery_agents, &percent, err);
     if (!r)
         r = parse_quantities(flags->min_allocatable_resources, &least, &n_least, err);
     free_quantities(least, n_least);
@@ -191,9 +196,10 @@ static void start_core(struct rv_master_daemon *d, const struct rv_registry_snap
     struct rv_quantities *least = NULL;
     size_t n_least = 0, n_excluded, n_roles;
     int64_t removal_interval_ms = 0;
-    double agents_percent = 0;
+    double agents_percent = 0, quota_percent = 0;
 
-    if (parse_rate(f->agent_removal_rate_limit, &removal_interval_ms, NULL) ||
+    if (parse_percent("quota_recovery_agents", f->quota_recovery_agents, &quota_percent, NULL) ||
+        parse_rate(f->agent_removal_rate_limit, &removal_interval_ms, NULL) ||
         parse_limit(f->recovery_agent_removal_limit, &agents_percent, NULL) ||
         parse_quantities(f->min_allocatable_resources, &least, &n_least, NULL))
         RV_UNREACHABLE(); /* checked at the start */
@@ -217,6 +223,9 @@ static void start_core(struct rv_master_daemon *d, const struct rv_registry_snap
         .max_absent_agents = (size_t)f->registry_max_agent_count,
         .absent_age_ms = to_ms(f->registry_max_agent_age),
         .gc_interval_ms = to_ms(f->registry_gc_interval),
+        .quota_recovery_percent = quota_percent,
+        .quota_recovery_ms =
+            f->quota_recovery_timeout && quota_percent > 0 ? to_ms(f->quota_recovery_timeout) : -1,
         .max_completed_frameworks = (size_t)f->max_completed_frameworks,
         .max_completed_tasks = (size_t)f->max_completed_tasks_per_framework,
         .max_unreachable_tasks = (size_t)f->max_unreachable_tasks_per_framework,

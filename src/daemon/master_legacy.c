@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 
+#include "base/fixed.h"
 #include "daemon/legacy_json.h"
 #include "daemon/master_endpoints.h"
 #include "daemon/master_views.h"
@@ -517,25 +518,19 @@ static void write_state_summary(const struct asked *asked, struct rv_json *j, st
 
 /* --- roles --- */
 
-static bool counts_for_quota(const struct rv_kind *k, const void *unused) {
-    (void)unused;
-    return !k->revocable && !rv_kind_is_reserved(k);
+static void put_quantities(struct rv_json *j, const char *name, const struct rv_quantities *q) {
+    rv_json_object(j, name);
+    for (size_t i = 0; q && i < q->n; i++)
+        rv_json_double(j, q->v[i].name, rv_fixed_to_double(q->v[i].amount));
+    rv_json_object_end(j);
 }
 
-/* Quotas cannot be set yet: there is no guarantee and no limit. What counts is what is reserved,
- * and what is allocated beyond that. */
 static void put_quota(struct rv_json *j, const struct rv_role_view *role) {
-    _cleanup_(rv_resources_free) struct rv_resources consumed = {0};
-
-    rv_resources_filter(&consumed, &role->allocated, counts_for_quota, NULL);
-    rv_resources_add(&consumed, &role->reserved);
     rv_json_object(j, "quota");
     rv_json_string(j, "role", role->name);
-    rv_json_object(j, "guarantee");
-    rv_json_object_end(j);
-    rv_json_object(j, "limit");
-    rv_json_object_end(j);
-    rv_json_resources(j, "consumed", &consumed);
+    put_quantities(j, "guarantee", role->quota ? &role->quota->guarantees : NULL);
+    put_quantities(j, "limit", role->quota ? &role->quota->limits : NULL);
+    put_quantities(j, "consumed", &role->consumed);
     rv_json_object_end(j);
 }
 
@@ -593,14 +588,10 @@ static void write_maintenance(const struct asked *asked, struct rv_json *j, stru
     rv_json_message(j, NULL, &rv_master_view_maintenance(asked->d->core, scratch)->base);
 }
 
-/* What cannot be set yet: quota is the empty message. */
-static void write_empty(const struct asked *asked, struct rv_json *j, struct rv_sink *sink,
+static void write_quota(const struct asked *asked, struct rv_json *j, struct rv_sink *sink,
                         struct rv_arena *scratch) {
-    (void)asked;
     (void)sink;
-    (void)scratch;
-    rv_json_object(j, NULL);
-    rv_json_object_end(j);
+    rv_json_message(j, NULL, &rv_master_view_quota(asked->d->core, scratch)->base);
 }
 
 static void front_page(struct rv_http_request *req) {
@@ -613,6 +604,7 @@ static void front_page(struct rv_http_request *req) {
         "                   /tasks, /roles, /weights, /quota, /maintenance/schedule,\n"
         "                   /maintenance/status\n"
         "/machine/down      and /machine/up, for machines in the schedule (POST)\n"
+        "/quota             also POST sets one, DELETE /quota/ROLE removes it\n"
         "/metrics/snapshot  numbers, as JSON; /metrics for Prometheus\n"
         "/flags /version /health /redirect /files/browse /logging/toggle\n");
 }
@@ -641,7 +633,7 @@ static const struct endpoint {
     {"/frameworks", write_frameworks, true},
     {"/roles", write_roles, true},
     {"/weights", write_weights, false},
-    {"/quota", write_empty, false},
+    {"/quota", write_quota, false},
     {"/maintenance/schedule", write_schedule, false},
     {"/maintenance/status", write_maintenance, false},
 };
@@ -693,7 +685,7 @@ bool rv_master_legacy_handle(struct rv_master_daemon *d, struct rv_http_request 
         put_weights(d, req);
         return true;
     }
-    if (rv_master_maintenance_handle(d, req, path))
+    if (rv_master_maintenance_handle(d, req, path) || rv_master_quota_handle(d, req, path))
         return true;
     if (rv_streq(path, "/") || rv_streq(path, "/redirect")) {
         if (!rv_common_is_read(&d->shell, req))

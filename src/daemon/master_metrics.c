@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "base/fixed.h"
 #include "io/http_server.h"
 
 /* name, counter of the core, help */
@@ -242,11 +243,39 @@ static void measure_agents(const struct rv_master *master, struct rv_metrics *m)
         measure_resource(master, names[i], m);
 }
 
+static void put_quota(struct rv_metrics *m, const char *role, const char *name, const char *what,
+                      int64_t amount) {
+    const char *base = rv_arena_printf(&m->arena, "allocator/mesos/quota/roles/%s/resources/%s",
+                                       rv_metrics_encoded(m, role), rv_metrics_encoded(m, name));
+
+    rv_metrics_gauge(m, rv_arena_printf(&m->arena, "%s/%s", base, what), NULL,
+                     rv_fixed_to_double(amount));
+}
+
+static void measure_quota(const struct rv_master *master, struct rv_metrics *m) {
+    void *v;
+
+    for (size_t it = 0; rv_map_next(&master->quotas, &it, NULL, &v);) {
+        const struct rv_quota *q = v;
+
+        for (size_t i = 0; i < q->guarantees.n; i++) {
+            const struct rv_quantity *g = &q->guarantees.v[i];
+
+            put_quota(m, q->role, g->name, "guarantee", g->amount);
+            put_quota(m, q->role, g->name, "offered_or_allocated",
+                      rv_allocator_quota_consumed(master->allocator, q->role, g->name));
+        }
+        for (size_t i = 0; i < q->limits.n; i++)
+            put_quota(m, q->role, q->limits.v[i].name, "limit", q->limits.v[i].amount);
+    }
+}
+
 /* What only a leader has. */
 static void measure_core(const struct rv_master_daemon *d, struct rv_metrics *m) {
     measure_counters(&d->core->counters, m);
     measure_frameworks(d->core, m);
     measure_agents(d->core, m);
+    measure_quota(d->core, m);
     rv_metrics_gauge(m, "master/operator_event_stream_subscribers", "Operators that are subscribed",
                      (double)rv_map_count(&d->operators));
     rv_metrics_gauge(m, "registrar/queued_operations", "Changes that the registry has not stored",

@@ -8,8 +8,8 @@
 #include "daemon/master_endpoints.h"
 #include "wire/maintenance_codec.h"
 
-static void step(struct rv_master_daemon *d, struct rv_http_request *req,
-                 const struct rv_operator_call *call) {
+void rv_master_operate(struct rv_master_daemon *d, struct rv_http_request *req,
+                       const struct rv_operator_call *call) {
     struct rv_master_event event = {
         .kind = RV_MASTER_OPERATOR_CALL,
         .request = rv_master_daemon_park(d, req, RV_ENC_JSON, false),
@@ -25,7 +25,7 @@ void rv_master_change_agent(struct rv_master_daemon *d, struct rv_http_request *
                             enum rv_operator_call_type type, const Reeve__V1__AgentID *id) {
     struct rv_operator_call call = {.type = type, .agent_id = {id->value}};
 
-    step(d, req, &call);
+    rv_master_operate(d, req, &call);
 }
 
 void rv_master_drain(struct rv_master_daemon *d, struct rv_http_request *req,
@@ -47,7 +47,7 @@ void rv_master_drain(struct rv_master_daemon *d, struct rv_http_request *req,
         }
         drain.max_grace_ns = ns;
     }
-    step(d, req, &call);
+    rv_master_operate(d, req, &call);
 }
 
 /* --- maintenance --- */
@@ -63,7 +63,7 @@ void rv_master_update_schedule(struct rv_master_daemon *d, struct rv_http_reques
         return;
     }
     call.machines = machines;
-    step(d, req, &call);
+    rv_master_operate(d, req, &call);
 }
 
 void rv_master_change_machines(struct rv_master_daemon *d, struct rv_http_request *req,
@@ -78,7 +78,7 @@ void rv_master_change_machines(struct rv_master_daemon *d, struct rv_http_reques
         return;
     }
     call.machines = machines;
-    step(d, req, &call);
+    rv_master_operate(d, req, &call);
 }
 
 ProtobufCMessage *rv_master_body_as(struct rv_master_daemon *d, struct rv_http_request *req,

@@ -192,11 +192,8 @@ static void get_weights(struct call *c) {
     send_response(c);
 }
 
-/* Nothing can be set of it yet, so nothing is. */
-
 static void get_quota(struct call *c) {
-    RESPOND(c, GetQuota, get_quota)->status =
-        RV_WIRE_MAKE(&c->d->arena, Quota__QuotaStatus, quota__quota_status);
+    RESPOND(c, GetQuota, get_quota)->status = rv_master_view_quota(c->d->core, &c->d->arena);
     send_response(c);
 }
 
@@ -264,6 +261,21 @@ void rv_master_update_weights(struct rv_master_daemon *d, struct rv_http_request
         weights[i] = (struct rv_weight){.role = v[i]->role, .weight = v[i]->weight};
     }
     step(&c, &call, false);
+}
+
+static void update_quota(struct call *c) {
+    if (has_part(c, c->m->update_quota, "update_quota"))
+        rv_master_update_quota(c->d, c->req, c->m->update_quota);
+}
+
+static void set_quota(struct call *c) {
+    if (has_part(c, c->m->set_quota, "set_quota"))
+        rv_master_set_quota(c->d, c->req, c->m->set_quota->quota_request);
+}
+
+static void remove_quota(struct call *c) {
+    if (has_part(c, c->m->remove_quota, "remove_quota"))
+        rv_master_remove_quota(c->d, c->req, c->m->remove_quota->role);
 }
 
 static void mark_agent_gone(struct call *c) {
@@ -353,9 +365,9 @@ static void unsupported(struct call *c) {
     X(DEACTIVATE_AGENT, UNKNOWN, deactivate_agent)                                                 \
     X(REACTIVATE_AGENT, UNKNOWN, reactivate_agent)                                                 \
     X(GET_QUOTA, GET_QUOTA, get_quota)                                                             \
-    X(UPDATE_QUOTA, UNKNOWN, unsupported)                                                          \
-    X(SET_QUOTA, UNKNOWN, unsupported)                                                             \
-    X(REMOVE_QUOTA, UNKNOWN, unsupported)                                                          \
+    X(UPDATE_QUOTA, UNKNOWN, update_quota)                                                         \
+    X(SET_QUOTA, UNKNOWN, set_quota)                                                               \
+    X(REMOVE_QUOTA, UNKNOWN, remove_quota)                                                         \
     X(TEARDOWN, UNKNOWN, teardown)                                                                 \
     X(MARK_AGENT_GONE, UNKNOWN, mark_agent_gone)
 

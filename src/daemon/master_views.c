@@ -355,13 +355,39 @@ static void sum_allocated(struct rv_role_views *views, const struct rv_resources
     }
 }
 
+static void set_up_role(const struct rv_master *m, struct rv_role_view *view) {
+    view->weight = rv_master_role_weight(m, view->name);
+    view->quota = rv_map_gets(&m->quotas, view->name);
+}
+
+/* What is reserved, or else allocated without being so, counts for its role and all above. */
+static void sum_consumed(struct rv_role_views *views, const struct rv_resources *r, bool reserved) {
+    for (size_t i = 0; i < r->n; i++) {
+        const struct rv_kind *k = r->v[i].kind;
+        const char *name = reserved ? rv_kind_reserved_role(k) : k->allocation_role;
+        struct rv_str role = rv_str(name);
+
+        if (k->type != RV_SCALAR || k->revocable || rv_kind_is_reserved(k) != reserved || !name)
+            continue;
+        while (role.n > 0) {
+            struct rv_role_view *view = rv_map_get(&views->by_name, role);
+
+            if (view)
+                rv_quantities_add(&view->consumed, k->name, r->v[i].scalar);
+            while (role.n > 0 && role.s[role.n - 1] != '/')
+                role.n--;
+            role.n -= role.n > 0;
+        }
+    }
+}
+
 void rv_master_roles_collect(const struct rv_master *m, struct rv_role_views *out) {
     void *v;
 
     *out = (struct rv_role_views){0};
     rv_master_each_role(m, add_role, out);
     for (size_t i = 0; i < out->list.n; i++)
-        out->list.v[i]->weight = rv_master_role_weight(m, out->list.v[i]->name);
+        set_up_role(m, out->list.v[i]);
     for (size_t it = 0; rv_map_next(&m->frameworks, &it, NULL, &v);) {
         const struct rv_master_framework *f = v;
         for (size_t i = 0; i < f->info.n_roles; i++) {
@@ -370,6 +396,7 @@ void rv_master_roles_collect(const struct rv_master *m, struct rv_role_views *ou
                 rv_vec_push(&view->frameworks, f);
         }
         sum_allocated(out, &f->used, offsetof(struct rv_role_view, allocated));
+        sum_consumed(out, &f->used, false);
         sum_allocated(out, &f->offered, offsetof(struct rv_role_view, offered));
     }
     for (size_t it = 0; rv_map_next(&m->agents, &it, NULL, &v);) {
@@ -382,6 +409,7 @@ void rv_master_roles_collect(const struct rv_master *m, struct rv_role_views *ou
             if (view)
                 rv_resources_add_one(&view->reserved, &a->total.v[i]);
         }
+        sum_consumed(out, &a->total, true);
     }
 }
 
@@ -391,6 +419,7 @@ void rv_master_roles_free(struct rv_role_views *views) {
         rv_resources_free(&view->allocated);
         rv_resources_free(&view->offered);
         rv_resources_free(&view->reserved);
+        rv_quantities_free(&view->consumed);
         rv_vec_free(&view->frameworks);
         free(view->name);
         free(view);

@@ -36,6 +36,8 @@ struct rv_role_view {
     char *name;
     double weight;
     struct rv_resources allocated, offered, reserved;
+    struct rv_quantities consumed; /* what counts for quota, of those below it, too */
+    const struct rv_quota *quota;  /* NULL: none */
     RV_VEC(const struct rv_master_framework *) frameworks; /* subscribed to it */
 };
 struct rv_role_views {

@@ -82,6 +82,8 @@ struct rv_master_pending {
     int64_t wall_ns;
     struct rv_weight *weights;
     size_t n_weights;
+    struct rv_quota *quotas; /* owned, with their members */
+    size_t n_quotas;
     struct rv_deactivation deactivation;
     struct rv_machine *machines; /* owned, with their strings */
     size_t n_machines;
@@ -401,6 +403,13 @@ void rv_master_reconcile_operations(struct rv_master *m, struct rv_master_framew
                                     const struct rv_scheduler_call *call);
 void rv_master_operation_status(struct rv_master *m, struct rv_master_agent *a,
                                 const struct rv_agent_call *call);
+
+/* --- quota.c --- */
+void rv_master_quota_call(struct rv_master *m, const struct rv_master_event *e);
+void rv_master_quotas_done(struct rv_master *m, struct rv_master_pending *p, bool ok);
+/* It counts from now on; an empty one takes away what the role has. */
+void rv_master_quota_put(struct rv_master *m, const struct rv_quota *quota);
+void rv_master_quotas_free(struct rv_map *quotas);
 
 /* --- operators.c --- */
 void rv_master_operator_call(struct rv_master *m, const struct rv_master_event *e);

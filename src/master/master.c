@@ -7,9 +7,6 @@
 #include "master/internal.h"
 
 #define DEFAULT_SLICE_AGENTS 4096
-/* With quotas, a new leader offers nothing before so many of the agents are back, or so long. */
-#define HOLD_PERCENT 80
-#define HOLD_MS 600000
 
 /* --- what waits for the registry --- */
 
@@ -34,6 +31,9 @@ void rv_master_pending_free(struct rv_master_pending *p) {
     for (size_t i = 0; i < p->n_weights; i++)
         free((char *)(uintptr_t)p->weights[i].role);
     free(p->weights);
+    for (size_t i = 0; i < p->n_quotas; i++)
+        rv_quota_free(&p->quotas[i]);
+    free(p->quotas);
     for (size_t i = 0; i < p->n_machines; i++) {
         free((char *)(uintptr_t)p->machines[i].hostname);
         free((char *)(uintptr_t)p->machines[i].ip);
@@ -74,6 +74,9 @@ static void registry_done(struct rv_master *m, uint64_t seq, bool ok) {
         break;
     case RV_REGISTRY_PUT_WEIGHTS:
         rv_master_weights_done(m, p, ok);
+        break;
+    case RV_REGISTRY_PUT_QUOTAS:
+        rv_master_quotas_done(m, p, ok);
         break;
     case RV_REGISTRY_DEACTIVATE_AGENT:
         rv_master_deactivated(m, p, ok);
@@ -300,6 +303,9 @@ static void configure(struct rv_master *m, const struct rv_master_config *config
     default_size(&c->max_absent_agents, 102400);
     default_i64(&c->absent_age_ms, INT64_C(14) * 24 * 3600 * 1000);
     default_i64(&c->gc_interval_ms, 900000);
+    if (c->quota_recovery_percent == 0)
+        c->quota_recovery_percent = 80;
+    default_i64(&c->quota_recovery_ms, 600000);
 }
 
 static int by_time(const void *a, const void *b) {
@@ -346,15 +352,19 @@ static void recover_agents(struct rv_master *m, const struct rv_registry_snapsho
     if (m->n_recovered == 0)
         return;
     rv_timer_set(&m->timers, &m->reregister, m->now_ms + m->config.agent_reregister_ms);
-    if (s->has_quota) {
-        m->hold_agents = (m->n_recovered * HOLD_PERCENT + 99) / 100;
-        m->hold_until_ms = m->now_ms + HOLD_MS;
+    if (s->n_quotas && m->config.quota_recovery_ms > 0) {
+        double needed = (double)m->n_recovered * m->config.quota_recovery_percent / 100;
+
+        m->hold_agents = (size_t)needed + (needed > (double)(size_t)needed);
+        m->hold_until_ms = m->now_ms + m->config.quota_recovery_ms;
     }
 }
 
 static void recover(struct rv_master *m, const struct rv_registry_snapshot *s) {
     for (size_t i = 0; i < s->n_weights; i++)
         rv_master_weight_put(m, s->weights[i].role, s->weights[i].weight);
+    for (size_t i = 0; i < s->n_quotas; i++)
+        rv_master_quota_put(m, &s->quotas[i]);
     rv_master_machines_recover(m, s);
     recover_agents(m, s);
     rv_master_frameworks_recover(m, s);
@@ -464,6 +474,7 @@ struct rv_master *rv_master_free(struct rv_master *m) {
         free(v);
     }
     rv_map_free(&m->weights);
+    rv_master_quotas_free(&m->quotas);
     free_values(&m->streams);
     free_values(&m->subscribers);
     for (size_t it = 0; rv_map_next(&m->pending, &it, NULL, &v);)

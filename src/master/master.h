@@ -18,6 +18,7 @@
 #include "model/agent_info.h"
 #include "model/channel.h"
 #include "model/maintenance.h"
+#include "model/quota.h"
 #include "model/scheduler.h"
 
 struct rv_master;
@@ -46,6 +47,8 @@ struct rv_master_config {
     size_t max_absent_agents;          /* remembered as unreachable, as gone: 102,400 each */
     int64_t absent_age_ms;             /* ... and for so long: 2 weeks */
     int64_t gc_interval_ms;            /* 15 min: how often older ones are looked for */
+    double quota_recovery_percent;     /* 80: with quotas a new leader offers nothing before so */
+    int64_t quota_recovery_ms;         /* many agents are back, or 10 min; -1: at once (INV-11) */
     size_t max_offers_per_event;       /* 100: an OFFERS event stays one HTTP chunk */
     const char *const *role_whitelist; /* NULL: any role (deprecated flag `roles` of the peer) */
     size_t n_role_whitelist;
@@ -72,7 +75,10 @@ enum rv_operator_call_type {
                               snapshot that it makes when the SUBSCRIBED reply is due */
     RV_OPERATOR_TEARDOWN,
     RV_OPERATOR_UPDATE_WEIGHTS,
-    RV_OPERATOR_KILL_TASK, /* as if its framework had asked for it: 202, or 404 */
+    RV_OPERATOR_UPDATE_QUOTA, /* quotas, force */
+    RV_OPERATOR_SET_QUOTA,    /* quotas: one, with equal guarantees and limits; force */
+    RV_OPERATOR_REMOVE_QUOTA, /* quotas: one, of which only the role counts */
+    RV_OPERATOR_KILL_TASK,    /* as if its framework had asked for it: 202, or 404 */
     RV_OPERATOR_MARK_AGENT_GONE,
     RV_OPERATOR_DRAIN_AGENT,
     RV_OPERATOR_DEACTIVATE_AGENT,
@@ -96,6 +102,9 @@ struct rv_operator_call {
     int64_t grace_ms;                    /* KILL_TASK: -1: not given */
     const struct rv_weight *weights;
     size_t n_weights;
+    const struct rv_quota *quotas; /* an empty one: the role is to have none */
+    size_t n_quotas;
+    bool force;
     struct rv_agent_id agent_id;         /* the calls about an agent */
     const struct rv_deactivation *drain; /* DRAIN_AGENT: as it is to be drained */
     const struct rv_machine *machines;   /* the calls about maintenance; judged by themselves */
@@ -118,6 +127,7 @@ struct rv_operator_call {
     X(REMOVE_FRAMEWORK)  /* framework_id, wall_ns: it has ended, and cannot come back */ \
     X(FORGET_FRAMEWORK)  /* framework_id: that it has ended */ \
     X(PUT_WEIGHTS)       /* weights */ \
+    X(PUT_QUOTAS)        /* quotas, in order; an empty one: the role has none */ \
     X(PUT_MACHINES)      /* machines: in the schedule with their mode; UP: out of it */
 /* clang-format on */
 enum rv_registry_kind {
@@ -136,6 +146,8 @@ struct rv_registry_op {
     const struct rv_framework_info *framework;
     const struct rv_weight *weights;
     size_t n_weights;
+    const struct rv_quota *quotas;
+    size_t n_quotas;
     const struct rv_machine *machines;
     size_t n_machines;
     int64_t wall_ns;
@@ -260,7 +272,8 @@ struct rv_registry_snapshot {
     size_t n_weights;
     const struct rv_machine *machines;
     size_t n_machines;
-    bool has_quota; /* a role has one: offers wait until most agents are back (INV-11) */
+    const struct rv_quota *quotas; /* if any, offers wait until most agents are back (INV-11) */
+    size_t n_quotas;
 };
 
 struct rv_master *rv_master_new(const struct rv_master_config *config,

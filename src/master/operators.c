@@ -174,6 +174,11 @@ void rv_master_operator_call(struct rv_master *m, const struct rv_master_event *
     case RV_OPERATOR_UPDATE_WEIGHTS:
         update_weights(m, e);
         break;
+    case RV_OPERATOR_UPDATE_QUOTA:
+    case RV_OPERATOR_SET_QUOTA:
+    case RV_OPERATOR_REMOVE_QUOTA:
+        rv_master_quota_call(m, e);
+        break;
     case RV_OPERATOR_KILL_TASK:
         kill_task(m, e);
         break;

@@ -193,6 +193,8 @@ struct rv_master {
     struct rv_map inverse_offers; /* id -> rv_master_inverse_offer */
     struct rv_map offers;         /* id -> rv_master_offer */
     struct rv_map weights;        /* role -> rv_master_weight */
+    struct rv_map quotas;         /* role -> rv_quota, not empty */
+    bool changing_quotas;         /* they are being written */
     struct rv_map streams;        /* 8-byte stream number -> who has it; private to src/master */
     struct rv_map marking; /* id of an agent without record -> itself: its state is being written */
     struct rv_map leaving; /* id of an agent -> itself: to be marked unreachable, in that order */
@@ -231,8 +233,9 @@ struct rv_master_absent {
  * machines of the schedule in order of window and place; the caller frees the array. */
 const struct rv_machine **rv_master_schedule(const struct rv_master *m, size_t *n);
 
-/* Roles that are known: of subscribed frameworks (active or not), with weights, with reservations
- * or allocations, and their ancestors. In byte order. Calls back with the role's name. */
+/* Roles that are known: of subscribed frameworks (active or not), with weights, with quota, with
+ * reservations or allocations, and their ancestors. In byte order. Calls back with the role's name.
+ */
 void rv_master_each_role(const struct rv_master *m, void (*each)(void *ctx, const char *role),
                          void *ctx);
 /* Sums for a role itself (not those below): allocated to tasks and executors, offered, reserved. */

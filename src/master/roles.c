@@ -62,6 +62,8 @@ void rv_master_each_role(const struct rv_master *m, void (*each)(void *ctx, cons
     }
     for (size_t it = 0; rv_map_next(&m->weights, &it, NULL, &v);)
         add_role(&roles, ((const struct rv_master_weight *)v)->role);
+    for (size_t it = 0; rv_map_next(&m->quotas, &it, &key, NULL);)
+        rv_map_put(&roles.map, key, &roles); /* at the top: nothing is above */
     for (size_t it = 0; rv_map_next(&m->agents, &it, NULL, &v);)
         add_resources(&roles, &((const struct rv_master_agent *)v)->total);
     names = rv_calloc(rv_map_count(&roles.map) + 1, sizeof *names);

@@ -11,6 +11,7 @@
 #include "wire/codec.h"
 #include "wire/convert.h"
 #include "wire/maintenance_codec.h"
+#include "wire/quota_codec.h"
 
 #define CLUSTER_KEY "cluster/self"
 
@@ -127,6 +128,18 @@ static void encode_machines(const struct rv_registry_op *op, const struct change
     }
 }
 
+static void encode_quotas(const struct rv_registry_op *op, const struct changes *c) {
+    for (size_t i = 0; i < op->n_quotas; i++) {
+        const struct rv_quota *q = &op->quotas[i];
+
+        if (rv_quota_is_empty(q))
+            forget(c, "quota", q->role);
+        else
+            change(c, "quota", q->role,
+                   rv_registry_record_pack(&rv_wire_quota_to(q, c->arena)->base, c->arena));
+    }
+}
+
 void rv_registry_op_encode(const struct rv_registry_op *op, struct rv_arena *scratch,
                            rv_registry_record each, void *ctx) {
     struct changes c = {scratch, each, ctx};
@@ -159,6 +172,9 @@ void rv_registry_op_encode(const struct rv_registry_op *op, struct rv_arena *scr
             change(&c, "weight", op->weights[i].role, rv_registry_record_pack(&m.base, scratch));
         }
         return;
+    case RV_REGISTRY_PUT_QUOTAS:
+        encode_quotas(op, &c);
+        return;
     case RV_REGISTRY_PUT_MACHINES:
         encode_machines(op, &c);
         return;
@@ -185,6 +201,7 @@ struct rv_registry_loaded {
     RV_VEC(struct rv_agent_info) agents;
     RV_VEC(struct rv_registry_framework) frameworks;
     RV_VEC(struct rv_weight) weights;
+    RV_VEC(struct rv_quota) quotas;
     RV_VEC(struct rv_registry_absence) unreachable, gone, ended;
     RV_VEC(struct rv_registry_deactivation) deactivated;
     RV_VEC(struct rv_machine) machines;
@@ -264,6 +281,24 @@ static void load_weight(struct rv_registry_loaded *l, const char *key, const cha
         rv_vec_push(&l->weights, ((struct rv_weight){rv_arena_strdup(&l->arena, role), m->weight}));
 }
 
+static void load_quota(struct rv_registry_loaded *l, const char *key, const char *role,
+                       struct rv_str value) {
+    const Reeve__V1__Quota__QuotaConfig *m = record(l, key, value);
+    const char *problem;
+    struct rv_quota q;
+
+    if (!m)
+        return;
+    if (rv_wire_quota_from(m, &l->arena, &q, &l->err)) {
+        rv_error_prefix(&l->err, "record %s of the registry", key);
+        return;
+    }
+    problem = rv_streq(q.role, role) ? rv_quota_problem(&q) : "it is of another role";
+    if (problem)
+        rv_error_set(&l->err, RV_ERR_CORRUPT, "record %s of the registry: %s", key, problem);
+    rv_vec_push(&l->quotas, q);
+}
+
 static void load_cluster(struct rv_registry_loaded *l, const char *key, struct rv_str value) {
     const Reeve__V1__Registry__Cluster *m = record(l, key, value);
 
@@ -293,6 +328,8 @@ void rv_registry_loaded_add(void *loaded, const char *key, struct rv_str value) 
         load_machine(l, key, value);
     else if (rv_starts_with(key, "weight/"))
         load_weight(l, key, slash + 1, value);
+    else if (rv_starts_with(key, "quota/"))
+        load_quota(l, key, slash + 1, value);
     else if (rv_streq(key, CLUSTER_KEY))
         load_cluster(l, key, value);
     else
@@ -315,8 +352,8 @@ int rv_registry_loaded_finish(struct rv_registry_loaded *l, struct rv_error *err
     }
     l->snapshot = (struct rv_registry_snapshot){
 #define PART(name) .name = l->name.v, .n_##name = l->name.n
-        PART(agents), PART(unreachable), PART(gone),    PART(deactivated), PART(frameworks),
-        PART(ended),  PART(weights),     PART(machines)
+        PART(agents), PART(unreachable), PART(gone),   PART(deactivated), PART(frameworks),
+        PART(ended),  PART(weights),     PART(quotas), PART(machines)
 #undef PART
     };
     return 0;
@@ -344,6 +381,7 @@ struct rv_registry_loaded *rv_registry_snapshot_free(struct rv_registry_loaded *
     rv_vec_free(&l->frameworks);
     rv_vec_free(&l->ended);
     rv_vec_free(&l->weights);
+    rv_vec_free(&l->quotas);
     rv_vec_free(&l->machines);
     rv_arena_free(&l->arena);
     free(l);

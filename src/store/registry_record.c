@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/crc.h"
+#include "reeve/v1/quota.pb-c.h"
 #include "reeve/v1/registry.pb-c.h"
 
 #define FORMAT 1
@@ -21,6 +22,7 @@ static const struct {
     {"framework/", &reeve__v1__registry__framework__descriptor},
     {"ended/", &reeve__v1__registry__absence__descriptor},
     {"weight/", &reeve__v1__registry__weight__descriptor},
+    {"quota/", &reeve__v1__quota__quota_config__descriptor},
     {"machine/", &reeve__v1__registry__machine__descriptor},
 };
 

@@ -4,7 +4,7 @@
  *
  *   master id=M KEY=N ...           a master (implied: id M): any time of rv_master_config by its
  *                                   name without _ms, max_..., role_whitelist=r,.., gone=ID, and
- *                                   quota=1: as if roles had quotas
+ *                                   quota=r limits=cpus:1: the registry has this quota, too
  *   t=1500                          time goes on to 1,500 ms; ticks as deadlines fall due
  *   scheduler S1 CALL key=value ... a call; S1 names the scheduler's stream, and its stream id
  *   agent A1 CALL key=value ...     likewise
@@ -536,6 +536,40 @@ static void call_about_nodes(struct script *s, struct rv_operator_call *c) {
     machines_of_line(s, c);
 }
 
+static struct rv_quantities quantities(struct script *s, const char *text) {
+    struct rv_quantities heap = {0}, out;
+    struct rv_resources r = {0};
+    struct rv_error err;
+
+    if (text && rv_resources_parse(text, "*", &r, &err))
+        fail_msg("%s", err.message);
+    rv_quantities_add_resources(&heap, &r);
+    rv_resources_free(&r);
+    out =
+        (struct rv_quantities){rv_arena_memdup(&s->arena, heap.v, heap.n * sizeof *heap.v), heap.n};
+    for (size_t i = 0; i < heap.n; i++)
+        out.v[i].name = rv_arena_strdup(&s->arena, heap.v[i].name);
+    rv_quantities_free(&heap);
+    return out;
+}
+
+/* roles=a,b limits=cpus:1;mem:2,cpus:3 guarantees=cpus:1 */
+static struct rv_quota *quotas_of_line(struct script *s, const char *roles, size_t *n_out) {
+    char **names, **limits, **guarantees;
+    size_t n = split(s, arg(s, roles), ',', &names);
+    size_t n_limits = split(s, arg(s, "limits"), ',', &limits);
+    size_t n_guarantees = split(s, arg(s, "guarantees"), ',', &guarantees);
+    struct rv_quota *quotas = RV_ARENA_ARRAY(&s->arena, struct rv_quota, n);
+
+    for (size_t i = 0; i < n; i++)
+        quotas[i] =
+            (struct rv_quota){names[i], quantities(s, i < n_guarantees ? guarantees[i] : NULL),
+                              quantities(s, i < n_limits ? limits[i] : NULL)};
+    if (n_out)
+        *n_out = n;
+    return quotas;
+}
+
 static void operator_line(struct script *s) {
     struct party *p = party(s, s->words[1]);
     const char *what = s->words[2];
@@ -561,6 +595,12 @@ static void operator_line(struct script *s) {
         weight.weight = strtod(arg(s, "weight"), NULL);
         c.weights = &weight;
         c.n_weights = 1;
+    } else if (strstr(what, "quota")) {
+        c.type = what[0] == 'q'   ? RV_OPERATOR_UPDATE_QUOTA
+                 : what[0] == 's' ? RV_OPERATOR_SET_QUOTA
+                                  : RV_OPERATOR_REMOVE_QUOTA;
+        c.quotas = quotas_of_line(s, "roles", &c.n_quotas);
+        c.force = arg(s, "force") != NULL;
     } else {
         call_about_nodes(s, &c);
     }
@@ -601,9 +641,13 @@ static void new_master(struct script *s) {
     if (arg(s, "gone"))
         sim_content_apply(&s->registry, &(struct rv_registry_op){.kind = RV_REGISTRY_MARK_GONE,
                                                                  .agent_id.v = arg(s, "gone")});
+    if (arg(s, "quota"))
+        sim_content_apply(&s->registry,
+                          &(struct rv_registry_op){.kind = RV_REGISTRY_PUT_QUOTAS,
+                                                   .quotas = quotas_of_line(s, "quota", NULL),
+                                                   .n_quotas = 1});
     loaded = sim_content_load(&s->registry);
     snapshot = *rv_registry_snapshot(loaded);
-    snapshot.has_quota = arg(s, "quota") != NULL;
     rv_master_free(s->m);
     s->m = rv_master_new(&config, &snapshot, s->now_ms, s->now_ms * 1000000);
     rv_registry_snapshot_free(loaded);

@@ -301,6 +301,12 @@ static void put_registry(struct script *s, const struct rv_registry_op *op) {
         rv_buf_printf(&s->text, " %s", op->framework_id.v);
     for (size_t i = 0; i < op->n_weights; i++)
         rv_buf_printf(&s->text, " %s=%g", op->weights[i].role, op->weights[i].weight);
+    for (size_t i = 0; i < op->n_quotas; i++) {
+        rv_buf_printf(&s->text, " %s=", op->quotas[i].role);
+        rv_quantities_format(&op->quotas[i].guarantees, &s->text);
+        rv_buf_puts(&s->text, " to ");
+        rv_quantities_format(&op->quotas[i].limits, &s->text);
+    }
     if (op->deactivation)
         rv_buf_printf(&s->text, "%s", drain_words[op->deactivation->drain]);
     for (size_t i = 0; i < op->n_machines; i++)

@@ -225,7 +225,7 @@ static void test_inv11_offers_wait_for_agents(void **state) {
     struct script s = {0};
 
     (void)state;
-    tell(&s, FRAMEWORK AGENTS "restart id=N quota=1 agent_ping=1000000\n"
+    tell(&s, FRAMEWORK AGENTS "restart id=N quota=r limits=cpus:100 agent_ping=1000000\n"
                               "scheduler S1 subscribe id=M-0000 name=a roles=x failover=600000 "
                               "checkpoint=1 caps=PARTITION_AWARE\n"
                               "agent A1 reregister id=M-S0\n"
@@ -233,7 +233,7 @@ static void test_inv11_offers_wait_for_agents(void **state) {
     REFUTE(s, "OFFERS");
     tell(&s, "agent A3 reregister id=M-S2\nt=60020\n");
     EXPECT(s, "OFFERS");
-    tell(&s, "restart id=O quota=1 agent_ping=1000000\n"
+    tell(&s, "restart id=O quota=r limits=cpus:100 agent_ping=1000000\n"
              "scheduler S1 subscribe id=M-0000 name=a roles=x failover=600000 "
              "checkpoint=1 caps=PARTITION_AWARE\n"
              "agent A1 reregister id=M-S0\nt=659000\nagent A1 pong\n");

@@ -177,6 +177,14 @@ static void agent_chance(struct script *s, struct rv_prng *prng, char line[512])
     }
 }
 
+static void quota_chance(struct rv_prng *prng, char line[512]) {
+    static const char *const words[] = {"quota", "quota", "set_quota", "remove_quota"};
+    unsigned limit = N(6);
+
+    snprintf(line, 512, "operator O%u %s roles=%s limits=cpus:%u guarantees=cpus:%u%s", N(3),
+             words[N(4)], N(2) ? "r" : "q", limit, N(limit + 2), N(3) ? "" : " force=1");
+}
+
 static void operator_chance(struct rv_prng *prng, char line[512]) {
     unsigned a = N(3);
 
@@ -231,6 +239,8 @@ static const char *chance(struct script *s, struct rv_prng *prng, char line[512]
                  (unsigned)s->next_number, N(3), N(3) * 10000, N(3), N(3) * 20000, N(3) * 5000);
     else if (what < 93 && N(2))
         operator_chance(prng, line);
+    else if (what < 93 && N(2))
+        quota_chance(prng, line);
     else if (what < 93)
         snprintf(line, 512, "operator O%u weight role=r weight=%u", N(3), 1 + N(3));
     else

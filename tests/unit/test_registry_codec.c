@@ -161,8 +161,25 @@ static void expect_counts(size_t agents, size_t unreachable, size_t gone, size_t
     rv_registry_snapshot_free(l);
 }
 
+static void expect_quotas(const struct rv_quota *quotas, size_t n) {
+    struct rv_registry_loaded *l = load();
+    const struct rv_registry_snapshot *s = rv_registry_snapshot(l);
+
+    assert_int_equal(s->n_quotas, n);
+    for (size_t i = 0; i < n; i++) { /* in order of keys */
+        const struct rv_quota *q = &s->quotas[n - 1 - i];
+
+        assert_string_equal(q->role, quotas[i].role);
+        assert_true(rv_quantities_eq(&q->guarantees, &quotas[i].guarantees));
+        assert_true(rv_quantities_eq(&q->limits, &quotas[i].limits));
+    }
+    rv_registry_snapshot_free(l);
+}
+
 static void every_change_of_the_registry(void **state) {
     const struct rv_weight weights[] = {{"r", 2.5}, {"s/t", 1}};
+    struct rv_quantity cpus = {(char[]){"cpus"}, 2500}, none = {(char[]){"mem"}, 0};
+    struct rv_quota quotas[] = {{(char[]){"r"}, {&cpus, 1}, {0}}, {(char[]){"q"}, {0}, {&none, 1}}};
 
     (void)state;
     expect_counts(0, 0, 0, 0, 0);
@@ -174,6 +191,12 @@ static void every_change_of_the_registry(void **state) {
                                   .wall_ns = 77});
     apply((struct rv_registry_op){
         .kind = RV_REGISTRY_PUT_WEIGHTS, .weights = weights, .n_weights = 2});
+    apply((struct rv_registry_op){.kind = RV_REGISTRY_PUT_QUOTAS, .quotas = quotas, .n_quotas = 2});
+    expect_quotas(quotas, 2);
+    quotas[1].limits.n = 0;
+    apply((struct rv_registry_op){
+        .kind = RV_REGISTRY_PUT_QUOTAS, .quotas = &quotas[1], .n_quotas = 1});
+    expect_quotas(quotas, 1);
     apply((struct rv_registry_op){
         .kind = RV_REGISTRY_MARK_UNREACHABLE, .agent_id = {"a"}, .wall_ns = 12345678901234});
     struct rv_registry_loaded *l = load();
@@ -331,6 +354,8 @@ static void damaged_records_of_the_registry(void **state) {
     const struct rv_weight weight = {"r", 2.5};
     const struct rv_deactivation drain = {.drain = RV_DRAIN_DRAINING, .since_ns = 5};
     const struct rv_machine machine = {.hostname = "h", .mode = RV_MACHINE_DOWN};
+    struct rv_quantity cpus = {(char[]){"cpus"}, 2500};
+    const struct rv_quota quota = {(char[]){"r"}, {&cpus, 1}, {&cpus, 1}};
     const struct rv_registry_op ops[] = {
         {.kind = RV_REGISTRY_ADMIT_AGENT, .agent_id = {"a"}, .agent = &w.agent},
         {.kind = RV_REGISTRY_PUT_FRAMEWORK, .framework_id = {"f"}, .framework = &w.framework},
@@ -338,6 +363,7 @@ static void damaged_records_of_the_registry(void **state) {
         {.kind = RV_REGISTRY_MARK_GONE, .agent_id = {"g"}, .wall_ns = 5},
         {.kind = RV_REGISTRY_REMOVE_FRAMEWORK, .framework_id = {"e"}, .wall_ns = 5},
         {.kind = RV_REGISTRY_DEACTIVATE_AGENT, .agent_id = {"d"}, .deactivation = &drain},
+        {.kind = RV_REGISTRY_PUT_QUOTAS, .quotas = &quota, .n_quotas = 1},
         {.kind = RV_REGISTRY_PUT_MACHINES, .machines = &machine, .n_machines = 1},
         {.kind = RV_REGISTRY_MARK_UNREACHABLE, .agent_id = {"h"}, .wall_ns = 5}};
 

@@ -1,0 +1,72 @@
+/* Quotas by chance, see quotas.h. Roles are those that schedulers have, or lie above them. */
+#include "quotas.h"
+
+#include <stdlib.h>
+
+#include "cluster.h"
+
+static const char *const roles[] = {"prod", "dev", "eng", "*", "prod/web"};
+
+static void call(struct sim_cluster *c, const struct rv_operator_call *what) {
+    struct sim_world *w = &c->world;
+    uint64_t request = sim_number(w);
+    struct sim_master *leader = sim_leader(c);
+
+    sim_trace(w, NULL, "the operator: call %d of %zu quotas, first of %s%s", (int)what->type,
+              what->n_quotas, what->quotas->role, what->force ? ", forced" : "");
+    sim_audit_quota_asked(&c->auditor, request, what);
+    sim_master_step(leader, &(struct rv_master_event){.kind = RV_MASTER_OPERATOR_CALL,
+                                                      .request = request,
+                                                      .operator_ = what});
+}
+
+static void put(struct sim_world *w, struct rv_quota *q, const char *name, int64_t most) {
+    int64_t limit = sim_between(w, 0, most);
+
+    if (sim_chance(w, 600))
+        rv_quantities_add(&q->limits, name, limit);
+    if (sim_chance(w, 300)) /* now and then beyond the limit */
+        rv_quantities_add(&q->guarantees, name, sim_between(w, 1, limit + most / 20 + 1));
+}
+
+static void fill(struct sim_world *w, struct rv_quota *q) {
+    *q = (struct rv_quota){
+        .role = rv_strdup(roles[sim_below(w, RV_COUNT(roles) - !sim_chance(w, 50))])};
+    if (sim_chance(w, 200))
+        return; /* none any more */
+    put(w, q, "cpus", 8000);
+    put(w, q, "mem", 8000000);
+}
+
+void sim_quotas_turn(struct sim_cluster *c) {
+    struct sim_world *w = &c->world;
+    struct rv_operator_call what = {.type = RV_OPERATOR_UPDATE_QUOTA};
+    struct rv_quota quotas[2];
+
+    if (!w->faults.quotas || !sim_leader(c) || !sim_fault(w, w->faults.quotas))
+        return;
+    what.quotas = quotas;
+    what.n_quotas = 1 + sim_below(w, 2);
+    what.force = sim_chance(w, 300);
+    for (size_t i = 0; i < what.n_quotas; i++)
+        fill(w, &quotas[i]);
+    if (what.n_quotas == 1 && sim_chance(w, 300))
+        what.type = sim_chance(w, 500) ? RV_OPERATOR_SET_QUOTA : RV_OPERATOR_REMOVE_QUOTA;
+    call(c, &what);
+    for (size_t i = 0; i < what.n_quotas; i++)
+        rv_quota_free(&quotas[i]);
+}
+
+void sim_quotas_remove(struct sim_cluster *c) {
+    struct sim_master *leader = sim_leader(c);
+    struct rv_quota none = {0};
+    struct rv_str role;
+    size_t it = 0;
+
+    if (!leader || !rv_map_next(&leader->core->quotas, &it, &role, NULL))
+        return;
+    none.role = rv_strndup(role.s, role.n);
+    call(c, &(struct rv_operator_call){
+                .type = RV_OPERATOR_REMOVE_QUOTA, .quotas = &none, .n_quotas = 1});
+    rv_quota_free(&none);
+}
