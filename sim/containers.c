@@ -187,6 +187,8 @@ static int on_record(void *ctx, struct rv_str record) {
             if (e->subscribed->framework_info->capabilities[i]->type ==
                 REEVE__V1__FRAMEWORK_INFO__CAPABILITY__TYPE__TASK_KILLING_STATE)
                 c->killing_state = true;
+        for (size_t i = c->told; i < c->pending.n; i++)
+            post_update(c, c->pending.v[i].packed);
         break;
     case REEVE__V1__EXECUTOR__EVENT__TYPE__LAUNCH:
         launch_task(c, e->launch->task);
@@ -371,6 +373,7 @@ static void subscribe(void *ctx, uint64_t arg, void *data) {
         if (!c->runs.v[i]->acknowledged)
             s.unacknowledged_tasks[s.n_unacknowledged_tasks++] =
                 (Reeve__V1__TaskInfo *)rv_wire_raw_blob(&c->arena, c->runs.v[i]->packed);
+    c->told = c->pending.n;
     for (size_t i = 0; i < c->pending.n; i++) {
         Reeve__V1__Executor__Call__Update *u = rv_arena_alloc(&c->arena, sizeof *u);
         reeve__v1__executor__call__update__init(u);

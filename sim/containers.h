@@ -44,6 +44,7 @@ struct sim_container {
     RV_VEC(struct rv_blob *) queue; /* encoded calls; the first is under way if calls_busy */
     bool calls_busy;
     RV_VEC(struct sim_update) pending; /* not acknowledged */
+    size_t told;                       /* so many of them are in the last SUBSCRIBE */
     RV_VEC(struct sim_run *) runs;
     uint64_t last_message; /* of its framework, as the auditor numbers them */
     int64_t lost_ms;       /* since when there is no agent; 0: never was connected or is */

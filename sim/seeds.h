@@ -27,6 +27,7 @@ static const uint64_t sim_seeds[] = {
     316,   /* a leader of ZooKeeper stood still, and ended a session that it had just vouched for */
     739,   /* the same */
     20507, /* an offer that was held until its timeout, on the only agent */
+    60823, /* an update made while its executor subscribed was told to nobody (libreeve's too) */
     94,    /* an agent was marked one ping too early: its connection broke after it had answered */
 };
 

@@ -44,7 +44,7 @@ static void subscribe(void *owner, struct rv_buf *out) {
         if (!c->tasks.v[i].acknowledged)
             tasks[body.n_unacknowledged_tasks++] = c->tasks.v[i].info;
     body.unacknowledged_updates = update_list;
-    body.n_unacknowledged_updates = c->updates.n;
+    body.n_unacknowledged_updates = c->told = c->updates.n;
     for (size_t i = 0; i < c->updates.n; i++) {
         reeve__v1__executor__call__update__init(&updates[i]);
         updates[i].status = c->updates.v[i];
@@ -118,12 +118,24 @@ static void acknowledged(struct rv_executor_core *c,
 
 /* ---- events ---- */
 
+static void send_update(struct rv_executor_core *c, Reeve__V1__TaskStatus *status) {
+    Reeve__V1__Executor__Call call = new_call(c, CALL(UPDATE));
+    Reeve__V1__Executor__Call__Update body = REEVE__V1__EXECUTOR__CALL__UPDATE__INIT;
+
+    call.update = &body;
+    body.status = status;
+    (void)rv_client_send(&c->client, &call.base, (int)call.type); /* else with SUBSCRIBE */
+}
+
 static void on_subscribed(struct rv_executor_core *c,
                           const Reeve__V1__Executor__Event__Subscribed *event, int64_t now_ms) {
     free(c->agent_id);
     c->agent_id = event->agent_info->id ? rv_strdup(event->agent_info->id->value) : NULL;
     c->lost_by_ms = INT64_MAX;
     rv_client_tell(&c->client, rv_client_subscribed(&c->client, 0, now_ms));
+    /* What was made since SUBSCRIBE was sent was not in it. */
+    for (size_t i = c->told; i < c->updates.n; i++)
+        send_update(c, c->updates.v[i]);
 }
 
 static void on_event(void *owner, const ProtobufCMessage *message, int64_t now_ms) {
@@ -177,8 +189,6 @@ static void on_lost(void *owner, int64_t now_ms) {
 
 int rv_executor_core_update(struct rv_executor_core *c, const Reeve__V1__TaskStatus *status,
                             double wall_s, int64_t now_ms) {
-    Reeve__V1__Executor__Call call = new_call(c, CALL(UPDATE));
-    Reeve__V1__Executor__Call__Update body = REEVE__V1__EXECUTOR__CALL__UPDATE__INIT;
     Reeve__V1__TaskStatus filled = *status, *copy;
     Reeve__V1__AgentID agent = REEVE__V1__AGENT_ID__INIT;
     struct rv_executor_task *task;
@@ -214,9 +224,7 @@ int rv_executor_core_update(struct rv_executor_core *c, const Reeve__V1__TaskSta
     task = find_task(c, copy->task_id->value);
     if (task && reeve_state_is_terminal(copy->state))
         task->ended = true;
-    call.update = &body;
-    body.status = copy;
-    (void)rv_client_send(&c->client, &call.base, (int)call.type); /* else with SUBSCRIBE */
+    send_update(c, copy);
     return 0;
 }
 

@@ -32,6 +32,7 @@ struct rv_executor_core {
     Reeve__V1__ExecutorID executor_id;
     RV_VEC(struct rv_executor_task) tasks;
     RV_VEC(Reeve__V1__TaskStatus *) updates; /* not acknowledged, oldest first */
+    size_t told;                             /* so many of them are in the last SUBSCRIBE */
     int64_t lost_by_ms;     /* the agent must be back by then; INT64_MAX: it is there */
     int64_t stop_by_ms;     /* INT64_MAX: no end in sight */
     bool launched;          /* at least one task came */

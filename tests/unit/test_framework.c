@@ -641,6 +641,33 @@ static void test_executor_updates(void **state) {
     expect_none(c);
 }
 
+/* It is neither in the SUBSCRIBE that is sent already nor could it be sent by itself. */
+static void test_executor_update_while_subscribing(void **state) {
+    struct rv_client *c = &executor.client;
+
+    (void)state;
+    start_executor(true, false);
+    expect(c, RV_CLIENT_CONNECT);
+    subscribe_executor(1001);
+    feed_executor(launch, 1002);
+    expect(c, RV_CLIENT_EVENT);
+    rv_client_closed(c, c->connection, "gone", 3000);
+    expect(c, RV_CLIENT_DISCONNECT);
+    expect(c, RV_CLIENT_LOST);
+    tell_state(REEVE__V1__TASK_STATE__TASK_RUNNING);
+    rv_executor_core_tick(&executor, rv_executor_core_deadline(&executor));
+    expect(c, RV_CLIENT_CONNECT);
+    assert_true(body_has("TASK_RUNNING"));
+    tell_state(REEVE__V1__TASK_STATE__TASK_FINISHED);
+    expect_none(c);
+    rv_client_head(c, c->connection, 200, NULL, NULL, 3500);
+    feed_executor(agent_said_hello, 3500);
+    expect(c, RV_CLIENT_EVENT);
+    expect(c, RV_CLIENT_SEND);
+    assert_true(body_has("TASK_FINISHED"));
+    expect_none(c);
+}
+
 static void test_executor_without_checkpoint(void **state) {
     struct rv_client *c = &executor.client;
 
@@ -808,6 +835,7 @@ int main(void) {
         TEST(test_same_seed_same_actions),
         TEST(test_executor_settings),
         TEST(test_executor_updates),
+        TEST(test_executor_update_while_subscribing),
         TEST(test_executor_without_checkpoint),
         TEST(test_executor_recovery_timeout),
         TEST(test_executor_failed_call),
