@@ -335,6 +335,7 @@ static void updated(struct sim_auditor *a, const struct sim_audit_framework *f,
         sim_fail(a->world, "INV-37: task %s was %s and is %s now (reason %s)", s->task_id.v,
                  rv_task_state_name((int)t->state), rv_task_state_name((int)s->state),
                  rv_reason_name((int)s->reason));
+    sim_audit_absence_state(a, t, key, s);
     if (!t->sticky && s->reason != RV_REASON_RECONCILIATION) {
         t->state = s->state;
         t->sticky = rv_task_state_sticky(s->state);
@@ -563,6 +564,7 @@ static void registered(struct sim_auditor *a, uint64_t stream, const char *id) {
     g->total = said->total;
     memcpy(g->machine, said->machine, sizeof g->machine);
     g->told_to_end = false;
+    sim_audit_absence_back(a, g);
     memset(&said->used, 0, sizeof said->used);
     memset(&said->waiting, 0, sizeof said->waiting);
     memset(&said->total, 0, sizeof said->total);
@@ -733,8 +735,12 @@ void sim_audit_books_closed(struct sim_auditor *a) {
 
     for (size_t it = 0; rv_map_next(&a->streams, &it, NULL, &v);)
         ((struct sim_audit_stream *)v)->open = false;
-    for (size_t it = 0; rv_map_next(&a->frameworks, &it, NULL, &v);)
-        ((struct sim_audit_framework *)v)->stream = NULL;
+    for (size_t it = 0; rv_map_next(&a->frameworks, &it, NULL, &v);) {
+        struct sim_audit_framework *f = v;
+        if (f->stream)
+            f->away_ms = a->world->now_ms;
+        f->stream = NULL;
+    }
     for (size_t it = 0; rv_map_next(&a->agents, &it, NULL, &v);)
         free_agent(v);
     rv_map_clear(&a->agents);
@@ -829,6 +835,7 @@ void sim_auditor_free(struct sim_auditor *a) {
     sim_audit_quota_free(a);
     sim_audit_links_free(a);
     sim_audit_alone_free(a);
+    sim_audit_absence_free(a);
     free_all(&a->streams, free_stream);
     free_all(&a->frameworks, free_framework_value);
     free_all(&a->said, free_framework_value);

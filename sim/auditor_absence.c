@@ -62,13 +62,22 @@ static void marked(struct sim_auditor *a, const struct sim_audit_agent *g) {
                  (long long)led_ms, (long long)c->agent_reregister_ms);
 }
 
-/* By this leader's own time: what others have measured depends on clocks that may jump. */
+/* What other leaders have measured depends on clocks that may jump, so it counts where none does. A
+ * new leader lets whoever it found in the registry find it. */
 static void removed(struct sim_auditor *a, const struct sim_audit_framework *f) {
-    int64_t away_ms = a->world->now_ms - f->away_ms;
+    int64_t away_ms = a->world->now_ms - f->away_ms, led_ms = a->world->now_ms - a->began_ms;
+    bool is_known = f->away_ms > a->began_ms;
 
-    if (!f->stream && f->recorded && f->away_ms > a->began_ms && away_ms < f->failover_ms)
+    if (f->stream || !f->recorded)
+        return;
+    a->checks++;
+    if ((is_known || !a->world->faults.wall_jump) && away_ms < f->failover_ms)
         sim_fail(a->world, "INV-12: framework %s is removed %lld ms after it went, not %lld", f->id,
                  (long long)away_ms, (long long)f->failover_ms);
+    /* One that has come for a moment was written about. */
+    if (!is_known && f->written_ms < a->began_ms && led_ms < GRACE_MS)
+        sim_fail(a->world, "INV-12: framework %s is removed %lld ms after the failover", f->id,
+                 (long long)led_ms);
 }
 
 void sim_audit_absence_asked(struct sim_auditor *a, const struct rv_registry_op *op) {
@@ -129,11 +138,58 @@ void sim_audit_absence_told(struct sim_auditor *a, const struct sim_audit_framew
                  s->task_id.v, state);
 }
 
+/* --- tasks that come back --- */
+
+void sim_audit_absence_state(struct sim_auditor *a, struct sim_audit_task *t, struct rv_str key,
+                             const struct rv_task_status *s) {
+    /* That an agent is unreachable is said of tasks that the master does not know, too. */
+    t->unreachable_ms = s->state == RV_TASK_UNREACHABLE && s->reason != RV_REASON_RECONCILIATION
+                            ? a->world->now_ms
+                        : s->state == RV_TASK_UNREACHABLE ? t->unreachable_ms
+                                                          : 0;
+    if (s->state != RV_TASK_UNREACHABLE)
+        rv_map_remove(&a->back, key);
+}
+
+/* Another leader may not know of it, and one that may remember only so many may have forgotten. */
+void sim_audit_absence_back(struct sim_auditor *a, const struct sim_audit_agent *g) {
+    const struct rv_master_config *c = &a->master->config;
+    struct rv_str key;
+
+    for (size_t it = 0; rv_map_next(&g->used, &it, &key, NULL);) {
+        const struct sim_audit_task *t = rv_map_get(&a->told, key);
+        if (t && t->unreachable_ms > a->began_ms && !rv_map_get(&a->excused, key) &&
+            !c->max_unreachable_tasks && !c->max_absent_agents && !c->absent_age_ms)
+            rv_map_put(&a->back, key, a);
+    }
+}
+
+static void back_stepped(struct sim_auditor *a) {
+    struct rv_str key;
+
+    for (size_t it = 0; rv_map_next(&a->back, &it, &key, NULL);) {
+        const char *blank = memchr(key.s, ' ', key.n);
+        const struct sim_audit_framework *f =
+            rv_map_get(&a->frameworks, rv_strn(key.s, (size_t)(blank - key.s)));
+        a->checks++;
+        if (f && f->stream && f->stream->open)
+            sim_fail(a->world, "INV-14: task %.*s is back with its agent, and that is not told",
+                     (int)key.n, key.s);
+    }
+    rv_map_clear(&a->back);
+}
+
+void sim_audit_absence_free(struct sim_auditor *a) {
+    rv_map_free(&a->back);
+}
+
 /* --- after each step --- */
 
 void sim_audit_absence_stepped(struct sim_auditor *a, int64_t awake_ms) {
     void *v;
 
+    if (rv_map_count(&a->back))
+        back_stepped(a);
     for (size_t it = 0; rv_map_next(&a->frameworks, &it, NULL, &v);) {
         const struct sim_audit_framework *f = v;
         int64_t wait_ms =
