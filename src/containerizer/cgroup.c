@@ -15,10 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_ID = 1024, MAX_PART = 242, MAX_RULES = 256 };
+enum { MAX_ID = 1024, MAX_PART = 242, MAX_RULES = 256, AT_ONCE = 128 };
 
 const struct rv_cgroup_controller_name rv_cgroup_controller_names[] = {
     {RV_CGROUP_CPU, "cpu", "cpu"},
@@ -259,18 +260,48 @@ void rv_cgfs_pids(const char *dir, struct rv_cgfs_pids *out) {
     rv_cgfs_children_free(names);
 }
 
+bool rv_cgfs_has(const struct rv_cgfs_pids *pids, pid_t pid) {
+    for (size_t i = 0; i < pids->n; i++)
+        if (pids->v[i] == pid)
+            return true;
+    return false;
+}
+
+/* At most so many as can be open at once. A number may be another's by the time that it is used: so
+ * it is opened, and what is open is killed if the number is in the group still. */
+static size_t kill_some(const char *dir, const pid_t *pids, size_t n) {
+    struct rv_cgfs_pids now = {0};
+    int fds[AT_ONCE];
+    size_t killed = 0;
+
+    for (size_t i = 0; i < n; i++)
+        fds[i] = (int)syscall(SYS_pidfd_open, pids[i], 0);
+    rv_cgfs_pids(dir, &now);
+    for (size_t i = 0; i < n; i++) {
+        if (fds[i] < 0)
+            continue;
+        if (rv_cgfs_has(&now, pids[i]))
+            killed += syscall(SYS_pidfd_send_signal, fds[i], SIGKILL, NULL, 0) == 0;
+        close(fds[i]);
+    }
+    rv_vec_free(&now);
+    return killed;
+}
+
 void rv_cgfs_kill_all(const char *dir, int rounds) {
     pid_t self = getpid();
+    size_t killed = 1;
 
-    for (int round = 0; round < rounds; round++) {
+    for (int round = 0; round < rounds && killed; round++) {
         struct rv_cgfs_pids pids = {0};
-        size_t killed = 0;
+        killed = 0;
         rv_cgfs_pids(dir, &pids);
-        for (size_t i = 0; i < pids.n; i++)
-            killed += pids.v[i] != self && kill(pids.v[i], SIGKILL) == 0;
+        for (size_t i = pids.n; i-- > 0;)
+            if (pids.v[i] == self)
+                rv_vec_remove_at(&pids, i);
+        for (size_t i = 0; i < pids.n; i += AT_ONCE)
+            killed += kill_some(dir, pids.v + i, RV_MIN(pids.n - i, (size_t)AT_ONCE));
         rv_vec_free(&pids);
-        if (!killed)
-            break;
     }
 }
 
@@ -456,6 +487,8 @@ struct rv_cgroups *rv_cgroups_close(struct rv_cgroups *c, bool remove_own) {
         return NULL;
     for (size_t i = 0; i < c->n; i++) {
         struct rv_cgroup_hierarchy *h = &c->hierarchies[i];
+        if (remove_own && c->ops->close)
+            c->ops->close(h);
         /* And the folders above it that were made for it; others may use them, then they stay. */
         for (char *end; remove_own && strlen(h->folder) > strlen(h->mount); *end = '\0') {
             if (rmdir(h->folder) && errno != ENOENT)
@@ -491,7 +524,8 @@ char *rv_cgroups_seen_at(const struct rv_cgroups *c, const char *mount) {
         return NULL;
     for (size_t i = 0; i < c->n; i++) {
         const struct rv_cgroup_hierarchy *h = &c->hierarchies[i];
-        if (stat(h->mount, &ours) == 0 && ours.st_dev == there.st_dev)
+        bool own = c->version == RV_CGROUP_V2 || h->controllers != RV_CGROUP_DEVICES;
+        if (own && stat(h->mount, &ours) == 0 && ours.st_dev == there.st_dev)
             return rv_asprintf("%s%s", mount, h->folder + strlen(h->mount));
     }
     return NULL;
@@ -532,7 +566,7 @@ int rv_cgroup_enter_fds(struct rv_cgroups *c, const char *id, int *fds, size_t m
     if (!rc && c->n > max)
         rc = rv_error_set(err, RV_ERR_LIMIT, "there are more than %zu hierarchies", max);
     for (size_t i = 0; i < c->n && !rc; i++) {
-        _cleanup_free_ char *dir = rv_cgroup_path(&c->hierarchies[i], id);
+        _cleanup_free_ char *dir = c->ops->place(c, &c->hierarchies[i], id);
         fds[i] = open_file(dir, file, O_WRONLY);
         if (fds[i] < 0) {
             rc = rv_cgroup_fail(err, fds[i], "cannot open", dir, file);

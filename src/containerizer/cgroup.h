@@ -28,7 +28,7 @@ enum rv_cgroup_controller {
     RV_CGROUP_CPUSET = 1 << 3,
     RV_CGROUP_IO = 1 << 4,      /* blkio on v1 */
     RV_CGROUP_DEVICES = 1 << 5, /* a BPF program on v2 */
-    RV_CGROUP_FREEZER = 1 << 6,
+    RV_CGROUP_FREEZER = 1 << 6, /* used on v2 only */
 };
 
 /* One allowed device: type 'c' or 'b', -1: any number; access of r, w, m. */
@@ -58,7 +58,8 @@ struct rv_cgroup_limits {
 RV_MUST_USE int rv_cgroups_open(const char *name, struct rv_cgroups **out, struct rv_error *err);
 /* Frees; with remove_own, the agent's folder too if it is empty. */
 struct rv_cgroups *rv_cgroups_close(struct rv_cgroups *c, bool remove_own);
-/* What most groups will be set to: only the devices count. Setting them costs less then. */
+/* What most groups will be set to: only the devices count, which must outlive c. Setting them costs
+ * less then. */
 RV_MUST_USE int rv_cgroups_begin_with(struct rv_cgroups *c, const struct rv_cgroup_limits *limits,
                                       struct rv_error *err);
 enum rv_cgroup_version rv_cgroups_version(const struct rv_cgroups *c);
@@ -67,7 +68,7 @@ uint32_t rv_cgroups_controllers(const struct rv_cgroups *c);
 void rv_cgroups_describe(const struct rv_cgroups *c, struct rv_buf *out);
 
 /* The agent's folder below `mount`, which is where one of its hierarchies is mounted, if not the
- * only place; malloc'ed. NULL: the hierarchy is none of them. */
+ * only place; malloc'ed. NULL: the hierarchy is none in which each group has a folder. */
 char *rv_cgroups_seen_at(const struct rv_cgroups *c, const char *mount);
 
 /* Groups by id: "uuid" or "uuid/child" for a nested one. No part of an id begins with a dot: on v2
@@ -97,8 +98,9 @@ RV_MUST_USE int rv_cgroup_set(struct rv_cgroups *c, const char *id,
 /* The folder whose cgroup.procs, with those of the folders below it, tell the processes of the
  * group; malloc'ed. */
 char *rv_cgroup_folder(const struct rv_cgroups *c, const char *id);
-/* SIGKILL to every process, frozen first where there is no cgroup.kill, so that none forks away.
- * Call it again while the group is not empty: some kernels miss a process that is being forked. */
+/* SIGKILL to every process; where there is no cgroup.kill, it may make no more processes from then
+ * on, so that none forks away. For a group that is to be removed. Call it again while the group is
+ * not empty: a process that is being forked may be missed. */
 void rv_cgroup_kill(struct rv_cgroups *c, const char *id);
 bool rv_cgroup_is_empty(struct rv_cgroups *c, const char *id); /* no process, below it neither */
 /* 0, -RV_ERR_CONFLICT while it is busy (try again), other errors name path and errno. Removes the

@@ -36,8 +36,9 @@ struct rv_cgroups {
      * made first, removed last. */
     struct rv_cgroup_hierarchy hierarchies[RV_CGROUP_MAX_HIERARCHIES];
     size_t n;
-    /* v1: the devices that groups have from the start, of begin_with; NULL: who knows. */
-    const struct rv_cgroup_device *given;
+    /* v1: the devices of groups that share one, of begin_with; NULL: each has its own. */
+    const struct rv_cgroup_device *usual;
+    size_t n_usual;
     bool swap;          /* v1: memory with swap can be limited */
     uint64_t low_total; /* v2: memory.low of all groups, which the folders above must have too */
 };
@@ -46,8 +47,12 @@ struct rv_cgroup_ops {
     /* NULL: nothing is to be gained */
     int (*begin_with)(struct rv_cgroups *c, const struct rv_cgroup_limits *limits,
                       struct rv_error *err);
+    /* What it has made in the agent's folder, which is to be removed; NULL: nothing */
+    void (*close)(const struct rv_cgroup_hierarchy *h);
     int (*create)(struct rv_cgroups *c, const char *id, struct rv_error *err);
     int (*fd)(struct rv_cgroups *c, const char *id);
+    /* The folder of a hierarchy that the group's own processes are in, malloc'ed. */
+    char *(*place)(const struct rv_cgroups *c, const struct rv_cgroup_hierarchy *h, const char *id);
     int (*attach)(struct rv_cgroups *c, const char *id, pid_t pid, struct rv_error *err);
     int (*set)(struct rv_cgroups *c, const char *id, const struct rv_cgroup_limits *limits,
                struct rv_error *err);
@@ -132,8 +137,8 @@ struct rv_cgfs_pids {
 };
 /* Adds the processes of dir and of all below it. */
 void rv_cgfs_pids(const char *dir, struct rv_cgfs_pids *out);
-/* SIGKILL to all of them but us, and again until no new one is seen; frozen groups need one round.
- * At most `rounds`. */
+bool rv_cgfs_has(const struct rv_cgfs_pids *pids, pid_t pid);
+/* SIGKILL to all of them but us, and again until no new one is seen. At most `rounds`. */
 void rv_cgfs_kill_all(const char *dir, int rounds);
 void rv_cgfs_pause(void); /* 1 ms */
 

@@ -1,8 +1,9 @@
 /*
  * Control groups of version 1, see cgroup.h: a hierarchy for each controller, or for a few that are
- * mounted together. Holds: the first hierarchy (the freezer if there is one) has every group that
+ * mounted together. Holds: the first hierarchy (that of pids if there is one) has every group that
  * any other has, and every process that is in a group: made and attached there first, removed there
- * last.
+ * last. That of devices has a group only where the devices are not the usual ones: else processes
+ * are in the nearest above, in the end in one that all share, USUAL. The freezer's is not used.
  *
  * Many limits have an order to be written in, and a parent's may not be below its children's: that
  * is what most of the code is about.
@@ -19,7 +20,16 @@
 
 #include "containerizer/cgroup_internal.h"
 
-enum { FREEZE_ROUNDS = 5, KILL_ROUNDS = 20, LOWER_ROUNDS = 5, MAX_CPUS = 8192, MAX_DISKS = 256 };
+#define USUAL ".usual"
+
+enum {
+    KILL_ROUNDS = 20,
+    LIMITED_ROUNDS = 2, /* the second for what was being forked */
+    MOVE_ROUNDS = 20,
+    LOWER_ROUNDS = 5,
+    MAX_CPUS = 8192,
+    MAX_DISKS = 256
+};
 
 static const struct rv_cgroup_hierarchy *hierarchy_of(const struct rv_cgroups *c,
                                                       uint32_t controller) {
@@ -165,6 +175,7 @@ int rv_cgroup_v1_open(struct rv_cgroups *c, const struct rv_cgroup_mounts *mount
         struct rv_cgroup_hierarchy h = {
             .controllers = mounts->v[i].v2 ? 0 : controllers_of(mounts->v[i].options)};
         int rc;
+        h.controllers &= ~(uint32_t)RV_CGROUP_FREEZER;
         if (!h.controllers || h.controllers & (c->controllers | failed))
             continue; /* nothing for us, or mounted in two places */
         h.mount = rv_strdup(mounts->v[i].path);
@@ -186,7 +197,7 @@ int rv_cgroup_v1_open(struct rv_cgroups *c, const struct rv_cgroup_mounts *mount
             c->swap = rv_cgfs_exists(h.folder, "memory.memsw.limit_in_bytes");
         c->controllers |= h.controllers;
         c->hierarchies[c->n++] = h;
-        if (h.controllers & RV_CGROUP_FREEZER) {
+        if (h.controllers & RV_CGROUP_PIDS) {
             c->hierarchies[c->n - 1] = c->hierarchies[0];
             c->hierarchies[0] = h;
         }
@@ -194,56 +205,10 @@ int rv_cgroup_v1_open(struct rv_cgroups *c, const struct rv_cgroup_mounts *mount
     if (!c->n)
         return -RV_ERR_UNSUPPORTED;
     for (const struct rv_cgroup_controller_name *n = rv_cgroup_controller_names; n->bit; n++)
-        if (!((c->controllers | failed) & n->bit))
+        if (!((c->controllers | failed | RV_CGROUP_FREEZER) & n->bit))
             rv_cgroup_miss(c, n->v1, "not mounted");
     c->version = RV_CGROUP_V1;
     c->ops = &rv_cgroup_v1_ops;
-    return 0;
-}
-
-static int v1_create(struct rv_cgroups *c, const char *id, struct rv_error *err) {
-    for (size_t i = 0; i < c->n; i++) {
-        struct rv_cgroup_hierarchy *h = &c->hierarchies[i];
-        _cleanup_free_ char *dir = rv_cgroup_path(h, id);
-        int rc = make_folder(dir);
-        /* An agent that died may have left it elsewhere, without processes. */
-        if (rc == -EEXIST && i > 0) {
-            rc = rv_cgfs_remove(dir);
-            if (rc == 0)
-                rc = make_folder(dir);
-        }
-        if (rc == -ENOENT && !strchr(id, '/')) {
-            rc = make_own(h); /* somebody cleaned up */
-            if (rc == 0)
-                rc = make_folder(dir);
-        }
-        if (rc == 0)
-            continue;
-        rc = rv_cgroup_fail(err, rc, "cannot make", dir, NULL);
-        if (rc != -RV_ERR_EXISTS) {
-            for (size_t k = i + 1; k-- > 0;) {
-                _cleanup_free_ char *made = rv_cgroup_path(&c->hierarchies[k], id);
-                (void)rmdir(made);
-            }
-        }
-        return rc;
-    }
-    return 0;
-}
-
-static int v1_fd(struct rv_cgroups *c, const char *id) {
-    (void)c;
-    (void)id;
-    return -1;
-}
-
-static int v1_attach(struct rv_cgroups *c, const char *id, pid_t pid, struct rv_error *err) {
-    for (size_t i = 0; i < c->n; i++) {
-        _cleanup_free_ char *dir = rv_cgroup_path(&c->hierarchies[i], id);
-        int rc = rv_cgfs_set(err, dir, "cgroup.procs", "%d", (int)pid);
-        if (rc)
-            return rc;
-    }
     return 0;
 }
 
@@ -536,19 +501,8 @@ static int read_rules(const char *dir, struct rv_cgroup_rules *out, bool *everyt
     return rc;
 }
 
-/* Below the agent's folder, which has what groups begin with, it is given to that first. */
-static int give_device(const char *dir, const char *own, struct rv_cgroup_rule r,
-                       struct rv_error *err) {
-    int rc = write_rule(dir, "devices.allow", r, err);
-
-    if (rc != -RV_ERR_PERMISSION || !own)
-        return rc;
-    rc = write_rule(own, "devices.allow", r, err);
-    return rc ? rc : write_rule(dir, "devices.allow", r, err);
-}
-
 /* Writes only what differs: a running group never has less than what is in both lists. */
-static int change_devices(const char *dir, const char *own, const struct rv_cgroup_rules *want,
+static int change_devices(const char *dir, const struct rv_cgroup_rules *want,
                           struct rv_cgroup_rules *now, struct rv_error *err) {
     bool everything;
     int rc = read_rules(dir, now, &everything);
@@ -563,7 +517,7 @@ static int change_devices(const char *dir, const char *own, const struct rv_cgro
         struct rv_cgroup_rule r = want->v[i];
         r.access = (uint8_t)(r.access & ~access_in(now, r));
         if (r.access)
-            rc = give_device(dir, own, r, err);
+            rc = write_rule(dir, "devices.allow", r, err);
     }
     for (size_t i = 0; rc == 0 && i < now->n; i++) {
         struct rv_cgroup_rule r = now->v[i];
@@ -574,33 +528,182 @@ static int change_devices(const char *dir, const char *own, const struct rv_cgro
     return rc;
 }
 
-static int set_devices(struct rv_cgroups *c, const char *dir, const char *own,
-                       const struct rv_cgroup_limits *l, struct rv_error *err) {
+static int write_devices(const char *dir, const struct rv_cgroup_device *devices, size_t n,
+                         struct rv_error *err) {
+    const struct rv_cgroup_limits l = {.devices = devices, .n_devices = n};
     struct rv_cgroup_rules want = {0}, now = {0};
-    int rc = 0;
+    int rc = rv_cgroup_rules_of(&l, &want, err);
 
-    if (l->fresh && own && l->devices == c->given)
-        return 0;
-    if (l->devices != c->given)
-        c->given = NULL; /* it may be given to the agent's folder, too */
-    rc = rv_cgroup_rules_of(l, &want, err);
     if (!rc)
-        rc = change_devices(dir, own, &want, &now, err);
+        rc = change_devices(dir, &want, &now, err);
     rv_vec_free(&want);
     rv_vec_free(&now);
     return rc;
 }
 
-/* What the folder has, new groups in it have from the start. With groups in it, it cannot be made
- * narrower: then they are given their lists one by one. */
+/* Whether a group need not have a folder there. */
+static bool is_shared(const struct rv_cgroups *c, const struct rv_cgroup_hierarchy *h) {
+    return h->controllers == RV_CGROUP_DEVICES && c->usual;
+}
+
+/* The group that all share whose devices are the usual ones. */
+static int make_usual(const struct rv_cgroups *c, bool again, struct rv_error *err) {
+    const struct rv_cgroup_hierarchy *h = hierarchy_of(c, RV_CGROUP_DEVICES);
+    _cleanup_free_ char *dir = rv_cgroup_path(h, USUAL);
+    int rc = make_folder(dir);
+
+    if (rc == -ENOENT) {
+        rc = make_own(h); /* somebody cleaned up */
+        if (!rc)
+            rc = make_folder(dir);
+    }
+    if (rc && rc != -EEXIST)
+        return rv_cgroup_fail(err, rc, "cannot make", dir, NULL);
+    return rc && again ? 0 : write_devices(dir, c->usual, c->n_usual, err);
+}
+
 static int v1_begin_with(struct rv_cgroups *c, const struct rv_cgroup_limits *l,
                          struct rv_error *err) {
     const struct rv_cgroup_hierarchy *h = hierarchy_of(c, RV_CGROUP_DEVICES);
-    int rc = h ? set_devices(c, h->folder, NULL, l, err) : 0;
 
-    if (h && !rc)
-        c->given = l->devices;
-    return rc == -RV_ERR_INVALID ? 0 : rc;
+    if (!h || h->controllers != RV_CGROUP_DEVICES)
+        return 0;
+    c->usual = l->devices;
+    c->n_usual = l->n_devices;
+    return make_usual(c, false, err);
+}
+
+static void v1_close(const struct rv_cgroup_hierarchy *h) {
+    _cleanup_free_ char *dir = rv_cgroup_path(h, USUAL);
+
+    if (h->controllers == RV_CGROUP_DEVICES)
+        (void)rmdir(dir);
+}
+
+/* Where the group's processes are in a hierarchy; malloc'ed. */
+static char *v1_place(const struct rv_cgroups *c, const struct rv_cgroup_hierarchy *h,
+                      const char *id) {
+    char *dir = rv_cgroup_path(h, id);
+    size_t n = strlen(h->folder);
+
+    if (!is_shared(c, h))
+        return dir;
+    for (char *end = dir + strlen(dir); end > dir + n; end = strrchr(dir, '/')) {
+        *end = '\0';
+        if (access(dir, F_OK) == 0)
+            return dir;
+    }
+    free(dir);
+    return rv_cgroup_path(h, USUAL);
+}
+
+static int attach(const struct rv_cgroups *c, size_t i, const char *id, pid_t pid,
+                  struct rv_error *err) {
+    _cleanup_free_ char *dir = v1_place(c, &c->hierarchies[i], id);
+
+    return rv_cgfs_set(err, dir, "cgroup.procs", "%d", (int)pid);
+}
+
+/* A group for devices that are not the usual ones, also when it has processes already, and one for
+ * each that it lies in. What forks meanwhile may leave a child behind, whose turn is in the next
+ * round. */
+static int make_devices(const struct rv_cgroups *c, const char *id, struct rv_error *err) {
+    const struct rv_cgroup_hierarchy *h = hierarchy_of(c, RV_CGROUP_DEVICES);
+    size_t at = (size_t)(h - c->hierarchies), moved = 1;
+    _cleanup_free_ char *dir = rv_cgroup_path(h, id), *first = rv_cgroup_path(c->hierarchies, id),
+                        *above = rv_strdup(id);
+    char *slash = strrchr(above, '/');
+    int rc = 0;
+
+    if (access(dir, F_OK) == 0)
+        return 0;
+    if (slash) {
+        *slash = '\0';
+        rc = make_devices(c, above, err);
+    }
+    if (rc)
+        return rc;
+    rc = make_folder(dir);
+    if (rc)
+        return rv_cgroup_fail(err, rc, "cannot make", dir, NULL);
+    if (!slash)
+        rc = write_devices(dir, c->usual, c->n_usual, err);
+    for (int i = 0; i < MOVE_ROUNDS && moved && !rc; i++) {
+        struct rv_cgfs_pids all = {0}, there = {0};
+        rv_cgfs_pids(first, &all);
+        rv_cgfs_pids(dir, &there);
+        moved = 0;
+        for (size_t k = 0; k < all.n; k++)
+            if (!rv_cgfs_has(&there, all.v[k]))
+                moved += attach(c, at, id, all.v[k], NULL) == 0; /* it may have ended */
+        rv_vec_free(&all);
+        rv_vec_free(&there);
+    }
+    return rc || !moved ? rc : rv_cgroup_fail(err, EBUSY, "cannot move all to", dir, NULL);
+}
+
+static int set_devices(const struct rv_cgroups *c, const char *id, const struct rv_cgroup_limits *l,
+                       struct rv_error *err) {
+    _cleanup_free_ char *dir = folder_of(c, id, RV_CGROUP_DEVICES);
+    int rc = 0;
+
+    if (c->usual && l->devices != c->usual)
+        rc = make_devices(c, id, err);
+    if (rc || (c->usual && l->devices == c->usual && access(dir, F_OK) != 0))
+        return rc;
+    return write_devices(dir, l->devices, l->n_devices, err);
+}
+
+/* Groups. */
+
+static int make_group(struct rv_cgroups *c, size_t i, const char *id, struct rv_error *err) {
+    const struct rv_cgroup_hierarchy *h = &c->hierarchies[i];
+    _cleanup_free_ char *dir = rv_cgroup_path(h, id);
+    int rc;
+
+    if (is_shared(c, h))
+        return make_usual(c, true, err);
+    rc = make_folder(dir);
+    /* An agent that died may have left it elsewhere, without processes. */
+    if (rc == -EEXIST && i > 0) {
+        rc = rv_cgfs_remove(dir);
+        if (rc == 0)
+            rc = make_folder(dir);
+    }
+    if (rc == -ENOENT && !strchr(id, '/')) {
+        rc = make_own(h); /* somebody cleaned up */
+        if (rc == 0)
+            rc = make_folder(dir);
+    }
+    return rc ? rv_cgroup_fail(err, rc, "cannot make", dir, NULL) : 0;
+}
+
+static int v1_create(struct rv_cgroups *c, const char *id, struct rv_error *err) {
+    for (size_t i = 0; i < c->n; i++) {
+        int rc = make_group(c, i, id, err);
+        if (rc == 0)
+            continue;
+        for (size_t k = i; rc != -RV_ERR_EXISTS && k-- > 0;) {
+            _cleanup_free_ char *made = rv_cgroup_path(&c->hierarchies[k], id);
+            (void)rmdir(made);
+        }
+        return rc;
+    }
+    return 0;
+}
+
+static int v1_fd(struct rv_cgroups *c, const char *id) {
+    (void)c;
+    (void)id;
+    return -1;
+}
+
+static int v1_attach(struct rv_cgroups *c, const char *id, pid_t pid, struct rv_error *err) {
+    int rc = 0;
+
+    for (size_t i = 0; i < c->n && !rc; i++)
+        rc = attach(c, i, id, pid, err);
+    return rc;
 }
 
 static int v1_set(struct rv_cgroups *c, const char *id, const struct rv_cgroup_limits *l,
@@ -610,16 +713,13 @@ static int v1_set(struct rv_cgroups *c, const char *id, const struct rv_cgroup_l
     _cleanup_free_ char *pids = folder_of(c, id, RV_CGROUP_PIDS);
     _cleanup_free_ char *cpuset = folder_of(c, id, RV_CGROUP_CPUSET);
     _cleanup_free_ char *io = folder_of(c, id, RV_CGROUP_IO);
-    _cleanup_free_ char *devices = folder_of(c, id, RV_CGROUP_DEVICES);
-    const char *own =
-        devices && !strchr(id, '/') ? hierarchy_of(c, RV_CGROUP_DEVICES)->folder : NULL;
     int rc = 0;
 
     if (pids)
         rc = l->pids_max < 0 ? rv_cgfs_set(err, pids, "pids.max", "max")
                              : rv_cgfs_set(err, pids, "pids.max", "%lld", (long long)l->pids_max);
-    if (rc == 0 && devices && l->devices)
-        rc = set_devices(c, devices, own, l, err);
+    if (rc == 0 && l->devices && c->controllers & RV_CGROUP_DEVICES)
+        rc = set_devices(c, id, l, err);
     if (rc == 0 && memory)
         rc = set_memory(memory, c->swap, l, err);
     if (rc == 0 && cpu)
@@ -633,30 +733,14 @@ static int v1_set(struct rv_cgroups *c, const char *id, const struct rv_cgroup_l
 
 /* Ends. */
 
+/* What may have no more processes does not fork. It is killed again while it is not empty, so this
+ * is not tried for long. */
 static void v1_kill(struct rv_cgroups *c, const char *id) {
     _cleanup_free_ char *dir = rv_cgroup_path(&c->hierarchies[0], id);
-    _cleanup_(rv_buf_free) struct rv_buf state = {0};
-    int rounds = KILL_ROUNDS;
+    bool limited =
+        c->hierarchies[0].controllers & RV_CGROUP_PIDS && rv_cgfs_write(dir, "pids.max", "0") == 0;
 
-    if (!(c->controllers & RV_CGROUP_FREEZER)) {
-        rv_cgfs_kill_all(dir, KILL_ROUNDS);
-        return;
-    }
-    /* A frozen group does not fork, and its numbers of processes cannot be used again. The state is
-     * written again and again since what forked meanwhile may have missed it. One that sits in the
-     * kernel and will not freeze must not keep us: then it is rounds. */
-    for (int i = 0; i < FREEZE_ROUNDS; i++) {
-        if (rv_cgfs_write(dir, "freezer.state", "FROZEN") ||
-            rv_cgfs_read(dir, "freezer.state", &state))
-            break;
-        if (rv_starts_with(state.data, "FROZEN")) {
-            rounds = 1;
-            break;
-        }
-        rv_cgfs_pause();
-    }
-    rv_cgfs_kill_all(dir, rounds);
-    rv_cgfs_write(dir, "freezer.state", "THAWED"); /* only now do they see the signal */
+    rv_cgfs_kill_all(dir, limited ? LIMITED_ROUNDS : KILL_ROUNDS);
 }
 
 static bool v1_is_empty(struct rv_cgroups *c, const char *id) {
@@ -728,8 +812,10 @@ static int v1_oom_fd(struct rv_cgroups *c, const char *id) {
 const struct rv_cgroup_ops rv_cgroup_v1_ops = {
     .folder = folder_of,
     .begin_with = v1_begin_with,
+    .close = v1_close,
     .create = v1_create,
     .fd = v1_fd,
+    .place = v1_place,
     .attach = v1_attach,
     .set = v1_set,
     .kill = v1_kill,

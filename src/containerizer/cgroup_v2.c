@@ -211,6 +211,12 @@ static int v2_fd(struct rv_cgroups *c, const char *id) {
     return open(own, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+static char *v2_place(const struct rv_cgroups *c, const struct rv_cgroup_hierarchy *h,
+                      const char *id) {
+    (void)h;
+    return own_folder(c, id);
+}
+
 static int v2_attach(struct rv_cgroups *c, const char *id, pid_t pid, struct rv_error *err) {
     _cleanup_free_ char *own = own_folder(c, id);
 
@@ -491,6 +497,7 @@ const struct rv_cgroup_ops rv_cgroup_v2_ops = {
     .folder = v2_folder,
     .create = v2_create,
     .fd = v2_fd,
+    .place = v2_place,
     .attach = v2_attach,
     .set = v2_set,
     .kill = v2_kill,

@@ -314,7 +314,7 @@ static void try_to_finish(struct rv_linux_container *k) {
         finish(k);
         return;
     }
-    /* Once should do: again, and with the cost of freezing it, if it did not. */
+    /* Once should do: again, and with the cost of looking for all of it, if it did not. */
     if (!k->killed || k->tries >= KILLED_LONG_AGO)
         kill_all_of(k);
     pause = RV_MIN((uint64_t)FIRST_PAUSE_MS << RV_MIN(k->tries, 16u), (uint64_t)MAX_PAUSE_MS);
@@ -571,7 +571,7 @@ static bool linux_is_limited(struct rv_containerizer *base, const char *id, bool
         destroy(k);
     rv_verdict_free(&c->asked);
     rv_verdict_tell(&k->verdict, why);
-    if (failed && k->verdict.reason == RV_REASON_NONE && rv_streq(k->id, id)) {
+    if (failed && !k->killed && k->verdict.reason == RV_REASON_NONE && rv_streq(k->id, id)) {
         rv_linux_look_for_pids(k, &c->asked);
         rv_verdict_tell(&c->asked, why);
     }

@@ -20,11 +20,10 @@ struct rv_linux_notice {
     char *id, *message;
 };
 
-/* One of control groups, below /sys/fs/cgroup. */
+/* One of control groups that has a group for each container, below /sys/fs/cgroup. */
 struct rv_linux_hierarchy {
     char *mount;  /* where it is mounted */
-    char *folder; /* the agent's in it; or, where it makes no groups, the group that it is in */
-    bool ours;    /* the former */
+    char *folder; /* the agent's in it */
 };
 
 struct rv_linux {
@@ -120,7 +119,9 @@ RV_MUST_USE int rv_linux_open_groups(struct rv_linux *c, const char *name, struc
 RV_MUST_USE int rv_linux_write_orders(const struct rv_linux_container *k,
                                       const struct rv_linux_launch *l, int *fd,
                                       struct rv_error *err);
-/* Which hierarchies containers are shown; when the groups are open. */
+/* Which hierarchies containers are shown: those in which each has a group. When the groups are
+ * open.
+ */
 RV_MUST_USE int rv_linux_find_hierarchies(struct rv_linux *c, struct rv_error *err);
 void rv_linux_forget_hierarchies(struct rv_linux *c);
 /* "a.b" is the group "a/b". */

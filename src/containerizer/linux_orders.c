@@ -32,53 +32,14 @@ static bool is_below(const char *path, const char *folder) {
     return n && strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0');
 }
 
-/* Whether a list with commas has the first word of another one. */
-static bool has_first(const char *list, const char *words) {
-    size_t n = strcspn(words, ",");
+/* One in which each container has a group. The machine's others are not its matter. */
+static void add_hierarchy(struct rv_linux *c, const char *mount) {
+    struct rv_linux_hierarchy h = {.folder = rv_cgroups_seen_at(c->groups, mount)};
 
-    for (; *list; list += strcspn(list, ","), list += *list == ',')
-        if (strcspn(list, ",") == n && strncmp(list, words, n) == 0)
-            return true;
-    return false;
-}
-
-/* Our own group, where containers stay that get none; from `root` on, which is what is mounted. */
-static char *find_our_group(const char *mount, const char *root, const char *options) {
-    FILE *f = fopen("/proc/self/cgroup", "re");
-    char line[4096], *found = NULL;
-
-    /* 4:cpu,cpuacct:/path, and 0::/path for the one of version 2 */
-    while (f && !found && fgets(line, sizeof line, f)) {
-        char *controllers = strchr(line, ':'), *path;
-        if (!controllers || !(path = strchr(++controllers, ':')))
-            continue;
-        *path++ = '\0';
-        path[strcspn(path, "\n")] = '\0';
-        if (*controllers ? !has_first(options, controllers) : *options)
-            continue;
-        if (!rv_streq(root, "/") && is_below(path, root))
-            path += strlen(root);
-        found = rv_asprintf("%s%s", mount, path);
-    }
-    if (f)
-        fclose(f);
-    return found;
-}
-
-static void add_hierarchy(struct rv_linux *c, const char *mount, const char *root,
-                          const char *options) {
-    struct rv_linux_hierarchy h = {.mount = rv_strdup(mount)};
-
-    h.folder = rv_cgroups_seen_at(c->groups, mount);
-    h.ours = h.folder != NULL;
-    if (!h.ours)
-        h.folder = find_our_group(mount, root, options);
-    if (h.folder && access(h.folder, F_OK) == 0) {
-        rv_vec_push(&c->hierarchies, h);
+    if (!h.folder)
         return;
-    }
-    free(h.mount);
-    free(h.folder);
+    h.mount = rv_strdup(mount);
+    rv_vec_push(&c->hierarchies, h);
 }
 
 void rv_linux_forget_hierarchies(struct rv_linux *c) {
@@ -97,17 +58,17 @@ int rv_linux_find_hierarchies(struct rv_linux *c, struct rv_error *err) {
     if (!f)
         return rv_error_set(err, RV_ERR_IO, "open /proc/self/mountinfo: %s", strerror(errno));
     while (getline(&line, &size, f) > 0) {
-        char root[256], path[256], type[32], options[256];
+        char path[256], type[32];
         const char *dash = strstr(line, " - ");
         bool seen = false;
-        if (!dash || sscanf(line, "%*s %*s %*s %255s %255s", root, path) != 2 ||
-            sscanf(dash + 3, "%31s %*s %255s", type, options) != 2 ||
-            !rv_starts_with(type, "cgroup") || !is_below(path, CGROUP_ROOT))
+        if (!dash || sscanf(line, "%*s %*s %*s %*s %255s", path) != 1 ||
+            sscanf(dash + 3, "%31s", type) != 1 || !rv_starts_with(type, "cgroup") ||
+            !is_below(path, CGROUP_ROOT))
             continue;
         for (size_t i = 0; i < c->hierarchies.n; i++)
             seen = seen || is_below(path, c->hierarchies.v[i].mount);
         if (!seen)
-            add_hierarchy(c, path, root, rv_streq(type, "cgroup2") ? "" : options);
+            add_hierarchy(c, path);
     }
     free(line);
     fclose(f);
@@ -135,8 +96,7 @@ static void show_hierarchies(struct draft *d, const struct rv_linux_container *k
         const struct rv_linux_hierarchy *h = &c->hierarchies.v[i];
         reeve__v1__init__cgroup_mount__init(&mounts[i]);
         mounts[i].hierarchy = h->mount;
-        mounts[i].group =
-            h->ours ? rv_arena_printf(&d->arena, "%s/%s", h->folder, k->group) : h->folder;
+        mounts[i].group = rv_arena_printf(&d->arena, "%s/%s", h->folder, k->group);
         d->orders.cgroups[i] = &mounts[i];
     }
 }
