@@ -169,7 +169,7 @@ void cluster_run(struct cluster *c) {
 /* ---- the agent's side ---- */
 
 size_t cluster_containers(const struct cluster *c) {
-    _cleanup_free_ char *path = rv_asprintf("%s/meta/containers", c->work_dir);
+    _cleanup_free_ char *path = rv_asprintf("%s/meta/runtime", c->work_dir);
     DIR *dir = opendir(path);
     size_t n = 0;
 

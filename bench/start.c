@@ -184,6 +184,7 @@ int main(void) {
     struct bench b = {.root = "/var/tmp/start-XXXXXX"};
     struct rv_error err = {0};
     char state_dir[128];
+    const struct rv_container_records records = {.folder = state_dir, .name = "bench-start"};
     double serial, parallel;
     bool ok = true;
 
@@ -194,7 +195,7 @@ int main(void) {
     if (!mkdtemp(b.root) || uv_loop_init(&b.loop) != 0)
         return 1;
     snprintf(state_dir, sizeof state_dir, "%s/meta/containers", b.root);
-    if (rv_linux_containerizer.create(&b.loop, state_dir, &callbacks, &b, &b.c, &err)) {
+    if (rv_linux_containerizer.create(&b.loop, &records, &callbacks, &b, &b.c, &err)) {
         printf("start: skipped, %s\n", err.message);
         return 0;
     }

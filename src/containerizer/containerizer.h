@@ -127,6 +127,13 @@ struct rv_container_found {
 };
 typedef bool (*rv_container_wanted)(void *ctx, const struct rv_container_found *found);
 
+/* What is found again after the agent has died, a file a container (state.h). */
+struct rv_container_records {
+    const char *folder;
+    const char *before; /* where an agent before this one kept them: read, and emptied; or NULL */
+    const char *name;   /* unlike that of any other agent on the machine */
+};
+
 struct rv_containerizer_callbacks {
     /* After launch(): the process runs (ok), or why not. */
     void (*on_launched)(void *ctx, const char *id, bool ok, const char *message);
@@ -136,8 +143,7 @@ struct rv_containerizer_callbacks {
 
 struct rv_containerizer_ops {
     const char *name;
-    /* state_dir: where it keeps what it must find again after the agent has died. */
-    int (*create)(uv_loop_t *loop, const char *state_dir,
+    int (*create)(uv_loop_t *loop, const struct rv_container_records *records,
                   const struct rv_containerizer_callbacks *cb, void *ctx,
                   struct rv_containerizer **out, struct rv_error *err);
     /* Kills what does not survive, forgets the rest; no callback after. */
@@ -192,6 +198,7 @@ extern const uint64_t rv_linux_default_capabilities;
 struct rv_linux_settings {
     const char *work_dir; /* absolute: covered in each container, but for its own sandbox */
     const char *secrets;  /* a folder that is covered, too; or NULL */
+    const char *runtime;  /* likewise */
     /* Paths in there that containers may read and run, NULL-terminated; or NULL. */
     const char *const *programs;
     uint64_t tmp_bytes;  /* of the private /tmp; 0: 64 MiB */

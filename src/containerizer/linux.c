@@ -85,6 +85,7 @@ static void free_if_closed(struct rv_linux *c) {
     rv_vec_free(&c->programs);
     rv_vec_free(&c->hidden);
     free(c->state_dir);
+    free(c->before);
     free(c);
 }
 
@@ -171,6 +172,7 @@ static struct rv_linux_container *new_container(struct rv_linux *c, const char *
 
     k->c = c;
     k->id = rv_strdup(id);
+    k->records = c->state_dir;
     k->group = own_group ? rv_linux_group_of(id) : NULL;
     k->pidfd = k->report.fd = -1;
     k->report.terminal = RV_NO_TERMINAL;
@@ -258,7 +260,7 @@ static int32_t status_of(struct rv_linux_container *k, bool *known) {
 
     *known = true;
     if (!k->state.has_status &&
-        rv_container_state_read(k->c->state_dir, k->c->boot_id, k->id, &s, NULL) == 0) {
+        rv_container_state_read(k->records, k->c->boot_id, k->id, &s, NULL) == 0) {
         k->state.has_status = s.has_status;
         k->state.wait_status = s.wait_status;
     }
@@ -298,9 +300,9 @@ static void finish(struct rv_linux_container *k) {
     tell_exited(k);
     /* Only now: until the caller has written down what it must, the next agent finds it here. */
     if (k->is_child && k->reaped)
-        rv_container_state_end(c->state_dir, k->id, &c->spares);
+        rv_container_state_end(k->records, k->id, &c->spares);
     else
-        rv_container_state_remove(c->state_dir, k->id);
+        rv_container_state_remove(k->records, k->id);
     free_container(k);
 }
 
@@ -682,17 +684,19 @@ static bool open_init(struct rv_linux_container *k) {
     return false;
 }
 
-static void recover_one(struct rv_linux *c, const char *id, rv_container_wanted wanted, void *ctx) {
+static void recover_one(struct rv_linux *c, const char *records, const char *id,
+                        rv_container_wanted wanted, void *ctx) {
     struct rv_container_found found = {.id = id};
     struct rv_container_state state = {0};
     struct rv_linux_container *k;
     bool alive, is_wanted;
 
-    if (rv_container_state_read(c->state_dir, c->boot_id, id, &state, NULL)) {
-        rv_container_state_remove(c->state_dir, id);
+    if (rv_container_state_read(records, c->boot_id, id, &state, NULL)) {
+        rv_container_state_remove(records, id);
         return;
     }
     k = new_container(c, id, state.own_group);
+    k->records = records;
     k->state = state;
     alive = open_init(k);
     k->launched = true;
@@ -733,19 +737,28 @@ static int recover_groups(struct rv_linux *c, struct rv_error *err) {
     return rc;
 }
 
-static int linux_recover(struct rv_containerizer *base, rv_container_wanted wanted, void *ctx,
-                         struct rv_error *err) {
-    struct rv_linux *c = self(base);
+static int recover_all(struct rv_linux *c, const char *records, rv_container_wanted wanted,
+                       void *ctx, struct rv_error *err) {
     char **ids = NULL;
     size_t n = 0;
-    int rc = rv_container_state_list(c->state_dir, &ids, &n, err);
+    int rc = rv_container_state_list(records, &ids, &n, err);
 
     for (size_t i = 0; i < n; i++) {
         if (!rv_map_gets(&c->containers, ids[i]))
-            recover_one(c, ids[i], wanted, ctx);
+            recover_one(c, records, ids[i], wanted, ctx);
         free(ids[i]);
     }
     free(ids);
+    return rc;
+}
+
+static int linux_recover(struct rv_containerizer *base, rv_container_wanted wanted, void *ctx,
+                         struct rv_error *err) {
+    struct rv_linux *c = self(base);
+    int rc = recover_all(c, c->state_dir, wanted, ctx, err);
+
+    if (!rc && c->before)
+        rc = recover_all(c, c->before, wanted, ctx, err);
     return rc ? rc : recover_groups(c, err);
 }
 
@@ -792,15 +805,15 @@ static void describe(struct rv_linux *c, const char *name) {
                                "no_new_privs");
 }
 
-static int prepare(struct rv_linux *c, const char *state_dir, struct rv_error *err) {
-    _cleanup_free_ char *name =
-        rv_asprintf("reeve/%016" PRIx64, rv_hash(state_dir, strlen(state_dir)));
+static int prepare(struct rv_linux *c, const struct rv_container_records *records,
+                   struct rv_error *err) {
+    _cleanup_free_ char *name = rv_asprintf("reeve/%s", records->name);
     int rc = geteuid() == 0
                  ? 0
                  : rv_error_set(err, RV_ERR_PERMISSION, "the linux containerizer needs to be root");
 
     if (!rc)
-        rc = rv_container_states_make(state_dir, err);
+        rc = rv_container_states_make(records->folder, err);
     if (!rc)
         rc = rv_seccomp_compile(&c->seccomp, err);
     if (!rc)
@@ -814,7 +827,7 @@ static int prepare(struct rv_linux *c, const char *state_dir, struct rv_error *e
     return rc;
 }
 
-static int linux_create(uv_loop_t *loop, const char *state_dir,
+static int linux_create(uv_loop_t *loop, const struct rv_container_records *records,
                         const struct rv_containerizer_callbacks *cb, void *ctx,
                         struct rv_containerizer **out, struct rv_error *err) {
     struct rv_linux *c = rv_calloc(1, sizeof *c);
@@ -826,16 +839,19 @@ static int linux_create(uv_loop_t *loop, const char *state_dir,
     c->ctx = ctx;
     c->image = -1;
     rv_verdict_init(&c->asked);
-    rc = prepare(c, state_dir, err);
+    rc = prepare(c, records, err);
     if (rc) {
         c->closing = true;
         free_if_closed(c);
         return rc;
     }
-    c->state_dir = rv_strdup(state_dir);
-    rv_linux_containerizer_set(&c->base, &(struct rv_linux_settings){.work_dir = state_dir});
+    c->state_dir = rv_strdup(records->folder);
+    c->before = rv_strdup(records->before);
+    rv_linux_containerizer_set(&c->base, &(struct rv_linux_settings){.work_dir = records->folder});
     rv_container_boot_id(c->boot_id);
-    rv_container_state_drop_spares(state_dir);
+    rv_container_state_drop_spares(records->folder);
+    if (records->before)
+        rv_container_state_drop_spares(records->before);
     uv_timer_init(loop, &c->notify);
     uv_timer_init(loop, &c->logs);
     c->notify.data = c->logs.data = c;
@@ -852,6 +868,8 @@ void rv_linux_containerizer_set(struct rv_containerizer *base, const struct rv_l
     rv_vec_push(&c->hidden, rv_strdup(s->work_dir));
     if (s->secrets)
         rv_vec_push(&c->hidden, rv_strdup(s->secrets));
+    if (s->runtime)
+        rv_vec_push(&c->hidden, rv_strdup(s->runtime));
     for (const char *const *p = s->programs; p && *p; p++)
         rv_vec_push(&c->programs, rv_strdup(*p));
     c->tmp_bytes = s->tmp_bytes ? s->tmp_bytes : DEFAULT_TMP;

@@ -31,9 +31,9 @@ struct rv_linux {
     uv_loop_t *loop;
     struct rv_containerizer_callbacks cb;
     void *ctx;
-    char *state_dir;
-    RV_VEC(char *) hidden;   /* folders that are covered in containers */
-    RV_VEC(char *) programs; /* that stay visible in there */
+    char *state_dir, *before; /* folders of records; before: of an earlier agent, or NULL */
+    RV_VEC(char *) hidden;    /* folders that are covered in containers */
+    RV_VEC(char *) programs;  /* that stay visible in there */
     uint64_t tmp_bytes, shm_bytes, give_up_ms;
     int64_t pids_max;
     bool cpu_quota;
@@ -57,7 +57,8 @@ enum rv_linux_watch { RV_LINUX_EXIT, RV_LINUX_REPORT, RV_LINUX_OOM, RV_LINUX_WAT
 struct rv_linux_container {
     struct rv_linux *c;
     char *id;
-    char *group; /* NULL: in its parent's */
+    const char *records; /* the folder that its record is in */
+    char *group;         /* NULL: in its parent's */
     struct rv_container_state state;
     int pidfd;
     struct rv_report report; /* its descriptor is the watch's, once there is one */

@@ -231,8 +231,8 @@ static int make_sandbox(const struct rv_linux_container *k, struct rv_linux_laun
         rc = rv_sandbox_make(l->config->directory, &l->user, &l->sandbox, err);
     /* From here on a later agent knows of it. */
     if (!rc)
-        rc = rv_container_state_begin(k->c->state_dir, k->c->boot_id, k->id, &k->state,
-                                      &k->c->spares, &l->record, err);
+        rc = rv_container_state_begin(k->records, k->c->boot_id, k->id, &k->state, &k->c->spares,
+                                      &l->record, err);
     return rc;
 }
 

@@ -53,6 +53,7 @@ struct processes;
 struct container {
     struct processes *c;
     char *id;
+    const char *records;             /* the folder that its record is in */
     struct rv_container_state state; /* as on disk; with the directory */
     int pidfd;                       /* -1: none; the first process is known to be dead */
     uv_poll_t poll;
@@ -77,7 +78,7 @@ struct processes {
     uv_loop_t *loop;
     struct rv_containerizer_callbacks cb;
     void *ctx;
-    char *state_dir;
+    char *state_dir, *before; /* folders of records; before: of an earlier agent, or NULL */
     char boot_id[64];
     int image;                /* init's program, once it was needed, or -1 */
     struct rv_map containers; /* by id */
@@ -109,6 +110,7 @@ static void free_if_closed(struct processes *c) {
     if (c->image >= 0)
         close(c->image);
     free(c->state_dir);
+    free(c->before);
     free(c);
 }
 
@@ -300,8 +302,7 @@ static void learn_status(struct container *k) {
 
     if (k->is_child)
         wait_for(k); /* in any case, so that no zombie stays */
-    if (k->by_init &&
-        rv_container_state_read(k->c->state_dir, k->c->boot_id, k->id, &kept, NULL) == 0 &&
+    if (k->by_init && rv_container_state_read(k->records, k->c->boot_id, k->id, &kept, NULL) == 0 &&
         kept.has_status) {
         k->has_status = true;
         k->wait_status = kept.wait_status;
@@ -395,7 +396,7 @@ static void on_sweep(uv_timer_t *timer) {
         }
         /* Only now: until the caller has written down what it must, the next agent finds it here.
          */
-        rv_container_state_remove(c->state_dir, k->id);
+        rv_container_state_remove(k->records, k->id);
         free_container(k);
     }
     rv_vec_free(&ended);
@@ -455,7 +456,7 @@ static int record(void *ctx, pid_t pid, struct rv_error *err) {
     /* It is there, if only as a zombie: nobody has waited for it. */
     if (rv_proc_read(pid, &first))
         k->state.start_ticks = first.start_ticks;
-    return rv_container_state_write(k->c->state_dir, k->c->boot_id, k->id, &k->state, err);
+    return rv_container_state_write(k->records, k->c->boot_id, k->id, &k->state, err);
 }
 
 static int start_directly(struct container *k, const struct rv_container_config *config,
@@ -500,7 +501,7 @@ static int start_below_init(struct container *k, const struct rv_container_confi
     if (rc)
         return rc;
     keeper.image = c->image;
-    keeper.status = rv_container_state_open(c->state_dir, k->id, err);
+    keeper.status = rv_container_state_open(k->records, k->id, err);
     if (keeper.status < 0)
         return keeper.status;
     k->by_init = true;
@@ -519,7 +520,7 @@ static int start(struct container *k, const struct rv_container_config *config,
         rc = rv_sandbox_make(config->directory, &user, &sandbox, err);
     /* Before it runs, so that an agent that dies in between still finds it, by its sandbox. */
     if (!rc)
-        rc = rv_container_state_write(k->c->state_dir, k->c->boot_id, k->id, &k->state, err);
+        rc = rv_container_state_write(k->records, k->c->boot_id, k->id, &k->state, err);
     if (!rc && config->stdio)
         rc = take_stdio(config->stdio, &user, fds, err);
     else if (!rc)
@@ -534,7 +535,7 @@ static int start(struct container *k, const struct rv_container_config *config,
     if (sandbox >= 0)
         close(sandbox);
     if (rc && !k->is_child) {
-        rv_container_state_remove(k->c->state_dir, k->id);
+        rv_container_state_remove(k->records, k->id);
         return rc;
     }
     if (!rc)
@@ -576,6 +577,7 @@ static void process_launch(struct rv_containerizer *base,
     k = rv_calloc(1, sizeof *k);
     k->c = c;
     k->id = rv_strdup(config->id);
+    k->records = c->state_dir;
     k->pidfd = -1;
     k->terminal = RV_NO_TERMINAL;
     rv_verdict_init(&k->verdict);
@@ -776,8 +778,8 @@ static bool open_first(struct container *k) {
     return false;
 }
 
-static void recover_one(struct processes *c, const char *id, rv_container_wanted wanted,
-                        void *ctx) {
+static void recover_one(struct processes *c, const char *records, const char *id,
+                        rv_container_wanted wanted, void *ctx) {
     struct rv_container_found found = {.id = id};
     struct container *k = rv_calloc(1, sizeof *k);
 
@@ -785,8 +787,9 @@ static void recover_one(struct processes *c, const char *id, rv_container_wanted
     k->pidfd = -1;
     k->terminal = RV_NO_TERMINAL;
     rv_verdict_init(&k->verdict);
-    if (rv_container_state_read(c->state_dir, c->boot_id, id, &k->state, NULL)) {
-        rv_container_state_remove(c->state_dir, id);
+    k->records = records;
+    if (rv_container_state_read(records, c->boot_id, id, &k->state, NULL)) {
+        rv_container_state_remove(records, id);
         free(k);
         return;
     }
@@ -804,20 +807,27 @@ static void recover_one(struct processes *c, const char *id, rv_container_wanted
         kill_all_of(k);
 }
 
-static int process_recover(struct rv_containerizer *base, rv_container_wanted wanted, void *ctx,
-                           struct rv_error *err) {
-    struct processes *c = self(base);
+static int recover_all(struct processes *c, const char *records, rv_container_wanted wanted,
+                       void *ctx, struct rv_error *err) {
     char **ids = NULL;
     size_t n = 0;
-    int rc = rv_container_state_list(c->state_dir, &ids, &n, err);
+    int rc = rv_container_state_list(records, &ids, &n, err);
 
     for (size_t i = 0; i < n; i++) {
         if (!find(c, ids[i]) && !rv_map_gets(&c->doomed, ids[i]))
-            recover_one(c, ids[i], wanted, ctx);
+            recover_one(c, records, ids[i], wanted, ctx);
         free(ids[i]);
     }
     free(ids);
     return rc;
+}
+
+static int process_recover(struct rv_containerizer *base, rv_container_wanted wanted, void *ctx,
+                           struct rv_error *err) {
+    struct processes *c = self(base);
+    int rc = recover_all(c, c->state_dir, wanted, ctx, err);
+
+    return rc || !c->before ? rc : recover_all(c, c->before, wanted, ctx, err);
 }
 
 /* ---- life ---- */
@@ -843,7 +853,7 @@ static void process_destroy_all(struct rv_containerizer *base) {
         if (k->dying) {
             if (k->is_child)
                 wait_for(k);
-            rv_container_state_remove(c->state_dir, k->id);
+            rv_container_state_remove(k->records, k->id);
         }
         free_container(k);
     }
@@ -853,11 +863,11 @@ static void process_destroy_all(struct rv_containerizer *base) {
     uv_close((uv_handle_t *)&c->logs, on_timer_closed);
 }
 
-static int process_create(uv_loop_t *loop, const char *state_dir,
+static int process_create(uv_loop_t *loop, const struct rv_container_records *records,
                           const struct rv_containerizer_callbacks *cb, void *ctx,
                           struct rv_containerizer **out, struct rv_error *err) {
     struct processes *c;
-    int rc = rv_container_states_make(state_dir, err);
+    int rc = rv_container_states_make(records->folder, err);
 
     if (rc)
         return rc;
@@ -867,7 +877,8 @@ static int process_create(uv_loop_t *loop, const char *state_dir,
     c->cb = *cb;
     c->ctx = ctx;
     c->image = -1;
-    c->state_dir = rv_strdup(state_dir);
+    c->state_dir = rv_strdup(records->folder);
+    c->before = rv_strdup(records->before);
     rv_container_boot_id(c->boot_id);
     uv_timer_init(loop, &c->notify);
     uv_timer_init(loop, &c->sweep);

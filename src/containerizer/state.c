@@ -312,3 +312,25 @@ int rv_container_states_check(const char *state_dir, struct rv_error *err) {
     free(ids);
     return rc;
 }
+
+bool rv_container_states_any(const char *state_dir) {
+    struct rv_container_state state;
+    char **ids = NULL, boot_id[64];
+    bool any = false;
+    size_t n = 0;
+
+    if (access(state_dir, F_OK) != 0 && errno == ENOENT)
+        return false;
+    if (rv_container_state_list(state_dir, &ids, &n, NULL))
+        return true;
+    rv_container_boot_id(boot_id);
+    for (size_t i = 0; i < n; i++) {
+        int rc = rv_container_state_read(state_dir, boot_id, ids[i], &state, NULL);
+        if (!rc)
+            free(state.directory);
+        any = any || rc != -RV_ERR_NOT_FOUND;
+        free(ids[i]);
+    }
+    free(ids);
+    return any;
+}

@@ -74,6 +74,8 @@ void rv_container_state_drop_spares(const char *state_dir);
 /* The ids that have records, malloc'ed strings in a malloc'ed array. */
 RV_MUST_USE int rv_container_state_list(const char *state_dir, char ***ids, size_t *n,
                                         struct rv_error *err);
+/* Whether there is any of this boot, or that cannot be read. */
+bool rv_container_states_any(const char *state_dir);
 /* Whether all can be read, if the machine has not been rebooted since they were written: else they
  * may be anything. -RV_ERR_CORRUPT names the first that is damaged. */
 RV_MUST_USE int rv_container_states_check(const char *state_dir, struct rv_error *err);

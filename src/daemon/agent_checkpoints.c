@@ -81,10 +81,12 @@ static bool is_of_this_boot(const struct rv_agent_daemon *d, const struct rv_age
 
 int rv_agent_checkpoints_check_containers(struct rv_agent_daemon *d, struct rv_agent_recovery *r,
                                           struct rv_error *err) {
-    _cleanup_free_ char *folder = rv_asprintf("%s/meta/containers", d->work_dir);
-    int rc = is_of_this_boot(d, r) ? rv_container_states_check(folder, err) : 0;
+    bool looks = is_of_this_boot(d, r);
+    int rc = looks ? rv_container_states_check(d->runtime.records, err) : 0;
 
-    if (!rc && is_of_this_boot(d, r))
+    if (!rc && looks && d->runtime.before)
+        rc = rv_container_states_check(d->runtime.before, err);
+    if (!rc && looks)
         rc = rv_api_records_check(d->work_dir, err);
     if (rc == -RV_ERR_CORRUPT && r->lenient) {
         RV_ERROR(MODULE, "%s: what is known of that container is lost", err->message);

@@ -615,20 +615,23 @@ static int check_place(const char *work_dir, struct rv_error *err) {
     return 0;
 }
 
-static int create_containerizer(struct rv_agent_daemon *d, const char *folder,
-                                const struct rv_containerizer_ops *ops, struct rv_error *err) {
+static int create_containerizer(struct rv_agent_daemon *d, const struct rv_containerizer_ops *ops,
+                                struct rv_error *err) {
     static const struct rv_containerizer_callbacks callbacks = {on_launched, on_exited};
     _cleanup_free_ char *bin = rv_asprintf("%s/bin", d->work_dir); /* as write_programs has it */
     const char *const programs[] = {bin, NULL};
     const struct rv_linux_settings settings = {.work_dir = d->work_dir,
                                                .secrets = d->secrets_dir,
+                                               .runtime = d->runtime.folder,
                                                .programs = programs,
                                                .pids_max = d->flags->container_pids_max,
                                                .cpu_quota = d->flags->cgroups_enable_cfs};
+    const struct rv_container_records records = {
+        .folder = d->runtime.records, .before = d->runtime.before, .name = d->runtime.name};
     int r = ops == &rv_linux_containerizer ? check_place(d->work_dir, err) : 0;
 
     if (!r)
-        r = ops->create(d->loop, folder, &callbacks, d, &d->containerizer, err);
+        r = ops->create(d->loop, &records, &callbacks, d, &d->containerizer, err);
     d->isolation.isolates = ops == &rv_linux_containerizer;
     if (!r && d->isolation.isolates) {
         rv_linux_containerizer_set(d->containerizer, &settings);
@@ -663,8 +666,7 @@ static bool did_not_isolate(const struct rv_agent_recovery *rec) {
 
 /* That of the flag; without it that of before, or, for a new agent, the one that isolates, if this
  * machine and our rights allow it. */
-static int start_containerizer(struct rv_agent_daemon *d, const char *folder,
-                               const struct rv_containerizer_ops *ops,
+static int start_containerizer(struct rv_agent_daemon *d, const struct rv_containerizer_ops *ops,
                                const struct rv_agent_recovery *rec, struct rv_error *err) {
     int r = rv_isolation_policy_read(d->flags, &d->isolation, err);
 
@@ -672,29 +674,28 @@ static int start_containerizer(struct rv_agent_daemon *d, const char *folder,
         r = find_secrets(d, err);
 
     if (r || ops)
-        return r ? r : create_containerizer(d, folder, ops, err);
+        return r ? r : create_containerizer(d, ops, err);
     if (did_not_isolate(rec)) {
         RV_WARN(MODULE, "containers will not be isolated, as those of before: see --containerizer");
-        return create_containerizer(d, folder, &rv_process_containerizer, err);
+        return create_containerizer(d, &rv_process_containerizer, err);
     }
-    if (!create_containerizer(d, folder, &rv_linux_containerizer, err))
+    if (!create_containerizer(d, &rv_linux_containerizer, err))
         return 0;
     RV_WARN(MODULE, "containers will not be isolated, see --containerizer: %s", err->message);
-    return create_containerizer(d, folder, &rv_process_containerizer, err);
+    return create_containerizer(d, &rv_process_containerizer, err);
 }
 
 /* With what the agent of before has left. */
 static int start_recovered(struct rv_agent_daemon *d, const struct rv_containerizer_ops *ops,
                            struct rv_error *err) {
-    _cleanup_free_ char *containers = rv_asprintf("%s/meta/containers", d->work_dir);
     _cleanup_free_ char *removed = rv_asprintf("%s/removed", d->work_dir);
     struct rv_agent_recovery rec;
     int r = rv_agent_checkpoints_open(d, &rec, err);
 
     if (!r)
-        r = rv_make_folder(containers, err);
+        r = rv_runtime_open(d->work_dir, d->flags->runtime_dir, &d->runtime, err);
     if (!r)
-        r = start_containerizer(d, containers, ops, &rec, err);
+        r = start_containerizer(d, ops, &rec, err);
     if (!r)
         r = start_server(d, err);
     if (!r)
@@ -800,6 +801,7 @@ struct rv_agent_daemon *rv_agent_daemon_stop(struct rv_agent_daemon *d) {
     rv_agent_launches_free(d);
     if (d->containerizer)
         d->containerizer->ops->destroy_all(d->containerizer);
+    rv_runtime_close(&d->runtime);
     d->remover = rv_remover_free(d->remover);
     rv_journal_close(d->journal);
     rv_agent_free(d->core);

@@ -12,6 +12,7 @@
 #include "daemon/agent_link.h"
 #include "daemon/flags.h"
 #include "daemon/isolation.h"
+#include "daemon/runtime.h"
 #include "daemon/shell.h"
 #include "io/detector.h"
 #include "io/journal.h"
@@ -49,6 +50,7 @@ struct rv_agent_daemon {
     RV_VEC(struct rv_agent_deferred *) deferred; /* inputs that came up within a step */
     uv_timer_t *timer;
     char *work_dir; /* absolute */
+    struct rv_runtime runtime;
     char *hostname, *ip, *boot_id;
     char *secrets_dir;   /* absolute, or NULL */
     char *executor_path; /* of our executor's program, written at start */

@@ -144,6 +144,9 @@ struct rv_flag {
     X(STRING, advertise_ip, NULL,                                                                  \
       "Address at which others reach this agent, where it is not the one listened on.")            \
     X(STRING, work_dir, NULL, "Folder of sandboxes and checkpoints.")                              \
+    X(STRING, runtime_dir, NULL,                                                                   \
+      "Folder of what is of use until the next boot only: which containers run; each agent has "   \
+      "a folder of its own in there. By default /run/reeve for root, else it is in work_dir.")     \
     X(STRING, resources, NULL,                                                                     \
       "What the agent has, as cpus:4;mem:1024;ports:[31000-32000] or "                             \
       "JSON; what is not named is detected.")                                                      \

@@ -275,6 +275,7 @@ static int start_agent(struct runner *r, const struct rv_local_flags *flags, con
         rv_asprintf("--master=%s:%u", flags->ip, master),
         rv_asprintf("--port=%u", flags->port ? (unsigned)(flags->port + 1 + (int64_t)i) : 0u),
         rv_asprintf("--work_dir=%s/agent-%zu", work_dir, i + 1),
+        rv_asprintf("--runtime_dir=%s/runtime", work_dir),
         rv_asprintf("--resources=%s", resources ? resources : ""),
     };
     int failed =

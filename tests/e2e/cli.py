@@ -296,7 +296,8 @@ def rotation(_):
         try:
             sh = Shell(daemon("master at http://", "master", "--port=0"))
             daemon("agent at http://", "agent", "--port=0", "--master=" + sh.env["REEVE_MASTER"],
-                   "--work_dir=" + folder + "/agent", "--log_max_size=50KB", "--log_keep=3")
+                   "--work_dir=" + folder + "/agent",
+                   "--runtime_dir=" + folder + "/runtime", "--log_max_size=50KB", "--log_keep=3")
             lines = ["%d %s" % (i, "x" * 90) for i in range(1, 2001)]
             done = sh.reeve("run", "--name=turning", "--shell=x=%s; i=0; while [ $i -lt 2000 ]; do "
                             "i=$((i+1)); echo $i $x; sleep 0.002; done" % ("x" * 90))

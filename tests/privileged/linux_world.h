@@ -42,7 +42,7 @@ struct seen {
 };
 
 struct world {
-    char root[256], state_dir[300];
+    char root[256], state_dir[300], name[32];
     uv_loop_t loop;
     struct rv_containerizer *c;
     struct rv_map seen; /* id -> struct seen */
@@ -93,10 +93,11 @@ static inline void open_containerizer(struct world *w) {
     static const struct rv_containerizer_callbacks callbacks = {on_launched, on_exited};
     struct rv_linux_settings settings = {
         .work_dir = w->root, .pids_max = 256, .give_up_ms = GIVE_UP_MS};
+    const struct rv_container_records records = {.folder = w->state_dir, .name = w->name};
     struct rv_error err = {0};
 
     assert_int_equal(uv_loop_init(&w->loop), 0);
-    if (ops->create(&w->loop, w->state_dir, &callbacks, w, &w->c, &err))
+    if (ops->create(&w->loop, &records, &callbacks, w, &w->c, &err))
         fail_msg("create: %s", err.message);
     rv_linux_containerizer_set(w->c, &settings);
 }
@@ -122,6 +123,7 @@ static inline int setup(void **state) {
     assert_non_null(mkdtemp(w->root));
     assert_int_equal(chmod(w->root, 0755), 0);
     snprintf(w->state_dir, sizeof w->state_dir, "%s/meta/containers", w->root);
+    snprintf(w->name, sizeof w->name, "%016" PRIx64, rv_hash(w->root, strlen(w->root)));
     open_containerizer(w);
     *state = w;
     return 0;
@@ -151,10 +153,9 @@ static inline void forget_seen(struct world *w) {
     w->n_launched = w->n_exited = 0;
 }
 
-/* Of the containerizer in state_dir; its own folder goes with them if it is not open any more. */
+/* Of the containerizer; its own folder goes with them if it is not open any more. */
 static inline size_t count_groups(const struct world *w, bool closed) {
-    _cleanup_free_ char *name =
-        rv_asprintf("reeve/%016" PRIx64, rv_hash(w->state_dir, strlen(w->state_dir)));
+    _cleanup_free_ char *name = rv_asprintf("reeve/%s", w->name);
     struct rv_cgroups *groups;
     struct rv_error err = {0};
     char **ids = NULL;

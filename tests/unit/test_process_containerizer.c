@@ -46,6 +46,7 @@ struct seen {
 struct fixture {
     char root[64];
     char state_dir[128];
+    const char *before; /* another such folder, of an earlier agent */
     uv_loop_t loop;
     struct rv_containerizer *c;
     struct rv_map seen; /* id -> struct seen */
@@ -94,10 +95,11 @@ static void on_exited(void *ctx, const char *id, const struct rv_container_end *
 static const struct rv_containerizer_callbacks callbacks = {on_launched, on_exited};
 
 static void open_containerizer(struct fixture *f) {
+    const struct rv_container_records records = {.folder = f->state_dir, .before = f->before};
     struct rv_error err = {0};
 
     assert_int_equal(uv_loop_init(&f->loop), 0);
-    assert_int_equal(ops->create(&f->loop, f->state_dir, &callbacks, f, &f->c, &err), 0);
+    assert_int_equal(ops->create(&f->loop, &records, &callbacks, f, &f->c, &err), 0);
 }
 
 static void close_containerizer(struct fixture *f) {
@@ -673,6 +675,31 @@ static void test_terminal(void **state) {
     assert_true(strstr(text, "33 44") && strstr(text, "from hi") && strstr(text, "/dev/pts/"));
 }
 
+/* An agent before this one kept its records in another folder. */
+static void test_recovers_from_another_folder(void **state) {
+    struct fixture *f = *state;
+    struct options keep = {.survive = true, .keep_status = true};
+    static const char *const ids[] = {"kept", NULL};
+    struct wanted wanted = {.ids = ids};
+    _cleanup_free_ char *before = rv_strdup(f->state_dir);
+
+    launch_with(f, "kept", UNTIL_END "7", &keep);
+    wait_text(f, "kept", "stdout", "ready");
+    close_containerizer(f);
+    f->before = before;
+    snprintf(f->state_dir, sizeof f->state_dir, "%s/elsewhere", f->root);
+    open_containerizer(f);
+    assert_int_equal(ops->recover(f->c, is_wanted, &wanted, NULL), 0);
+    launch(f, "new", "true");
+    run_until(f, &f->n_exited, 1);
+    touch(f, "kept", "end");
+    run_until(f, &f->n_exited, 2);
+    assert_int_equal(seen(f, "kept")->wait_status, 7 << 8);
+    assert_int_equal(count_entries(before), 0);
+    while (waitpid(-1, NULL, 0) > 0)
+        continue;
+}
+
 /* One that is to survive keeps its terminal, and what it writes is kept, too. */
 static void test_terminal_survives(void **state) {
     struct fixture *f = *state;
@@ -814,6 +841,7 @@ int main(void) {
         TEST(kept_status),
         TEST(terminal),
         TEST(terminal_survives),
+        TEST(recovers_from_another_folder),
         TEST(recovery_distrusts_numbers),
         TEST(damaged_records_are_named),
         TEST(destroy_all),

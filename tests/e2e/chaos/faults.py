@@ -216,7 +216,8 @@ def damaged(good, how, chance):
 def checkpoint(world, agent, how):
     """The journal, or the record of some container, if it has one."""
     meta = os.path.join(world.disk(agent), "meta")
-    records = [p for p in sorted(glob.glob(os.path.join(meta, "containers", "*")))
+    everything = os.path.join(world.runtime(agent), "*", "containers", "*")
+    records = [p for p in sorted(glob.glob(everything))
                if os.path.getsize(p) > 16]
     if how.startswith("record") and records:
         return random.choice(records)

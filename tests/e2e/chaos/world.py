@@ -90,6 +90,9 @@ class World:
     def disk(self, name):
         return os.path.join(self.folder, "disks", name)
 
+    def runtime(self, name):
+        return os.path.join(self.folder, "runtime", name)
+
     def events(self, name):
         return os.path.join(self.folder, "events", name)
 
@@ -128,7 +131,7 @@ class World:
         masters = self._url() if self.cast.zookeeper else self._hosts(self.cast.masters,
                                                                       MASTER_PORT)
         return ([REEVE, "agent", "--master=" + masters, "--work_dir=" + self.disk(name),
-                 "--containerizer=" + containerizer] + self._common(name, AGENT_PORT)
+                 "--runtime_dir=" + self.runtime(name), "--containerizer=" + containerizer] + self._common(name, AGENT_PORT)
                 + AGENT_FLAGS)
 
     def _scheduler(self, name, seed):

@@ -72,6 +72,8 @@ class Daemon:
         self.folder = os.path.join(folder, verb)
         os.makedirs(self.folder, exist_ok=True)
         self.work_dir = os.path.join(self.folder, "work")
+        # A version before has no such flag, but passes over variables that it does not know.
+        self.env = dict(os.environ, REEVE_RUNTIME_DIR=os.path.join(self.folder, "runtime"))
         self.log = os.path.join(self.folder, "log")
         self.process = None
 
@@ -80,7 +82,7 @@ class Daemon:
             self.process = subprocess.Popen(
                 self.prefix + [REEVE, self.verb, "--port=%d" % self.port,
                                "--work_dir=" + self.work_dir, *self.flags],
-                stdout=subprocess.PIPE, stderr=log, text=True)
+                stdout=subprocess.PIPE, stderr=log, text=True, env=self.env)
         line = self.process.stdout.readline()
         if not line.startswith(self.verb + " at http://"):
             self.process.wait(10)
@@ -88,6 +90,12 @@ class Daemon:
         self.port = int(line.strip().rpartition(":")[2])
         self.address = ("127.0.0.1", self.port)
         return self
+
+    def records(self):
+        """The folder of an agent's records of containers."""
+        link = os.path.join(self.work_dir, "meta", "runtime")
+        return os.readlink(link) if os.path.islink(link) else os.path.join(
+            self.work_dir, "meta", "containers")
 
     def tail(self):
         with open(self.log, encoding="utf-8", errors="replace") as f:
