@@ -113,8 +113,9 @@ class Cluster:
         wait(lambda: put_weight(self.leader(), role, weight), "the weight of " + role, PATIENCE)
 
     def await_agents(self):
+        """Who finds nobody that leads asks again after a minute at most, and others count from then."""
         wait(lambda: len([s for s in self.slaves() if s["active"]]) == len(self.agents),
-             "the agents to register", PATIENCE)
+             "the agents to register", 2 * PATIENCE)
 
     def scheduler(self, **info):
         s = Follower(self, info)

@@ -97,6 +97,11 @@ class Daemon:
         return os.readlink(link) if os.path.islink(link) else os.path.join(
             self.work_dir, "meta", "containers")
 
+    def said(self, text):
+        """Once, and at any time: the last lines may be others by now."""
+        with open(self.log, encoding="utf-8", errors="replace") as f:
+            return text in f.read()
+
     def tail(self):
         with open(self.log, encoding="utf-8", errors="replace") as f:
             return " / ".join(f.read().splitlines()[-4:])
