@@ -216,7 +216,8 @@ static void outage(struct sim_cluster *c) {
         }
 }
 
-/* Nobody leads, and nobody can be asked, for minutes: agents and frameworks are alone (INV-6). */
+/* Nobody leads, and nobody can be asked, for minutes: agents and frameworks are alone (INV-6). A
+ * scheduler may end with them, and be away when there is a leader again (INV-12). */
 static void end_masters(struct sim_cluster *c) {
     struct sim_world *w = &c->world;
     int64_t away_ms = sim_between(w, 10000, sim_chance(w, 300) ? 600000 : 60000);
@@ -224,6 +225,11 @@ static void end_masters(struct sim_cluster *c) {
     for (size_t i = 0; i < c->n_masters; i++) {
         sim_master_crash(&c->masters[i], false);
         sim_at(w, NULL, away_ms + sim_between(w, 0, 3000), start_master, &c->masters[i], 0, NULL);
+    }
+    if (sim_chance(w, 500)) {
+        struct sim_scheduler *s = any_scheduler(c);
+        sim_scheduler_crash(s, false);
+        sim_at(w, NULL, away_ms + sim_between(w, 0, 300000), start_scheduler, s, 0, NULL);
     }
 }
 
