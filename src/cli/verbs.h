@@ -13,6 +13,7 @@ int rv_cli_node(int argc, char **argv);
 int rv_cli_nodes(int argc, char **argv);
 int rv_cli_frameworks(int argc, char **argv);
 int rv_cli_roles(int argc, char **argv);
+int rv_cli_quota(int argc, char **argv);
 int rv_cli_state(int argc, char **argv);
 int rv_cli_top(int argc, char **argv);
 

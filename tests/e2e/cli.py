@@ -228,6 +228,27 @@ def lists(sh):
     expect(len([t for t in sh.json("ps", "-a") if t["name"] == "seen"]) == 3, "ended tasks")
 
 
+def quota(sh):
+    expect(sh.json("quota") == [], "there is a quota already")
+    finished(sh.reeve("quota", "set", "dev", "cpus:1.5; mem:0"), 0, "")
+    finished(sh.reeve("quota", "set", "prod", "--guarantee=cpus:0.5", "cpus:2"), 0, "")
+    rows = {(r["role"], r["resource"]): (r.get("guarantee"), r.get("limit"))
+            for r in sh.json("quota")}
+    expect(rows == {("dev", "cpus"): (None, 1.5), ("dev", "mem"): (None, 0),
+                    ("prod", "cpus"): (0.5, 2)}, rows)
+    expect("GUARANTEE" in sh.reeve("quota").stdout, "no table")
+    refused = sh.reeve("quota", "set", "big", "--guarantee=cpus:1000000")
+    finished(refused, 1, "")
+    expect("force" in refused.stderr, refused.stderr)
+    finished(sh.reeve("quota", "set", "big", "--force", "--guarantee=cpus:1000000"), 0, "")
+    finished(sh.reeve("quota", "set", "dev/web", "cpus:1"), 1, "")
+    for words in (["set", "dev"], ["set", "dev", "cpus"], ["set", "dev", "cpus:-1"],
+                  ["set", "dev", "cpus:1", "mem:1"], ["remove"], ["paint", "dev"]):
+        finished(sh.reeve("quota", *words), 2, "")
+    finished(sh.reeve("quota", "remove", "dev", "prod", "big"), 0, "")
+    expect(sh.json("quota") == [], "a quota is left")
+
+
 def aligned(table):
     rows = table.splitlines()
     at = rows[0].index("STATE")
@@ -347,7 +368,7 @@ def kill_endpoint(sh, cluster):
 # ------------------------------------------------------------------------- around the verbs
 
 def usage(sh):
-    for verb in ("run", "ps", "logs", "kill", "nodes", "node", "frameworks", "roles", "state"):
+    for verb in ("run", "ps", "logs", "kill", "nodes", "node", "frameworks", "roles", "quota", "state"):
         done = sh.reeve(verb, "--help")
         finished(done, 0)
         expect(done.stdout.startswith("reeve " + verb) and "--master" in done.stdout, done.stdout)
@@ -452,8 +473,8 @@ def top_on_a_terminal(sh, node, task):
 
 CASES = [run_one, run_raw_bytes, run_several, run_more_than_fits, run_statuses, run_much,
          run_last_line, run_environment, run_command_keeps_its_options, run_role, run_waits,
-         run_timeout, run_interrupted, run_interrupted_twice, run_reader_gone, lists, short_ids,
-         ambiguous, logs, logs_follow, rotation, kill, top, usage, no_master, colours]
+         run_timeout, run_interrupted, run_interrupted_twice, run_reader_gone, lists, quota,
+         short_ids, ambiguous, logs, logs_follow, rotation, kill, top, usage, no_master, colours]
 
 
 def nothing_left(sh):

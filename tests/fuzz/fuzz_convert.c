@@ -10,6 +10,7 @@
 #include "wire/channel_codec.h"
 #include "wire/executor_codec.h"
 #include "wire/maintenance_codec.h"
+#include "wire/quota_codec.h"
 #include "wire/scheduler_codec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -64,6 +65,25 @@ static void schedule(enum rv_encoding encoding, struct rv_str body, struct rv_ar
     RV_ASSERT(again == n);
 }
 
+/* A quota that was taken is shown, can be set again, and is the same. */
+static void quota(enum rv_encoding encoding, struct rv_str body, struct rv_arena *arena) {
+    const ProtobufCMessageDescriptor *type = &reeve__v1__quota__quota_config__descriptor;
+    struct rv_buf text _cleanup_(rv_buf_free) = {0};
+    struct rv_quota one, again;
+    ProtobufCMessage *tree;
+    if (rv_wire_decode(&reeve__v1__quota__quota_request__descriptor, encoding, body, NULL, arena,
+                       &tree, NULL) == 0)
+        (void)!rv_wire_quota_request_from((void *)tree, arena, &one, NULL);
+    if (rv_wire_decode(type, encoding, body, NULL, arena, &tree, NULL) < 0 ||
+        rv_wire_quota_from((void *)tree, arena, &one, NULL) < 0 || rv_quota_problem(&one))
+        return;
+    rv_wire_encode(&rv_wire_quota_to(&one, arena)->base, RV_ENC_JSON, &text);
+    RV_ASSERT(rv_wire_decode(type, RV_ENC_JSON, rv_buf_str(&text), NULL, arena, &tree, NULL) == 0);
+    RV_ASSERT(rv_wire_quota_from((void *)tree, arena, &again, NULL) == 0);
+    RV_ASSERT(rv_quantities_eq(&one.guarantees, &again.guarantees) &&
+              rv_quantities_eq(&one.limits, &again.limits));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size == 0)
         return 0;
@@ -87,6 +107,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         break;
     case 4:
         schedule(encoding, body, &arena);
+        break;
+    case 5:
+        quota(encoding, body, &arena);
         break;
     default:
         agent_event(encoding, body, &arena);

@@ -228,6 +228,7 @@ static void read_registry(void) {
     assert_int_equal(s->n_agents, 1);
     assert_int_equal(s->n_frameworks, 1); /* the other one was torn down */
     assert_int_equal(s->n_weights, 1);
+    assert_int_equal(s->n_quotas, 0); /* that version had none */
     assert_true(rv_streq(s->weights[0].role, "r") && s->weights[0].weight > 2.4);
     struct rv_master_config config = {.seed = 1, .id = "m", .hostname = "h", .ip = "i"};
     struct rv_master *m = rv_master_new(&config, s, 1000, 1000000000);

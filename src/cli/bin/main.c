@@ -42,6 +42,7 @@ static const struct verb verbs[] = {
     {"node", rv_cli_node, "take an agent out of service, or put it back"},
     {"frameworks", rv_cli_frameworks, "list frameworks"},
     {"roles", rv_cli_roles, "list roles"},
+    {"quota", rv_cli_quota, "show, set or remove what roles are guaranteed, and may have"},
     {"top", rv_cli_top, "show what agents or containers use, again and again"},
     {"state", rv_cli_state, "show the whole state as JSON"},
     {"registry", rv_run_registry, "look after the registry: dump, check, restore"},

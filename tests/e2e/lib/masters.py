@@ -112,6 +112,18 @@ class Cluster:
         """With whoever leads by now."""
         wait(lambda: put_weight(self.leader(), role, weight), "the weight of " + role, PATIENCE)
 
+    def put_quota(self, role, **limits):
+        """Likewise."""
+        config = {"role": role, "limits": {n: {"value": v} for n, v in limits.items()}}
+        body = json.dumps({"type": "UPDATE_QUOTA", "update_quota": {"quota_configs": [config]}})
+
+        def attempt():
+            status, text = request(self.leader().address, "POST", "/api/v1", body.encode(),
+                                   {"Content-Type": "application/json"})
+            accepted("UPDATE_QUOTA", status, text)
+            return True
+        wait(attempt, "the quota of " + role, PATIENCE)
+
     def await_agents(self):
         """Who finds nobody that leads asks again after a minute at most, and others count from then."""
         wait(lambda: len([s for s in self.slaves() if s["active"]]) == len(self.agents),
