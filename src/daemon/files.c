@@ -66,13 +66,23 @@ static const char *find_root(const struct rv_files *f, struct rv_str path, struc
 
 /* --- resolving --- */
 
+#define TRIES 1000
+
+/* While anything is renamed or mounted anywhere, the kernel cannot be sure of ".." and of links,
+ * and asks for another try (EAGAIN). */
 static int open_beneath(int root, const char *path, int flags) {
     struct open_how how = {
         .flags = (uint64_t)flags,
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
     };
+    int fd = -1;
 
-    return (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+    for (int i = 0; i < TRIES; i++) {
+        fd = (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+        if (fd >= 0 || errno != EAGAIN)
+            break;
+    }
+    return fd;
 }
 
 /* For kernels and sandboxes without openat2: step by step, through no symbolic link and no "..". */
