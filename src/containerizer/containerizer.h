@@ -201,11 +201,12 @@ struct rv_linux_settings {
     const char *runtime;  /* likewise */
     /* Paths in there that containers may read and run, NULL-terminated; or NULL. */
     const char *const *programs;
-    uint64_t tmp_bytes;  /* of the private /tmp; 0: 64 MiB */
-    uint64_t shm_bytes;  /* of /dev/shm; 0: 64 MiB */
-    int64_t pids_max;    /* of a container; 0: 4,096 */
-    uint64_t give_up_ms; /* with what cannot be removed: its end is told then; 0: 30 s */
-    bool cpu_quota;      /* a container gets no more cpu than it asked for */
+    const char *executor; /* our executor's; a container of it executes no file; or NULL */
+    uint64_t tmp_bytes;   /* of the private /tmp; 0: 64 MiB */
+    uint64_t shm_bytes;   /* of /dev/shm; 0: 64 MiB */
+    int64_t pids_max;     /* of a container; 0: 4,096 */
+    uint64_t give_up_ms;  /* with what cannot be removed: its end is told then; 0: 30 s */
+    bool cpu_quota;       /* a container gets no more cpu than it asked for */
 };
 void rv_linux_containerizer_set(struct rv_containerizer *c, const struct rv_linux_settings *s);
 /* Whether the kernel can keep what resources of an agent promise: `cpuset`, ranges of processors to

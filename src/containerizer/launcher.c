@@ -140,8 +140,9 @@ static CHILD_CODE void arrange_fds(struct shared *s) {
 }
 
 static CHILD_CODE void become_init(struct shared *s) {
-    static const char *const argv[] = {"reeve-init", "init", NULL};
-    static const char *const env[] = {NULL};
+    const char *const argv[] = {"reeve-init", "init", s->start->executor, NULL};
+    static const char *const none[] = {NULL};
+    const char *const *env = s->start->executor ? s->start->env : none;
 
     for (size_t i = 0; i < s->start->n_groups; i++)
         if (write(s->start->groups[i], "0", 1) != 1)

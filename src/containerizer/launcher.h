@@ -27,6 +27,8 @@ enum {
 struct rv_launcher_start {
     int image;                /* of rv_launcher_seal */
     int fds[RV_LAUNCHER_FDS]; /* borrowed */
+    const char *executor;     /* init goes on as our executor in that mode; or NULL */
+    const char *const *env;   /* with that: the environment */
     uint64_t namespaces;      /* CLONE_NEW... for init */
     int parent;               /* pidfd of the container whose namespaces are joined; -1: none */
     uint64_t joined;          /* CLONE_NEW... of these */

@@ -63,6 +63,8 @@ static void forget_folders(struct rv_linux *c) {
     for (size_t i = 0; i < c->hidden.n; i++)
         free(c->hidden.v[i]);
     c->programs.n = c->hidden.n = 0;
+    free(c->executor);
+    c->executor = NULL;
 }
 
 static void free_if_closed(struct rv_linux *c) {
@@ -872,6 +874,7 @@ void rv_linux_containerizer_set(struct rv_containerizer *base, const struct rv_l
         rv_vec_push(&c->hidden, rv_strdup(s->runtime));
     for (const char *const *p = s->programs; p && *p; p++)
         rv_vec_push(&c->programs, rv_strdup(*p));
+    c->executor = rv_strdup(s->executor);
     c->tmp_bytes = s->tmp_bytes ? s->tmp_bytes : DEFAULT_TMP;
     c->shm_bytes = s->shm_bytes ? s->shm_bytes : DEFAULT_TMP;
     c->give_up_ms = s->give_up_ms ? s->give_up_ms : (uint64_t)DEFAULT_GIVE_UP_MS;

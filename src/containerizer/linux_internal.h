@@ -34,6 +34,7 @@ struct rv_linux {
     char *state_dir, *before; /* folders of records; before: of an earlier agent, or NULL */
     RV_VEC(char *) hidden;    /* folders that are covered in containers */
     RV_VEC(char *) programs;  /* that stay visible in there */
+    char *executor;           /* ours, which init's program is, too; or NULL */
     uint64_t tmp_bytes, shm_bytes, give_up_ms;
     int64_t pids_max;
     bool cpu_quota;

@@ -254,10 +254,13 @@ int rv_linux_write_orders(const struct rv_linux_container *k, const struct rv_li
 
     rv_arena_init(&d.arena);
     reeve__v1__init__orders__init(o);
-    o->n_argv = count(config->argv);
-    o->argv = (char **)(uintptr_t)config->argv;
-    o->n_env = count(config->env);
-    o->env = (char **)(uintptr_t)config->env;
+    if (!l->start.executor) {
+        o->n_argv = count(config->argv);
+        o->argv = (char **)(uintptr_t)config->argv;
+        o->n_env = count(config->env);
+        o->env = (char **)(uintptr_t)config->env;
+        o->program = borrow(config->program);
+    }
     o->sandbox = borrow(config->directory);
     o->directory = config->work_directory ? borrow(config->work_directory) : o->sandbox;
     o->n_hide = k->c->hidden.n;
@@ -269,7 +272,6 @@ int rv_linux_write_orders(const struct rv_linux_container *k, const struct rv_li
         show_folders(&d, k);
     show_volumes(&d, k, l);
     privileges(&d, k->c, l->isolation, &l->user);
-    o->program = borrow(config->program);
     o->has_tty = o->has_rows = o->has_columns = o->has_keep_terminal = true;
     o->tty = config->tty;
     o->keep_terminal = config->survive;

@@ -251,6 +251,16 @@ static int let_go(struct rv_linux_container *k, const struct rv_linux_launch *l,
     return rc ? rc : rv_report_go(&k->report, err);
 }
 
+static void choose_program(const struct rv_linux *c, const struct rv_container_config *config,
+                           struct rv_launcher_start *start) {
+    const char *program = config->program ? config->program : config->argv[0];
+
+    if (c->executor && program && rv_streq(program, c->executor)) {
+        start->executor = config->argv[1];
+        start->env = config->env;
+    }
+}
+
 int rv_linux_start(struct rv_linux_container *k, const struct rv_container_config *config,
                    struct rv_error *err) {
     static const struct rv_container_isolation by_default;
@@ -264,6 +274,7 @@ int rv_linux_start(struct rv_linux_container *k, const struct rv_container_confi
 
     if (rc)
         return rc;
+    choose_program(k->c, config, &l.start);
     choose_namespaces(l.isolation, l.parent, &l.start);
     k->state.own_pids = (l.start.namespaces & CLONE_NEWPID) != 0;
     rc = make_sandbox(k, &l, err);

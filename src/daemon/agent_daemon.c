@@ -624,6 +624,7 @@ static int create_containerizer(struct rv_agent_daemon *d, const struct rv_conta
                                                .secrets = d->secrets_dir,
                                                .runtime = d->runtime.folder,
                                                .programs = programs,
+                                               .executor = d->executor_path,
                                                .pids_max = d->flags->container_pids_max,
                                                .cpu_quota = d->flags->cgroups_enable_cfs};
     const struct rv_container_records records = {

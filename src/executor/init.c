@@ -2,7 +2,7 @@
  * A container's first process, see init.h. Holds: all signals are blocked from the launcher's clone
  * on, so none is lost and none kills, and none is ignored; the command gets them unblocked. It is
  * forked only when everything around it stands, and executes only when all that it must not keep is
- * gone.
+ * gone. If it is the executor, which is this program, it goes on instead of executing.
  * Costs: some 300 KiB resident; no timer, no wake-up but for signals.
  */
 #include "executor/init.h"
@@ -231,6 +231,16 @@ static char **strings(char *const *v, size_t n) {
     return out;
 }
 
+/* As if the executor had been executed. It stays a process that cannot be looked into. */
+static int go_on(struct rv_error *err) {
+    prctl(PR_SET_NAME, "reeve-executor");
+    if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) != 0)
+        return failed(err, "PR_SET_KEEPCAPS");
+    if (syscall(SYS_close_range, 3u, ~0u, 0u) != 0)
+        return failed(err, "close_range");
+    return 0;
+}
+
 static void unblock_signals(void) {
     sigset_t none;
 
@@ -258,7 +268,7 @@ static int command(const orders *o, const struct rv_init_terminal *terminal, str
         char **argv = strings(o->argv, o->n_argv), **env = strings(o->env, o->n_env);
         rc = confine(o, err);
         if (!rc)
-            rc = execute(o, argv, env, err);
+            rc = o->n_argv ? execute(o, argv, env, err) : go_on(err);
     }
     return rc;
 }
@@ -359,12 +369,22 @@ static int await_word(const orders *o, struct rv_error *err) {
     return n == 1 ? 0 : rv_error_set(err, RV_ERR_CLOSED, "the agent has gone");
 }
 
-static int start(const orders *o, struct rv_init_terminal *terminal, pid_t *child,
+/* They are in their file now, and nobody else's business. */
+static void forget_secrets(const orders *o) {
+    for (size_t i = 0; i < o->n_volumes; i++)
+        explicit_bzero(o->volumes[i]->data.data, o->volumes[i]->data.len);
+}
+
+/* *child: 0 in the process that goes on as the executor. */
+static int start(const orders *o, bool is_executor, struct rv_init_terminal *terminal, pid_t *child,
                  struct rv_error *err) {
-    int rc = o->n_argv ? 0 : rv_error_set(err, RV_ERR_INVALID, "there is no command");
+    int rc = is_executor != (o->n_argv > 0)
+                 ? 0
+                 : rv_error_set(err, RV_ERR_INVALID, "there is no command");
 
     if (!rc)
         rc = prepare(o, err);
+    forget_secrets(o);
     if (!rc && o->tty)
         rc = rv_init_terminal_make(o, terminal, err);
     if (!rc)
@@ -377,15 +397,14 @@ static int start(const orders *o, struct rv_init_terminal *terminal, pid_t *chil
     *child = fork();
     if (*child < 0)
         return failed(err, "fork");
-    if (*child == 0) {
-        if (command(o, terminal, err))
-            report(o, err);
+    if (*child == 0 && command(o, terminal, err)) {
+        report(o, err);
         _exit(FAILED);
     }
     return 0;
 }
 
-int rv_init_run(void) {
+int rv_init_run(bool is_executor) {
     struct rv_init_terminal terminal = {.slave = -1, .log = -1};
     struct rv_error err = {0};
     sigset_t all;
@@ -406,9 +425,13 @@ int rv_init_run(void) {
         return FAILED;
     fcntl(o->report_fd, F_SETFD, FD_CLOEXEC);
     fcntl(o->status_fd, F_SETFD, FD_CLOEXEC);
-    if (start(o, &terminal, &child, &err)) {
+    if (start(o, is_executor, &terminal, &child, &err)) {
         report(o, &err);
         return FAILED;
+    }
+    if (child == 0) {
+        reeve__v1__init__orders__free_unpacked(o, NULL);
+        return RV_INIT_GOES_ON;
     }
     rv_init_terminal_let_go(o, &terminal);
     let_go(o);

@@ -27,8 +27,11 @@ enum {
 struct Reeve__V1__Init__Orders;
 
 /* The exit status of the process: that of the command, 128 and the signal's number if a signal
- * ended it, 127 if it could not be started. */
-int rv_init_run(void);
+ * ended it, 127 if it could not be started. RV_INIT_GOES_ON in a process that is the command and is
+ * to be this program itself, in the mode that follows `init` among the arguments: that costs less
+ * than executing it. The environment is its own already. */
+enum { RV_INIT_GOES_ON = -1 };
+int rv_init_run(bool is_executor);
 
 /* init_terminal.c */
 struct rv_init_terminal {

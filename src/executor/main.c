@@ -6,6 +6,7 @@
  * Holds: an input is handled to its end, with what its actions brought about, before the next. A
  * task's end is told to the core when no process of it is left.
  */
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -419,14 +420,32 @@ static void configure(struct rv_executor_config *config, const char *mode) {
     config->backoff_max_ms = duration_ms("MESOS_SUBSCRIPTION_BACKOFF_MAX", 2000);
 }
 
+/* From `reeve-init init MODE` to `reeve-executor MODE`, in their place, where the machine's ps(1)
+ * finds them. */
+static void rename_arguments(char **argv) {
+    static const char name[] = "reeve-executor";
+    size_t size = strlen(argv[2]) + 1;
+
+    static_assert(sizeof name <= sizeof "reeve-init" + sizeof "init", "it is in the way");
+    memmove(argv[0] + sizeof name, argv[2], size);
+    memcpy(argv[0], name, sizeof name);
+    argv[1] = argv[0] + sizeof name;
+    argv[2] = NULL;
+}
+
 int main(int argc, char **argv) {
     struct shell s = {0};
     struct rv_error err = {0};
     struct rv_executor_config config = {0};
     const char *sandbox;
 
-    if (argc == 2 && strcmp(argv[1], "init") == 0)
-        return rv_init_run();
+    if ((argc == 2 || argc == 3) && strcmp(argv[1], "init") == 0) {
+        int status = rv_init_run(argc == 3);
+        if (status != RV_INIT_GOES_ON)
+            return status;
+        rename_arguments(argv);
+        argc = 2;
+    }
     if (argc != 2 || (strcmp(argv[1], "command") != 0 && strcmp(argv[1], "group") != 0)) {
         say("usage: reeve-executor command|group|init", NULL);
         return 2;
