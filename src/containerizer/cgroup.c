@@ -19,6 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "containerizer/mountinfo.h"
+
 enum { MAX_ID = 1024, MAX_PART = 242, MAX_RULES = 256, AT_ONCE = 128 };
 
 const struct rv_cgroup_controller_name rv_cgroup_controller_names[] = {
@@ -383,44 +385,24 @@ void rv_cgroup_miss(struct rv_cgroups *c, const char *controller, const char *fo
     rv_buf_printf(&c->missing, "%sno %s: %s", c->missing.n ? ", " : "", controller, text);
 }
 
-/* The kernel writes blanks and the like in paths as \ooo. */
-static void unescape(char *s) {
-    char *to = s;
+static void on_mount(void *ctx, const struct rv_mountinfo *m) {
+    struct rv_cgroup_mounts *out = ctx;
+    bool v2 = rv_streq(m->type, "cgroup2");
 
-    for (; *s; s++, to++) {
-        if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
-            s[3] >= '0' && s[3] <= '7') {
-            *to = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
-            s += 3;
-        } else {
-            *to = *s;
-        }
+    if (v2 || rv_streq(m->type, "cgroup")) {
+        struct rv_cgroup_mount one = {rv_strdup(m->path), rv_strdup(m->options), v2};
+        rv_vec_push(out, one);
     }
-    *to = '\0';
 }
 
 static int find_mounts(struct rv_cgroup_mounts *out, struct rv_error *err) {
-    _cleanup_(rv_buf_free) struct rv_buf text = {0};
-    int rc = rv_cgfs_read("/proc/self", "mountinfo", &text);
-    char *save = NULL;
+    int fd, rc = rv_mountinfo_open(&fd, err);
 
     if (rc)
-        return rv_cgroup_fail(err, rc, "cannot read", "/proc/self", "mountinfo");
-    for (char *line = strtok_r(text.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-        /* 36 35 98:0 /root /mount options [tags...] - type source super-options */
-        char *dash = strstr(line, " - "), type[32], path[2048], options[1024];
-        struct rv_cgroup_mount m = {0};
-        if (!dash || sscanf(line, "%*s %*s %*s %*s %2047s", path) != 1 ||
-            sscanf(dash + 3, "%31s %*s %1023s", type, options) != 2)
-            continue;
-        if (!rv_streq(type, "cgroup") && !rv_streq(type, "cgroup2"))
-            continue;
-        unescape(path);
-        m = (struct rv_cgroup_mount){rv_strdup(path), rv_strdup(options),
-                                     rv_streq(type, "cgroup2")};
-        rv_vec_push(out, m);
-    }
-    return 0;
+        return rc;
+    rc = rv_mountinfo_each(fd, on_mount, out, err);
+    close(fd);
+    return rc;
 }
 
 /* Checks an id or the agent's name: parts between slashes, none empty or with a dot in front (the

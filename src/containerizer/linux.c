@@ -63,6 +63,7 @@ static void forget_folders(struct rv_linux *c) {
     for (size_t i = 0; i < c->hidden.n; i++)
         free(c->hidden.v[i]);
     c->programs.n = c->hidden.n = 0;
+    rv_linux_forget_unseen(c);
     free(c->executor);
     c->executor = NULL;
 }
@@ -83,9 +84,12 @@ static void free_if_closed(struct rv_linux *c) {
     rv_verdict_free(&c->asked);
     if (c->image >= 0)
         close(c->image);
+    if (c->mounts >= 0)
+        close(c->mounts);
     forget_folders(c);
     rv_vec_free(&c->programs);
     rv_vec_free(&c->hidden);
+    rv_vec_free(&c->unseen);
     free(c->state_dir);
     free(c->before);
     free(c);
@@ -839,7 +843,7 @@ static int linux_create(uv_loop_t *loop, const struct rv_container_records *reco
     c->loop = loop;
     c->cb = *cb;
     c->ctx = ctx;
-    c->image = -1;
+    c->image = c->mounts = -1;
     rv_verdict_init(&c->asked);
     rc = prepare(c, records, err);
     if (rc) {

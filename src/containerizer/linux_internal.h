@@ -20,10 +20,10 @@ struct rv_linux_notice {
     char *id, *message;
 };
 
-/* One of control groups that has a group for each container, below /sys/fs/cgroup. */
+/* One of control groups, below /sys/fs/cgroup. */
 struct rv_linux_hierarchy {
     char *mount;  /* where it is mounted */
-    char *folder; /* the agent's in it */
+    char *folder; /* the agent's in it, if each container has a group there; else NULL */
 };
 
 struct rv_linux {
@@ -44,9 +44,12 @@ struct rv_linux {
     struct rv_buf seccomp; /* the compiled profile */
     struct rv_buf described;
     RV_VEC(struct rv_linux_hierarchy) hierarchies; /* of control groups, that containers see */
-    int image;                                     /* init's program, sealed */
-    struct rv_map containers;                      /* by id, all that are not over */
-    RV_VEC(struct rv_linux_notice) notices;        /* of launches that failed at once */
+    RV_VEC(char *) unseen;                         /* file systems that are not kept in use */
+    bool has_unseen;
+    int mounts;                             /* the machine's, see mountinfo.h */
+    int image;                              /* init's program, sealed */
+    struct rv_map containers;               /* by id, all that are not over */
+    RV_VEC(struct rv_linux_notice) notices; /* of launches that failed at once */
     uv_timer_t notify, logs;
     bool rotating, closing;
     unsigned handles;        /* that are open */
@@ -121,11 +124,14 @@ RV_MUST_USE int rv_linux_open_groups(struct rv_linux *c, const char *name, struc
 RV_MUST_USE int rv_linux_write_orders(const struct rv_linux_container *k,
                                       const struct rv_linux_launch *l, int *fd,
                                       struct rv_error *err);
-/* Which hierarchies containers are shown: those in which each has a group. When the groups are
- * open.
- */
+/* linux_mounts.c. Which hierarchies there are; once, when the groups are open. */
 RV_MUST_USE int rv_linux_find_hierarchies(struct rv_linux *c, struct rv_error *err);
 void rv_linux_forget_hierarchies(struct rv_linux *c);
+/* Which file systems are mounted where containers see nothing of them, as of now. */
+RV_MUST_USE int rv_linux_find_unseen(struct rv_linux *c, struct rv_error *err);
+void rv_linux_forget_unseen(struct rv_linux *c);
+/* Or is that folder; NULL has nothing below it. */
+bool rv_linux_is_below(const char *path, const char *folder);
 /* "a.b" is the group "a/b". */
 char *rv_linux_group_of(const char *id);
 

@@ -3,7 +3,6 @@
  * the container asks for, in a sealed memory file. Holds: nothing of it is written to a disk, and
  * what it borrows lives as long as the launch.
  */
-#include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +14,6 @@
 #include "reeve/v1/init.pb-c.h"
 
 #define BIT(capability) (UINT64_C(1) << (capability))
-#define CGROUP_ROOT "/sys/fs/cgroup"
 
 enum { MAX_HOSTNAME = 64 };
 
@@ -23,57 +21,6 @@ const uint64_t rv_linux_default_capabilities =
     BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FSETID) | BIT(CAP_FOWNER) | BIT(CAP_SETGID) |
     BIT(CAP_SETUID) | BIT(CAP_SETFCAP) | BIT(CAP_SETPCAP) | BIT(CAP_NET_BIND_SERVICE) |
     BIT(CAP_SYS_CHROOT) | BIT(CAP_KILL) | BIT(CAP_AUDIT_WRITE);
-
-/* ---- control groups ---- */
-
-static bool is_below(const char *path, const char *folder) {
-    size_t n = folder ? strlen(folder) : 0;
-
-    return n && strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0');
-}
-
-/* One in which each container has a group. The machine's others are not its matter. */
-static void add_hierarchy(struct rv_linux *c, const char *mount) {
-    struct rv_linux_hierarchy h = {.folder = rv_cgroups_seen_at(c->groups, mount)};
-
-    if (!h.folder)
-        return;
-    h.mount = rv_strdup(mount);
-    rv_vec_push(&c->hierarchies, h);
-}
-
-void rv_linux_forget_hierarchies(struct rv_linux *c) {
-    for (size_t i = 0; i < c->hierarchies.n; i++) {
-        free(c->hierarchies.v[i].mount);
-        free(c->hierarchies.v[i].folder);
-    }
-    rv_vec_free(&c->hierarchies);
-}
-
-int rv_linux_find_hierarchies(struct rv_linux *c, struct rv_error *err) {
-    FILE *f = fopen("/proc/self/mountinfo", "re");
-    char *line = NULL;
-    size_t size = 0;
-
-    if (!f)
-        return rv_error_set(err, RV_ERR_IO, "open /proc/self/mountinfo: %s", strerror(errno));
-    while (getline(&line, &size, f) > 0) {
-        char path[256], type[32];
-        const char *dash = strstr(line, " - ");
-        bool seen = false;
-        if (!dash || sscanf(line, "%*s %*s %*s %*s %255s", path) != 1 ||
-            sscanf(dash + 3, "%31s", type) != 1 || !rv_starts_with(type, "cgroup") ||
-            !is_below(path, CGROUP_ROOT))
-            continue;
-        for (size_t i = 0; i < c->hierarchies.n; i++)
-            seen = seen || is_below(path, c->hierarchies.v[i].mount);
-        if (!seen)
-            add_hierarchy(c, path);
-    }
-    free(line);
-    fclose(f);
-    return 0;
-}
 
 struct draft {
     struct rv_arena arena;
@@ -96,7 +43,8 @@ static void show_hierarchies(struct draft *d, const struct rv_linux_container *k
         const struct rv_linux_hierarchy *h = &c->hierarchies.v[i];
         reeve__v1__init__cgroup_mount__init(&mounts[i]);
         mounts[i].hierarchy = h->mount;
-        mounts[i].group = rv_arena_printf(&d->arena, "%s/%s", h->folder, k->group);
+        if (h->folder)
+            mounts[i].group = rv_arena_printf(&d->arena, "%s/%s", h->folder, k->group);
         d->orders.cgroups[i] = &mounts[i];
     }
 }
@@ -133,9 +81,9 @@ static void show_program(struct draft *d, const struct rv_linux *c, const char *
     Reeve__V1__Init__Volume *v;
 
     for (size_t i = 0; i < c->programs.n; i++)
-        if (is_below(program, c->programs.v[i]))
+        if (rv_linux_is_below(program, c->programs.v[i]))
             return;
-    if (!is_below(program, "/tmp") || is_below(program, d->orders.sandbox) ||
+    if (!rv_linux_is_below(program, "/tmp") || rv_linux_is_below(program, d->orders.sandbox) ||
         access(program, F_OK) != 0)
         return;
     v = add_volume(d, program);
@@ -265,6 +213,8 @@ int rv_linux_write_orders(const struct rv_linux_container *k, const struct rv_li
     o->directory = config->work_directory ? borrow(config->work_directory) : o->sandbox;
     o->n_hide = k->c->hidden.n;
     o->hide = k->c->hidden.v;
+    o->n_unmount = k->c->unseen.n;
+    o->unmount = k->c->unseen.v;
     namespaces(&d, k, l);
     o->has_whole_root = true;
     o->whole_root = !l->parent;

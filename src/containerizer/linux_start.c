@@ -209,6 +209,8 @@ static int start_process(struct rv_linux_container *k, struct rv_linux_launch *l
     if (!rc)
         rc = open_host(l, &fds[RV_LAUNCHER_HOST_FD], err);
     if (!rc)
+        rc = rv_linux_find_unseen(k->c, err);
+    if (!rc)
         rc = rv_linux_write_orders(k, l, &fds[RV_LAUNCHER_ORDERS_FD], err);
     if (!rc) {
         l->start.image = k->c->image;

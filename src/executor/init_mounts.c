@@ -154,46 +154,13 @@ static bool is_at_or_below(const char *path, const char *folder) {
     return strncmp(path, folder, n) == 0 && (path[n] == '\0' || path[n] == '/');
 }
 
-static bool is_to_be_covered(const Reeve__V1__Init__Orders *o, const char *path) {
-    bool found = is_at_or_below(path, "/tmp");
-
-    for (size_t i = 0; i < o->n_hide && !found; i++)
-        found = is_at_or_below(path, o->hide[i]);
-    return found;
-}
-
-/* As mountinfo writes blanks and the like: \ooo. */
-static void unescape(char *s) {
-    char *to = s;
-
-    for (; *s; s++, to++) {
-        bool octal = *s == '\\' && s[1] && s[2] && s[3];
-        *to = octal ? (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0')) : *s;
-        s += octal ? 3 : 0;
-    }
-    *to = '\0';
-}
-
-/* Every file system that is mounted where nothing will be seen of it. What lies in one goes with
- * it, so that some in the list are gone when their turn comes. */
+/* What lies in one goes with it, so that some are gone when their turn comes. */
 static int unmount_unseen(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
-    FILE *f = fopen("/proc/self/mountinfo", "re");
-    char *line = NULL, path[MAX_PATH];
-    size_t size = 0;
-    int rc = f ? 0 : failed(err, "open", "/proc/self/mountinfo");
-
-    while (!rc && getline(&line, &size, f) > 0) {
-        if (sscanf(line, "%*s %*s %*s %*s %4095s", path) != 1)
-            continue;
-        unescape(path);
-        if (is_to_be_covered(o, path) && umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) != 0 &&
-            errno != EINVAL && errno != ENOENT)
-            rc = failed(err, "unmount", path);
-    }
-    free(line);
-    if (f)
-        fclose(f);
-    return rc;
+    for (size_t i = 0; i < o->n_unmount; i++)
+        if (umount2(o->unmount[i], MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && errno != EINVAL &&
+            errno != ENOENT)
+            return failed(err, "unmount", o->unmount[i]);
+    return 0;
 }
 
 /* ---- the ground ---- */
@@ -395,8 +362,10 @@ static int mask_nested(struct rv_error *err) {
 static int show_cgroups(const Reeve__V1__Init__Orders *o, struct rv_error *err) {
     int rc = 0;
 
-    for (size_t i = 0; i < o->n_cgroups && !rc; i++)
-        rc = bind_at(o->cgroups[i]->group, o->cgroups[i]->hierarchy, err);
+    for (size_t i = 0; i < o->n_cgroups && !rc; i++) {
+        const char *group = o->cgroups[i]->group;
+        rc = bind_at(group ? group : "folder", o->cgroups[i]->hierarchy, err);
+    }
     return rc;
 }
 

@@ -64,7 +64,8 @@ static void test_sees_only_its_own(void **state) {
         "grep -c . /proc/kcore /proc/timer_list; grep -E '^(NoNewPrivs|Seccomp|CapBnd):' "
         "/proc/self/status; awk '$2 == \"/sys/fs/cgroup/pids\" {print $4}' /proc/mounts; "
         "cat /proc/self/cgroup | cut -d: -f3 | sort -u; pwd; stat -c '%a %U' .; "
-        "stat -c '%t:%T' /dev/null; ipcs -m | wc -l",
+        "stat -c '%t:%T' /dev/null; ipcs -m | wc -l; "
+        "echo agents $(find /sys/fs/cgroup -name reeve | wc -l)",
         0, &(struct options){0});
 
     assert_non_null(strstr(text, "alone\n"));
@@ -77,6 +78,7 @@ static void test_sees_only_its_own(void **state) {
     assert_non_null(strstr(text, "CapBnd:\t00000000a00405fb"));
     assert_non_null(strstr(text, "700 root"));
     assert_non_null(strstr(text, "1:3\n"));
+    assert_non_null(strstr(text, "agents 0\n")); /* nothing of other groups than its own */
     assert_null(strstr(text, "MESOS"));
     assert_null(strstr(text, "HOME"));
 }
@@ -100,10 +102,12 @@ static void test_own_network(void **state) {
     struct world *w = *state;
     struct rv_container_isolation i = {.own_network = true};
     _cleanup_free_ char *text =
-        output_of(w, "a", "ls /sys/class/net | tr '\\n' ' '; cat /sys/class/net/lo/flags", 0,
-                  &(struct options){.isolation = &i});
+        output_of(w, "a",
+                  "ls /sys/class/net | tr '\\n' ' '; cat /sys/class/net/lo/flags; "
+                  "find /sys/fs/cgroup -name pids.max | wc -l",
+                  0, &(struct options){.isolation = &i});
 
-    assert_string_equal(text, "lo 0x9\n");
+    assert_string_equal(text, "lo 0x9\n1\n");
 }
 
 static void test_user_and_limits(void **state) {
