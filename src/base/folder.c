@@ -21,9 +21,22 @@
 enum {
     MAX_DEPTH = 90,
     MAX_MOVES = 100000,
+    MAX_TRIES = 1000,
     LAST = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
     STEP = LAST | O_PATH, /* on the way: need not be readable */
 };
+
+int rv_open_resolved(int at, const char *path, uint64_t flags, uint64_t resolve) {
+    const struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = resolve};
+    int fd = -1;
+
+    for (int i = 0; i < MAX_TRIES; i++) {
+        fd = (int)syscall(SYS_openat2, at, path, &how, sizeof how);
+        if (fd >= 0 || errno != EAGAIN)
+            break;
+    }
+    return fd;
+}
 
 /* One element further; closes dir. mode: of what is made, or 0. The descriptor, or -1 with errno.
  */
@@ -53,7 +66,6 @@ static bool leads_down(const char *path) {
 
 /* Opens at once as much of the path as is there, its last element apart, and follows no link. */
 static int begin(const char *path, const char **rest) {
-    struct open_how how = {.flags = STEP, .resolve = RESOLVE_NO_SYMLINKS};
     char above[PATH_MAX];
     size_t n = strlen(path);
     int fd;
@@ -65,7 +77,7 @@ static int begin(const char *path, const char **rest) {
         while (n && path[n - 1] != '/')
             n--;
         above[n] = '\0';
-        fd = (int)syscall(SYS_openat2, AT_FDCWD, n ? above : "/", &how, sizeof how);
+        fd = rv_open_resolved(AT_FDCWD, n ? above : "/", STEP, RESOLVE_NO_SYMLINKS);
     } while (fd < 0 && errno == ENOENT && n > 1);
     if (fd < 0 && (errno == ENOSYS || errno == EPERM)) {
         n = 0;

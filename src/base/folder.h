@@ -6,8 +6,14 @@
 #ifndef RV_BASE_FOLDER_H
 #define RV_BASE_FOLDER_H
 
+#include <stdint.h>
+
 #include "base/error.h"
 
+/* openat2(2), O_CLOEXEC apart: a descriptor, or -1 and errno. resolve: RESOLVE_... of
+ * <linux/openat2.h>. Below RESOLVE_BENEATH the kernel cannot be sure of ".." while anything is
+ * renamed or mounted, anywhere on the machine, and answers EAGAIN: it is asked again. */
+RV_MUST_USE int rv_open_resolved(int at, const char *path, uint64_t flags, uint64_t resolve);
 /* A descriptor, the caller's to close, or -RV_ERR_NOT_FOUND, -RV_ERR_IO. */
 RV_MUST_USE int rv_folder_open(const char *path, struct rv_error *err);
 /* The same; what is not there is made: the last element with this mode, those above it 0755. */

@@ -12,8 +12,9 @@
 #include <linux/openat2.h>
 #include <pwd.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
 #include <unistd.h>
+
+#include "base/folder.h"
 
 static void close_fd(int *fd) {
     if (*fd >= 0)
@@ -66,23 +67,8 @@ static const char *find_root(const struct rv_files *f, struct rv_str path, struc
 
 /* --- resolving --- */
 
-#define TRIES 1000
-
-/* While anything is renamed or mounted anywhere, the kernel cannot be sure of ".." and of links,
- * and asks for another try (EAGAIN). */
 static int open_beneath(int root, const char *path, int flags) {
-    struct open_how how = {
-        .flags = (uint64_t)flags,
-        .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
-    };
-    int fd = -1;
-
-    for (int i = 0; i < TRIES; i++) {
-        fd = (int)syscall(SYS_openat2, root, path, &how, sizeof how);
-        if (fd >= 0 || errno != EAGAIN)
-            break;
-    }
-    return fd;
+    return rv_open_resolved(root, path, (uint64_t)flags, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
 }
 
 /* For kernels and sandboxes without openat2: step by step, through no symbolic link and no "..". */

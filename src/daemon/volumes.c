@@ -5,8 +5,9 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
+
+#include "base/folder.h"
 
 enum {
     MAX_SECRET = 1024 * 1024, /* bytes of one */
@@ -45,8 +46,6 @@ static int read_all(int fd, const char *field, struct rv_arena *arena, struct rv
 static int read_reference(const Reeve__V1__Secret__Reference *r, const char *secrets,
                           const char *field, struct rv_arena *arena, struct rv_str *out,
                           struct rv_error *err) {
-    const struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
-                                 .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
     const char *path = r->key ? rv_arena_printf(arena, "%s/%s", r->name, r->key) : r->name;
     int folder, fd, rc;
 
@@ -61,7 +60,8 @@ static int read_reference(const Reeve__V1__Secret__Reference *r, const char *sec
     folder = open(secrets, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0)
         return rv_error_set(err, RV_ERR_IO, "%s: --secrets_dir: %s", field, strerror(errno));
-    fd = (int)syscall(SYS_openat2, folder, path, &how, sizeof how);
+    fd = rv_open_resolved(folder, path, O_RDONLY | O_NONBLOCK,
+                          RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
     rc = fd < 0 ? rv_error_set(err, RV_ERR_NOT_FOUND, "%s: the agent has no secret '%.200s': %s",
                                field, path, strerror(errno))
                 : read_all(fd, field, arena, out, err);

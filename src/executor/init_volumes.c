@@ -26,6 +26,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "base/str.h"
 #include "executor/init.h"
 #include "executor/mounts.h"
@@ -40,12 +41,6 @@ static const char scratch[] = "/tmp"; /* is there, and is covered later anyway *
 
 static int failed(struct rv_error *err, const char *what, const char *path) {
     return rv_error_set(err, RV_ERR_IO, "%s %s: %s", what, path, strerror(errno));
-}
-
-static int open_how(int at, const char *path, uint64_t flags, uint64_t resolve) {
-    const struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = resolve};
-
-    return (int)syscall(SYS_openat2, at, path, &how, sizeof how);
 }
 
 static bool is_below(const char *path, const char *folder) {
@@ -95,7 +90,7 @@ static int make_one(int at, const char *name, bool folder, const struct stat *ow
     }
     if (mkdirat(at, name, 0755) != 0)
         return -1;
-    fd = open_how(at, name, O_PATH | O_DIRECTORY, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+    fd = rv_open_resolved(at, name, O_PATH | O_DIRECTORY, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
     if (fd >= 0 && fchownat(fd, "", owner->st_uid, owner->st_gid, AT_EMPTY_PATH) != 0) {
         close(fd);
         return -1;
@@ -110,7 +105,7 @@ static int make_below(int base, char *path, bool folder, const struct stat *owne
 
     while (name && at >= 0) {
         char *next = strtok_r(NULL, "/", &save);
-        int fd = open_how(at, name, O_PATH, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+        int fd = rv_open_resolved(at, name, O_PATH, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
         if (fd < 0 && errno == ENOENT)
             fd = make_one(at, name, folder || next, owner);
         close(at);
@@ -124,7 +119,8 @@ static int make_below(int base, char *path, bool folder, const struct stat *owne
 static int open_below(int base, const char *path, bool folder, const struct stat *owner, int *out,
                       struct rv_error *err) {
     char copy[MAX_PATH];
-    int fd = open_how(base, *path ? path : ".", O_PATH, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
+    int fd =
+        rv_open_resolved(base, *path ? path : ".", O_PATH, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
 
     if (fd < 0 && errno == ENOENT) {
         if (snprintf(copy, sizeof copy, "%s", path) >= (int)sizeof copy)
@@ -142,7 +138,7 @@ static int open_below(int base, const char *path, bool folder, const struct stat
 
 /* A sandbox, which lies in one that other processes may change: no link on the way. */
 static int open_folder(const char *path, struct stat *owner, int *out, struct rv_error *err) {
-    int fd = open_how(AT_FDCWD, path, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+    int fd = rv_open_resolved(AT_FDCWD, path, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
 
     if (fd < 0)
         return failed(err, "open", path);
@@ -186,7 +182,7 @@ static int detach(int fd, bool read_only, struct rv_init_mount *out, struct rv_e
 
 static int take_host(const orders *o, const volume *v, struct rv_init_mount *out,
                      struct rv_error *err) {
-    int fd = open_how(AT_FDCWD, v->path, O_PATH, RESOLVE_NO_MAGICLINKS), rc;
+    int fd = rv_open_resolved(AT_FDCWD, v->path, O_PATH, RESOLVE_NO_MAGICLINKS), rc;
 
     if (fd < 0)
         return failed(err, "open", v->path);
@@ -347,7 +343,7 @@ static bool covers(const orders *o, const char *target) {
 static int open_absolute(const orders *o, const char *target, bool folder, int *out,
                          struct rv_error *err) {
     size_t n = strlen(scratch);
-    int fd = open_how(AT_FDCWD, target, O_PATH, RESOLVE_NO_MAGICLINKS), rc;
+    int fd = rv_open_resolved(AT_FDCWD, target, O_PATH, RESOLVE_NO_MAGICLINKS), rc;
 
     if (fd < 0 && errno == ENOENT && is_below(target, scratch)) {
         struct stat owner = {.st_uid = o->uid, .st_gid = o->gid};
