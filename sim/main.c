@@ -585,6 +585,10 @@ static const char *not_gone(struct sim_cluster *c) {
     return NULL;
 }
 
+/* An agent that does not come back is removed 10 min after the failover; if a master ends rather
+ * than to remove so many (INV-9), 10 min after the next one; and one after another. */
+#define SETTLE_MS 1800000
+
 /* Runs until nothing is missing, doing what is due every ten seconds. */
 static void until(struct sim_cluster *c, const char *(*missing)(struct sim_cluster *),
                   void (*each)(struct sim_scheduler *), int64_t most_ms) {
@@ -618,15 +622,15 @@ static void run(struct sim_cluster *c) {
     for (size_t i = 0; i < c->n_schedulers; i++)
         c->schedulers[i].offers_seen = 0;
     c->draining = true;
-    until(c, not_done, sim_scheduler_drain, 1200000);
-    until(c, not_free, sim_scheduler_drain, 1200000);
+    until(c, not_done, sim_scheduler_drain, SETTLE_MS);
+    until(c, not_free, sim_scheduler_drain, SETTLE_MS);
     for (size_t i = 0; i < c->n_schedulers; i++)
         c->schedulers[i].offers_seen = 0;
     /* An offer that somebody sits on is back after the offer timeout of 300 s; some may in turn. */
     until(c, not_offered, sim_scheduler_revive, 900000);
     /* What was lost with a connection may have come back with the next. */
-    until(c, not_done, sim_scheduler_drain, 1200000);
-    until(c, not_free, sim_scheduler_drain, 1200000);
+    until(c, not_done, sim_scheduler_drain, SETTLE_MS);
+    until(c, not_free, sim_scheduler_drain, SETTLE_MS);
     if (!w->failed)
         sim_audit_idle(&c->auditor);
     until(c, not_connected, NULL, 900000);

@@ -111,17 +111,23 @@ rv_master_framework_add(struct rv_master *m, const struct rv_framework_info *inf
     return f;
 }
 
+/* It is away: how much longer it may be. Not by the wall clock, which somebody may set. */
+static void await_return(struct rv_master *m, struct rv_master_framework *f) {
+    rv_timer_set(&m->timers, &f->failover,
+                 RV_MAX(f->grace_until_ms, f->away_since_ms + f->info.failover_timeout_ms));
+}
+
 struct rv_master_framework *rv_master_framework_recover(struct rv_master *m,
                                                         const struct rv_framework_info *info,
                                                         int64_t away_ns) {
     struct rv_master_framework *f = rv_master_framework_add(m, info, info->id.v);
     int64_t grace_ms = RECOVERY_GRACE_HEARTBEATS * m->config.heartbeat_ms;
-    int64_t gone_ms = away_ns ? RV_MAX((m->wall_ns - away_ns) / 1000000, INT64_C(0)) : 0;
 
     f->recovered = true;
     f->away_ns = away_ns ? away_ns : m->wall_ns;
-    rv_timer_set(&m->timers, &f->failover,
-                 m->now_ms + RV_MAX(grace_ms, f->info.failover_timeout_ms - gone_ms));
+    f->away_since_ms = m->now_ms - RV_MAX((m->wall_ns - f->away_ns) / 1000000, INT64_C(0));
+    f->grace_until_ms = m->now_ms + grace_ms;
+    await_return(m, f);
     return f;
 }
 
@@ -425,6 +431,8 @@ static void update_done(struct rv_master *m, struct rv_master_pending *p) {
     }
     apply(m, f, p);
     put_again(m, f, p);
+    if (!f->connected) /* it went while this was being written */
+        await_return(m, f);
     rv_master_reply_text(m, p->request, 200, NULL);
     event = rv_master_tell_operators(m, 0, RV_OPERATOR_EVENT_FRAMEWORK_UPDATED);
     if (event)
@@ -527,8 +535,10 @@ void rv_master_framework_closed(struct rv_master *m, struct rv_master_framework 
         return;
     }
     f->away_ns = m->wall_ns;
+    f->away_since_ms = m->now_ms;
+    f->grace_until_ms = 0;
     rv_master_framework_put(m, f);
-    rv_timer_set(&m->timers, &f->failover, m->now_ms + f->info.failover_timeout_ms);
+    await_return(m, f);
     event = rv_master_tell_operators(m, 0, RV_OPERATOR_EVENT_FRAMEWORK_UPDATED);
     if (event)
         event->framework = f;

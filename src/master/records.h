@@ -94,8 +94,10 @@ struct rv_master_framework {
     char stream_id[37];
     char *principal;
     int64_t registered_ns, reregistered_ns, unregistered_ns; /* wall clock; 0: never */
-    int64_t away_ns;  /* wall clock: not connected since then; 0: it is connected */
-    uint64_t put_seq; /* private: the latest write of it to the registry */
+    int64_t away_ns;        /* wall clock: not connected since then; 0: it is connected */
+    int64_t away_since_ms;  /* the same on the clock of timers */
+    int64_t grace_until_ms; /* a new leader removes it no earlier */
+    uint64_t put_seq;       /* private: the latest write of it to the registry */
     struct rv_timer heartbeat, failover;
     struct rv_timer reconcile; /* the next answers to `named` and `all`; private */
     struct rv_master_questions named, all;
