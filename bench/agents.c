@@ -37,6 +37,7 @@ int main(int argc, char **argv) {
     limit.rlim_cur = limit.rlim_max; /* up to the hard limit, never above */
     setrlimit(RLIMIT_NOFILE, &limit);
     unsigned most = (unsigned)RV_MIN(limit.rlim_cur, 40000) - RESERVE;
+    most -= most / 5; /* an answer to a ping is a connection of its own, and they come at once */
     unsigned agents = argc > 1 ? RV_MIN((unsigned)atoi(argv[1]), most) : RV_MIN(most, 18000);
     double rest = argc > 2 ? atof(argv[2]) : 20;
 

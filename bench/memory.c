@@ -12,21 +12,23 @@
 #include "base/memory.h"
 #include "emulator.h"
 
-/* The pid of the process that runs this program as argv[0]'s last part, below that folder. */
-static int find_process(const char *folder) {
+/* The executor that works below a folder; 0: there is none. */
+static int find_executor(const char *folder) {
     DIR *proc = opendir("/proc");
     int found = 0;
 
     for (struct dirent *d; proc && (d = readdir(proc));) {
-        char path[300], exe[4096];
-        ssize_t n;
-        snprintf(path, sizeof path, "/proc/%s/exe", d->d_name);
-        n = readlink(path, exe, sizeof exe - 1);
-        if (n <= 0)
+        char path[300], text[4096];
+        snprintf(path, sizeof path, "/proc/%s/cwd", d->d_name);
+        ssize_t n = readlink(path, text, sizeof text - 1);
+        if (n <= 0 || (size_t)n < strlen(folder) || strncmp(text, folder, strlen(folder)) != 0)
             continue;
-        exe[n] = 0;
-        if (!strncmp(exe, folder, strlen(folder)))
+        snprintf(path, sizeof path, "/proc/%s/comm", d->d_name);
+        FILE *f = fopen(path, "re");
+        if (f && fgets(text, sizeof text, f) && !strcmp(text, "reeve-executor\n"))
             found = atoi(d->d_name);
+        if (f)
+            fclose(f);
     }
     if (proc)
         closedir(proc);
@@ -49,7 +51,7 @@ int main(void) {
     int executor = 0;
     for (int i = 0; i < 100 && !executor; i++) {
         usleep(100000);
-        executor = find_process(work_dir);
+        executor = find_executor(work_dir);
     }
     sleep(1);
     if (executor)
