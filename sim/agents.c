@@ -348,6 +348,7 @@ static void execute(struct sim_agent *a, const struct rv_agent_effect *e) {
         return;
     case RV_AGENT_UPDATE_CONTAINER:
         return;
+    case RV_AGENT_REMOVE_VOLUME:
     case RV_AGENT_REMOVE_DIRECTORY:
         remove_sandboxes(a, e->path);
         return;

@@ -111,6 +111,8 @@ enum rv_agent_effect_kind {
                                   that were asked for before that was told: none is there without
                                   those before it */
     RV_AGENT_REMOVE_DIRECTORY, /* path: garbage collection of a sandbox */
+    RV_AGENT_REMOVE_VOLUME,    /* path: of a persistent volume that is no more, with all in it. What
+                                  comes to be at that path later is another one */
     RV_AGENT_LOG,              /* level, message */
     RV_AGENT_EXIT,             /* the process ends, message says why; status: its exit status */
     RV_AGENT_EFFECT_MAX
@@ -142,7 +144,11 @@ struct rv_launch {
     X(EXECUTOR_DONE, "executor done") /* framework_id, executor_id, container_id: nothing of it is \
                                          left */                                                   \
     X(ANEW, "anew") /* all before it is void, and what follows up to an AGENT: the next agent here \
-                       is another one */
+                       is another one */                                                           \
+    X(OPERATION, "operation")           /* framework_id, uuid: of the operation, operation,        \
+                                           operation_status: its end, total: what the agent has    \
+                                           after it */                                             \
+    X(OPERATION_DONE, "operation done") /* uuid: of an operation whose end is acknowledged */
 enum rv_checkpoint_kind {
 #define X(name, text) RV_CHECKPOINT_##name,
     RV_CHECKPOINT_KINDS(X)
@@ -165,6 +171,9 @@ struct rv_checkpoint {
     const struct rv_task_status *status;
     struct rv_task_id task_id;
     uint8_t uuid[16];
+    const struct rv_operation *operation;
+    const struct rv_operation_status *operation_status;
+    const struct rv_resources *total;
 };
 
 struct rv_agent_effect {
@@ -208,6 +217,9 @@ struct rv_agent_recovered {
     size_t n_alive;
     const struct rv_agent_sandbox *sandboxes; /* of all agents that had this work_dir */
     size_t n_sandboxes;
+    const char *const
+        *volumes; /* folders of persistent volumes, as rv_volume_directory names them */
+    size_t n_volumes;
 };
 
 struct rv_agent *rv_agent_new(const struct rv_agent_config *config,

@@ -340,6 +340,8 @@ static void written(struct rv_agent *a, const struct waiting *w, uint64_t seq, b
         break;
     case RV_CHECKPOINT_ACKNOWLEDGED:
     case RV_CHECKPOINT_EXECUTOR_DONE:
+    case RV_CHECKPOINT_OPERATION:
+    case RV_CHECKPOINT_OPERATION_DONE:
     case RV_CHECKPOINT_KIND_MAX:
         break; /* without it the update is sent once more after a restart, no more */
     }

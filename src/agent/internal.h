@@ -213,7 +213,6 @@ void rv_agent_stray(struct rv_agent *a, const char *framework_id, const char *ta
 void rv_agent_stray_due(struct rv_agent *a, struct rv_agent_stray *s);
 void rv_agent_strays_clear(struct rv_agent *a);
 void rv_agent_reconcile(struct rv_agent *a, const struct rv_agent_event *e);
-void rv_agent_refuse_operation(struct rv_agent *a, const struct rv_agent_event *e);
 
 /* --- compatibility.c --- */
 /* Resources that were detected go on as they were before, if the machine still has so much. */

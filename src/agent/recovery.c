@@ -174,6 +174,8 @@ static void replay(struct rv_agent *a, const struct rv_checkpoint *c) {
         }
         break;
     case RV_CHECKPOINT_ANEW: /* the replay began behind the last one */
+    case RV_CHECKPOINT_OPERATION:
+    case RV_CHECKPOINT_OPERATION_DONE:
     case RV_CHECKPOINT_KIND_MAX:
         bad_record(a, c);
         break;

@@ -285,7 +285,6 @@ static void event_when_registered(struct rv_agent *a, const struct rv_agent_even
         rv_agent_update_framework(a, e->framework);
         break;
     case RV_AGENT_EVENT_APPLY_OPERATION:
-        rv_agent_refuse_operation(a, e);
         break;
     case RV_AGENT_EVENT_RECONCILE_TASKS:
         rv_agent_reconcile(a, e);
@@ -297,7 +296,7 @@ static void event_when_registered(struct rv_agent *a, const struct rv_agent_even
         rv_agent_drain_end(a);
         break;
     case RV_AGENT_EVENT_REGISTERED:
-    case RV_AGENT_EVENT_ACKNOWLEDGE_OPERATION: /* none waits: they end when they are refused */
+    case RV_AGENT_EVENT_ACKNOWLEDGE_OPERATION:
     case RV_AGENT_EVENT_SHUTDOWN:
     case RV_AGENT_EVENT_REREGISTER:
     case RV_AGENT_EVENT_MAX:

@@ -531,24 +531,3 @@ void rv_agent_reconcile(struct rv_agent *a, const struct rv_agent_event *e) {
                        "The task is unknown to the agent");
     }
 }
-
-/* --- operations --- */
-
-void rv_agent_refuse_operation(struct rv_agent *a, const struct rv_agent_event *e) {
-    struct rv_operation_status *s = RV_ARENA_NEW(&a->out->arena, struct rv_operation_status);
-    struct rv_agent_call *c;
-
-    if (e->apply.operation) {
-        s->operation_id.v = rv_agent_hold_string(a, e->apply.operation->id.v);
-    }
-    s->state = RV_OPERATION_ERROR;
-    s->message = "not supported by this version";
-    s->agent_id.v = rv_agent_hold_string(a, a->info.id.v);
-    if (s->operation_id.v) {
-        s->has_uuid = true;
-        rv_prng_uuid(&a->prng, s->uuid);
-    }
-    c = rv_agent_send_master(a, RV_AGENT_CALL_OPERATION_STATUS);
-    c->operation.framework_id.v = rv_agent_hold_string(a, e->apply.framework_id.v);
-    c->operation.status = s;
-}

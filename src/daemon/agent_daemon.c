@@ -163,6 +163,7 @@ static void execute(struct rv_agent_daemon *d, const struct rv_agent_effect *e) 
     case RV_AGENT_CHECKPOINT:
         checkpoint(d, e->checkpoint);
         return;
+    case RV_AGENT_REMOVE_VOLUME:
     case RV_AGENT_REMOVE_DIRECTORY:
         rv_remover_take(d->remover, e->path);
         return;

@@ -38,8 +38,6 @@ static void acknowledge_operation(struct rv_master *m, const struct rv_master_fr
                        f->id.v);
         return;
     }
-    event->acknowledge_operation.operation_id.v =
-        rv_master_keep(m, call->acknowledge_operation.operation_id.v);
     memcpy(event->acknowledge_operation.uuid, call->acknowledge_operation.uuid, 16);
 }
 

@@ -199,6 +199,7 @@ void rv_master_operator_call(struct rv_master *m, const struct rv_master_event *
     case RV_OPERATOR_STOP_MAINTENANCE:
         rv_master_maintenance_call(m, e);
         break;
+    case RV_OPERATOR_OPERATE:
     case RV_OPERATOR_UNSUPPORTED:
     case RV_OPERATOR_CALL_MAX:
         RV_MASTER_REPLY(m, e->request, 501, "the call %s is not supported by this version",

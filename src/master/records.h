@@ -12,6 +12,7 @@
 #include "base/prng.h"
 #include "base/vec.h"
 #include "master/master.h"
+#include "model/operation.h"
 
 struct rv_master_executor {
     struct rv_executor_info info; /* framework_id set */
@@ -49,6 +50,21 @@ struct rv_master_offer {
     struct rv_resources resources; /* with allocation role */
     struct rv_timer timer;         /* offer_timeout */
     struct rv_list on_framework, on_agent;
+};
+
+/* An operation on an agent's resources: it has taken effect in the books, and the agent is writing
+ * it down, or its end is not acknowledged yet. */
+struct rv_master_operation {
+    uint8_t uuid[16];
+    struct rv_framework_id framework_id; /* owned; v NULL: the operator's */
+    struct rv_master_agent *agent;
+    struct rv_operation operation; /* id.v NULL: nobody asked for feedback */
+    struct rv_conversion conversion;
+    enum rv_operation_state state; /* latest known */
+    char *message;                 /* of it, or NULL */
+    bool has_status_uuid;          /* it waits for this to be acknowledged */
+    uint8_t status_uuid[16];
+    struct rv_list on_agent; /* of the agent's operations */
 };
 
 /* A machine in the maintenance schedule. */
@@ -137,12 +153,13 @@ struct rv_master_agent {
     char stream_id[37];
     struct rv_timer ping;
     unsigned missed_pings;
-    bool ponged;              /* the last ping was answered, or there was none yet */
-    bool removing;            /* waits for the registry: unreachable, or removed */
-    bool settling;            /* private: it registers, what it runs is being taken in */
-    struct rv_list tasks;     /* rv_master_task.on_agent: not completed */
-    struct rv_list executors; /* rv_master_executor.on_agent */
-    struct rv_list offers;    /* rv_master_offer.on_agent */
+    bool ponged;               /* the last ping was answered, or there was none yet */
+    bool removing;             /* waits for the registry: unreachable, or removed */
+    bool settling;             /* private: it registers, what it runs is being taken in */
+    struct rv_list tasks;      /* rv_master_task.on_agent: not completed */
+    struct rv_list executors;  /* rv_master_executor.on_agent */
+    struct rv_list offers;     /* rv_master_offer.on_agent */
+    struct rv_list operations; /* rv_master_operation.on_agent */
     char *boot_id;
     uint64_t life, attempt;       /* of its last registration */
     struct rv_map executor_index; /* "framework id/executor id" -> rv_master_executor; private */
@@ -194,6 +211,7 @@ struct rv_master {
     struct rv_map machines;       /* rv_machine_key -> rv_master_machine: the schedule */
     struct rv_map inverse_offers; /* id -> rv_master_inverse_offer */
     struct rv_map offers;         /* id -> rv_master_offer */
+    struct rv_map operations;     /* 16 bytes of uuid -> rv_master_operation */
     struct rv_map weights;        /* role -> rv_master_weight */
     struct rv_map quotas;         /* role -> rv_quota, not empty */
     bool changing_quotas;         /* they are being written */

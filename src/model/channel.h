@@ -13,8 +13,9 @@
 #include "model/task.h"
 
 /* What this end speaks. An end that needs more of the other is refused by name, both ways
- * (wire/channel_codec.c); what is merely added needs no new version. */
-#define RV_CHANNEL_VERSION 1
+ * (wire/channel_codec.c); what is merely added needs no new version. Version 2 has operations on
+ * resources: a master of version 1 would offer what is reserved to anybody. */
+#define RV_CHANNEL_VERSION 2
 
 /* X(NAME, number on the wire) */
 #define RV_AGENT_CALLS(X)                                                                          \
@@ -78,6 +79,14 @@ struct rv_executor_view {
     const struct rv_executor_info *info;
 };
 
+/* An operation on the agent's resources that is under way, or whose end is not acknowledged. */
+struct rv_operation_view {
+    struct rv_framework_id framework_id; /* v NULL: the operator's */
+    const struct rv_operation *operation;
+    uint8_t uuid[16];                         /* which the master gave it */
+    const struct rv_operation_status *status; /* latest; NULL: it is being written */
+};
+
 struct rv_agent_call {
     enum rv_agent_call_type type;
     struct rv_agent_id agent_id; /* v NULL in REGISTER */
@@ -96,6 +105,10 @@ struct rv_agent_call {
             size_t n_frameworks;
             struct rv_framework_id *completed_frameworks;
             size_t n_completed_frameworks;
+            /* What it has now: `info` says what it has by itself. NULL: just that. */
+            const struct rv_resources *total;
+            struct rv_operation_view *operations;
+            size_t n_operations;
         } registration;
         struct {
             struct rv_framework_id framework_id;
@@ -114,6 +127,9 @@ struct rv_agent_call {
         } message;
         struct {
             struct rv_framework_id framework_id; /* v NULL: the operator's */
+            uint8_t operation[16];               /* its uuid, from APPLY_OPERATION */
+            /* operation_id.v NULL: nobody asked for feedback. With a uuid it is sent again until
+             * that is acknowledged. */
             const struct rv_operation_status *status;
         } operation;
         const struct rv_resources *total; /* UPDATE_AGENT */
@@ -159,13 +175,13 @@ struct rv_agent_event {
         } message;
         const struct rv_framework_info *framework; /* UPDATE_FRAMEWORK */
         struct {
-            struct rv_framework_id framework_id;
-            const struct rv_operation *operation;
-            uint8_t uuid[16];
+            struct rv_framework_id framework_id;  /* v NULL: the operator's */
+            const struct rv_operation *operation; /* one that converts, without allocation roles */
+            uint8_t uuid[16];                     /* of the operation */
         } apply;
         struct {
-            struct rv_operation_id operation_id;
-            uint8_t uuid[16];
+            uint8_t operation[16]; /* its uuid */
+            uint8_t uuid[16];      /* of the status */
         } acknowledge_operation;
         const char *why; /* SHUTDOWN, REREGISTER */
         struct rv_deactivation drain;

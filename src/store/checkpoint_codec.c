@@ -24,6 +24,18 @@ static Reeve__V1__Checkpoint__Launch *launch_to(const struct rv_launch *l, struc
     return m;
 }
 
+static void operation_to(const struct rv_checkpoint *c, struct rv_arena *arena,
+                         Reeve__V1__Checkpoint__Record *m) {
+    m->operation = rv_wire_operation_to(c->operation, arena);
+    rv_wire_resources_to(&c->operation->resources, RV_SHAPE_REFINED, true, arena,
+                         &m->operation_resources, &m->n_operation_resources);
+    rv_wire_resources_to(&c->operation->source, RV_SHAPE_REFINED, true, arena, &m->operation_source,
+                         &m->n_operation_source);
+    m->operation_status =
+        rv_wire_operation_status_to(c->operation_status, RV_SHAPE_REFINED, true, arena);
+    rv_wire_resources_to(c->total, RV_SHAPE_REFINED, true, arena, &m->total, &m->n_total);
+}
+
 void rv_checkpoint_encode(const struct rv_checkpoint *c, struct rv_arena *scratch,
                           struct rv_buf *out) {
     Reeve__V1__Checkpoint__Record m = REEVE__V1__CHECKPOINT__RECORD__INIT;
@@ -51,7 +63,10 @@ void rv_checkpoint_encode(const struct rv_checkpoint *c, struct rv_arena *scratc
     if (c->status)
         m.status = rv_wire_task_status_to(c->status, scratch);
     m.task_id = (char *)(uintptr_t)c->task_id.v;
-    if (c->kind == RV_CHECKPOINT_ACKNOWLEDGED) {
+    if (c->operation)
+        operation_to(c, scratch, &m);
+    if (c->kind == RV_CHECKPOINT_ACKNOWLEDGED || c->kind == RV_CHECKPOINT_OPERATION ||
+        c->kind == RV_CHECKPOINT_OPERATION_DONE) {
         m.has_uuid = 1;
         m.uuid = rv_wire_uuid_to(c->uuid);
     }
@@ -88,6 +103,30 @@ static int launch_from(const Reeve__V1__Checkpoint__Launch *m, struct rv_arena *
                           &executor->resources, err);
 }
 
+static int operation_from(const Reeve__V1__Checkpoint__Record *m, struct rv_arena *arena,
+                          struct rv_checkpoint *out, struct rv_error *err) {
+    struct rv_operation *o = RV_ARENA_NEW(arena, struct rv_operation);
+    struct rv_operation_status *status = RV_ARENA_NEW(arena, struct rv_operation_status);
+    struct rv_resources *total = RV_ARENA_NEW(arena, struct rv_resources);
+    int r;
+
+    rv_wire_operation_from(m->operation, false, arena, o);
+    o->problem = NULL;
+    out->operation = o;
+    out->operation_status = status;
+    out->total = total;
+    r = allocated_from(m->operation_resources, m->n_operation_resources, "operation_resources",
+                       &o->resources, err);
+    if (!r)
+        r = allocated_from(m->operation_source, m->n_operation_source, "operation_source",
+                           &o->source, err);
+    if (!r)
+        r = rv_wire_operation_status_from(m->operation_status, arena, status, err);
+    if (!r)
+        r = rv_wire_resources_from(m->total, m->n_total, "total", total, err);
+    return r;
+}
+
 /* What a record of this kind is about; NULL: it is there. */
 static const char *lacks(const Reeve__V1__Checkpoint__Record *m) {
     switch ((enum rv_checkpoint_kind)(m->kind - 1)) {
@@ -105,6 +144,10 @@ static const char *lacks(const Reeve__V1__Checkpoint__Record *m) {
         return m->task_id ? NULL : "task_id";
     case RV_CHECKPOINT_EXECUTOR_DONE:
         return m->container_id ? NULL : "container_id";
+    case RV_CHECKPOINT_OPERATION:
+        return !m->operation ? "operation" : m->operation_status ? NULL : "operation_status";
+    case RV_CHECKPOINT_OPERATION_DONE:
+        return m->has_uuid ? NULL : "uuid";
     case RV_CHECKPOINT_ANEW:
         return NULL;
     case RV_CHECKPOINT_KIND_MAX:
@@ -163,6 +206,8 @@ int rv_checkpoint_decode(struct rv_str bytes, struct rv_arena *arena, struct rv_
         r = rv_wire_task_status_from(m->status, arena, status, err);
         c.status = status;
     }
+    if (!r && m->operation)
+        r = operation_from(m, arena, &c, err);
     *out = c;
     if (r)
         rv_checkpoint_release(out);
@@ -179,6 +224,9 @@ void rv_checkpoint_release(struct rv_checkpoint *c) {
         rv_wire_executor_info_release((void *)(uintptr_t)c->launch->executor);
     RELEASE(task, rv_wire_task_info_release);
     RELEASE(status, rv_wire_task_status_release);
+    RELEASE(operation, rv_wire_operation_release);
+    RELEASE(operation_status, rv_wire_operation_status_release);
+    RELEASE(total, rv_resources_free);
 #undef RELEASE
     *c = (struct rv_checkpoint){.kind = c->kind};
 }

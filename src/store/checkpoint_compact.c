@@ -32,6 +32,10 @@ struct container {
     struct rv_map by_task; /* id -> the latest task of that id */
 };
 
+struct operation {
+    size_t record, done; /* NONE: its end is not acknowledged */
+};
+
 struct compaction {
     const struct rv_checkpoint_head *heads;
     const struct rv_checkpoint_known *known;
@@ -39,6 +43,7 @@ struct compaction {
     RV_VEC(struct framework *) frameworks;
     struct rv_map by_id;        /* framework id -> framework */
     struct rv_map by_container; /* container id -> container */
+    RV_VEC(struct operation) operations;
     struct rv_checkpoint_order *out;
 };
 
@@ -156,6 +161,18 @@ static void free_framework(struct framework *f) {
     free(f);
 }
 
+static void follow_operation(struct compaction *c, size_t i) {
+    rv_vec_push(&c->operations, ((struct operation){i, NONE}));
+}
+
+static void follow_operation_done(struct compaction *c, size_t i) {
+    for (size_t j = 0; j < c->operations.n; j++) {
+        struct operation *o = &c->operations.v[j];
+        if (!memcmp(c->heads[o->record].uuid, c->heads[i].uuid, sizeof c->heads[i].uuid))
+            o->done = i;
+    }
+}
+
 /* What was followed so far is void: the next agent is another one. */
 static void begin_anew(struct compaction *c) {
     for (size_t i = 0; i < c->frameworks.n; i++)
@@ -163,6 +180,7 @@ static void begin_anew(struct compaction *c) {
     c->frameworks.n = 0;
     rv_map_clear(&c->by_id);
     rv_map_clear(&c->by_container);
+    c->operations.n = 0;
     c->agent = NONE;
 }
 
@@ -194,6 +212,12 @@ static void follow(struct compaction *c, size_t i) {
     case RV_CHECKPOINT_EXECUTOR_DONE:
         follow_done(c, i);
         return;
+    case RV_CHECKPOINT_OPERATION:
+        follow_operation(c, i);
+        return;
+    case RV_CHECKPOINT_OPERATION_DONE:
+        follow_operation_done(c, i);
+        return;
     case RV_CHECKPOINT_KIND_MAX:
         return;
     }
@@ -222,6 +246,18 @@ static void keep_done(struct compaction *c, struct framework *f) {
     for (size_t i = 0; i < done.n; i++)
         keep(c, done.v[i]->done);
     rv_vec_free(&done);
+}
+
+/* The last one stays in any case: it has what the agent's resources have become. */
+static void keep_operations(struct compaction *c) {
+    for (size_t i = 0; i < c->operations.n; i++) {
+        const struct operation *o = &c->operations.v[i];
+        if (o->done != NONE && i + 1 < c->operations.n)
+            continue;
+        keep(c, o->record);
+        if (o->done != NONE)
+            keep(c, o->done);
+    }
 }
 
 static int compare_records(const void *a, const void *b) {
@@ -264,12 +300,14 @@ void rv_checkpoint_compact(const struct rv_checkpoint_head *heads, size_t n,
         follow(&c, i);
     if (c.agent != NONE)
         keep(&c, c.agent);
+    keep_operations(&c);
     for (size_t i = 0; i < c.frameworks.n; i++) {
         keep_done(&c, c.frameworks.v[i]);
         keep_live(&c, c.frameworks.v[i]);
     }
     begin_anew(&c);
     rv_vec_free(&c.frameworks);
+    rv_vec_free(&c.operations);
     rv_map_free(&c.by_id);
     rv_map_free(&c.by_container);
 }

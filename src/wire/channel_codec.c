@@ -175,7 +175,77 @@ static int task_view_from(const Reeve__V1__Channel__TaskView *m, struct rv_arena
     return 0;
 }
 
+/* An operation goes as it was sent, with its resources as they are to be taken. */
+static int operation_from(const Reeve__V1__Offer__Operation *info,
+                          Reeve__V1__Resource *const *resources, size_t n_resources,
+                          Reeve__V1__Resource *const *source, size_t n_source,
+                          struct rv_arena *arena, struct rv_operation *out, struct rv_error *err) {
+    rv_wire_operation_from(info, false, arena, out);
+    out->problem = NULL;
+    rv_resources_free(&out->resources);
+    rv_resources_free(&out->source);
+    int r =
+        rv_wire_resources_from(resources, n_resources, "operation.resources", &out->resources, err);
+    if (r == 0)
+        r = rv_wire_resources_from(source, n_source, "operation.source", &out->source, err);
+    return r;
+}
+
+static Reeve__V1__Channel__OperationView *operation_view_to(const struct rv_operation_view *v,
+                                                            struct rv_arena *arena) {
+    Reeve__V1__Channel__OperationView *m = MAKE(arena, OperationView, operation_view);
+    m->framework_id = rv_wire_framework_id_to(v->framework_id, arena);
+    m->info = rv_wire_operation_to(v->operation, arena);
+    resources_to(&v->operation->resources, arena, &m->resources, &m->n_resources);
+    resources_to(&v->operation->source, arena, &m->source, &m->n_source);
+    m->uuid = rv_wire_uuid_to(v->uuid);
+    if (v->status)
+        m->status = rv_wire_operation_status_to(v->status, RV_SHAPE_REFINED, true, arena);
+    return m;
+}
+
+static void operation_view_release(struct rv_operation_view *v) {
+    if (v->operation)
+        rv_wire_operation_release((struct rv_operation *)(uintptr_t)v->operation);
+    if (v->status)
+        rv_wire_operation_status_release((struct rv_operation_status *)(uintptr_t)v->status);
+}
+
+/* On error what was read stays in out, to be released. */
+static int operation_view_from(const Reeve__V1__Channel__OperationView *m, struct rv_arena *arena,
+                               struct rv_operation_view *out, struct rv_error *err) {
+    struct rv_operation *o = RV_ARENA_NEW(arena, struct rv_operation);
+    out->framework_id.v = m->framework_id ? m->framework_id->value : NULL;
+    out->operation = o;
+    int r = operation_from(m->info, m->resources, m->n_resources, m->source, m->n_source, arena, o,
+                           err);
+    if (r == 0)
+        r = rv_wire_uuid_from(m->uuid, "operation.uuid", out->uuid, err);
+    if (r == 0 && m->status) {
+        struct rv_operation_status *status = RV_ARENA_NEW(arena, struct rv_operation_status);
+        r = rv_wire_operation_status_from(m->status, arena, status, err);
+        if (r == 0)
+            out->status = status;
+    }
+    return r;
+}
+
 /* --- calls: out --- */
+
+/* Who has what operations made is nothing for a master that does not know operations. */
+static void operations_to(const struct rv_agent_call *c, struct rv_arena *arena,
+                          Reeve__V1__Channel__Call__Registration *m) {
+    if (c->registration.total) {
+        resources_to(c->registration.total, arena, &m->total, &m->n_total);
+        m->has_needs = !rv_resources_eq(c->registration.total, &c->registration.info->resources);
+    }
+    m->n_operations = c->registration.n_operations;
+    m->operations = RV_ARENA_ARRAY(arena, Reeve__V1__Channel__OperationView *, m->n_operations);
+    for (size_t i = 0; i < m->n_operations; i++)
+        m->operations[i] = operation_view_to(&c->registration.operations[i], arena);
+    m->has_needs = m->has_needs || m->n_operations > 0;
+    m->needs = m->has_needs ? 2 : 0;
+}
 
 static Reeve__V1__Channel__Call__Registration *registration_to(const struct rv_agent_call *c,
                                                                struct rv_arena *arena) {
@@ -205,6 +275,7 @@ static Reeve__V1__Channel__Call__Registration *registration_to(const struct rv_a
     for (size_t i = 0; i < m->n_completed_frameworks; i++)
         m->completed_frameworks[i] =
             rv_wire_framework_id_to(c->registration.completed_frameworks[i], arena);
+    operations_to(c, arena, m);
     return m;
 }
 
@@ -241,6 +312,8 @@ static void call_part_to(const struct rv_agent_call *c, struct rv_arena *arena,
             rv_wire_framework_id_to(c->operation.framework_id, arena);
         m->operation_status->status =
             rv_wire_operation_status_to(c->operation.status, RV_SHAPE_REFINED, true, arena);
+        m->operation_status->has_operation_uuid = true;
+        m->operation_status->operation_uuid = rv_wire_uuid_to(c->operation.operation);
         break;
     case RV_AGENT_CALL_UPDATE_AGENT:
         m->update_agent = MAKE(arena, Call__UpdateAgent, call__update_agent);
@@ -266,6 +339,25 @@ void rv_wire_agent_call_encode(const struct rv_agent_call *call, enum rv_encodin
 }
 
 /* --- calls: in --- */
+
+static int operations_from(const Reeve__V1__Channel__Call__Registration *m, struct rv_arena *arena,
+                           struct rv_agent_call *out, struct rv_error *err) {
+    if (m->n_total > 0) {
+        struct rv_resources *total = RV_ARENA_NEW(arena, struct rv_resources);
+        int r = rv_wire_resources_from(m->total, m->n_total, "registration.total", total, err);
+        if (r < 0)
+            return r;
+        out->registration.total = total;
+    }
+    out->registration.operations = RV_ARENA_ARRAY(arena, struct rv_operation_view, m->n_operations);
+    for (size_t i = 0; i < m->n_operations; i++) {
+        out->registration.n_operations = i + 1;
+        int r = operation_view_from(m->operations[i], arena, &out->registration.operations[i], err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
 
 /* On error what was read stays in out, to be released. */
 static int registration_from(const Reeve__V1__Channel__Call__Registration *m,
@@ -314,7 +406,7 @@ static int registration_from(const Reeve__V1__Channel__Call__Registration *m,
         RV_ARENA_ARRAY(arena, struct rv_framework_id, m->n_completed_frameworks);
     for (size_t i = 0; i < m->n_completed_frameworks; i++)
         out->registration.completed_frameworks[i].v = m->completed_frameworks[i]->value;
-    return 0;
+    return operations_from(m, arena, out, err);
 }
 
 static int status_update_from(const Reeve__V1__Channel__Call__StatusUpdate *m,
@@ -336,9 +428,12 @@ static int operation_status_from(const Reeve__V1__Channel__Call__OperationStatus
     struct rv_operation_status *status = RV_ARENA_NEW(arena, struct rv_operation_status);
     out->operation.framework_id.v = m->framework_id ? m->framework_id->value : NULL;
     int r = rv_wire_operation_status_from(m->status, arena, status, err);
-    if (r == 0)
-        out->operation.status = status;
-    return r;
+    if (r < 0)
+        return r;
+    out->operation.status = status;
+    return m->has_operation_uuid ? rv_wire_uuid_from(m->operation_uuid, "operation_uuid",
+                                                     out->operation.operation, err)
+                                 : missing("operation_uuid", err);
 }
 
 static int call_part_from(const Reeve__V1__Channel__Call *m, struct rv_arena *arena,
@@ -421,6 +516,10 @@ static void registration_release(struct rv_agent_call *call) {
             (struct rv_executor_info *)(uintptr_t)call->registration.executors[i].info);
     for (size_t i = 0; i < call->registration.n_frameworks; i++)
         rv_wire_framework_info_release(&call->registration.frameworks[i]);
+    if (call->registration.total)
+        rv_resources_free((struct rv_resources *)(uintptr_t)call->registration.total);
+    for (size_t i = 0; i < call->registration.n_operations; i++)
+        operation_view_release(&call->registration.operations[i]);
 }
 
 void rv_wire_agent_call_release(struct rv_agent_call *call) {
@@ -519,8 +618,9 @@ static void small_event_to(const struct rv_agent_event *e, struct rv_arena *aren
     case RV_AGENT_EVENT_ACKNOWLEDGE_OPERATION:
         m->acknowledge_operation =
             MAKE(arena, Event__AcknowledgeOperation, event__acknowledge_operation);
-        m->acknowledge_operation->operation_id =
-            rv_wire_operation_id_to(e->acknowledge_operation.operation_id, arena);
+        m->acknowledge_operation->has_operation_uuid = true;
+        m->acknowledge_operation->operation_uuid =
+            rv_wire_uuid_to(e->acknowledge_operation.operation);
         m->acknowledge_operation->uuid = rv_wire_uuid_to(e->acknowledge_operation.uuid);
         break;
     case RV_AGENT_EVENT_FRAMEWORK_MESSAGE:
@@ -627,16 +727,10 @@ static int run_from(const Reeve__V1__Channel__Event__RunTasks *m, struct rv_aren
 static int apply_from(const Reeve__V1__Channel__Event__ApplyOperation *m, struct rv_arena *arena,
                       struct rv_agent_event *out, struct rv_error *err) {
     struct rv_operation *o = RV_ARENA_NEW(arena, struct rv_operation);
-    rv_wire_operation_from(m->info, false, arena, o);
     out->apply.framework_id.v = m->framework_id ? m->framework_id->value : NULL;
     out->apply.operation = o;
-    rv_resources_free(&o->resources);
-    rv_resources_free(&o->source);
-    int r = rv_wire_resources_from(m->resources, m->n_resources, "apply_operation.resources",
-                                   &o->resources, err);
-    if (r == 0)
-        r = rv_wire_resources_from(m->source, m->n_source, "apply_operation.source", &o->source,
-                                   err);
+    int r = operation_from(m->info, m->resources, m->n_resources, m->source, m->n_source, arena, o,
+                           err);
     if (r == 0)
         r = rv_wire_uuid_from(m->uuid, "apply_operation.uuid", out->apply.uuid, err);
     return r;
@@ -673,9 +767,12 @@ static int small_event_from(const Reeve__V1__Channel__Event *m, struct rv_agent_
         return rv_wire_uuid_from(m->acknowledge->uuid, "acknowledge.uuid", out->acknowledge.uuid,
                                  err);
     case RV_AGENT_EVENT_ACKNOWLEDGE_OPERATION:
-        out->acknowledge_operation.operation_id.v =
-            m->acknowledge_operation->operation_id ? m->acknowledge_operation->operation_id->value
-                                                   : NULL;
+        if (!m->acknowledge_operation->has_operation_uuid)
+            return missing("acknowledge_operation.operation_uuid", err);
+        if (rv_wire_uuid_from(m->acknowledge_operation->operation_uuid,
+                              "acknowledge_operation.operation_uuid",
+                              out->acknowledge_operation.operation, err) < 0)
+            return -RV_ERR_INVALID;
         return rv_wire_uuid_from(m->acknowledge_operation->uuid, "acknowledge_operation.uuid",
                                  out->acknowledge_operation.uuid, err);
     case RV_AGENT_EVENT_FRAMEWORK_MESSAGE:

@@ -414,8 +414,10 @@ static void test_events(void **state) {
             assert_memory_equal(d.acknowledge.uuid, uuid, 16);
             e = (struct rv_agent_event){.type = RV_AGENT_EVENT_ACKNOWLEDGE_OPERATION};
             memcpy(e.acknowledge_operation.uuid, uuid, 16);
+            memset(e.acknowledge_operation.operation, 7, 16);
             d = event_again(&e, encoding);
-            assert_null(d.acknowledge_operation.operation_id.v);
+            assert_memory_equal(d.acknowledge_operation.operation,
+                                e.acknowledge_operation.operation, 16);
             e = (struct rv_agent_event){.type = RV_AGENT_EVENT_FRAMEWORK_MESSAGE};
             e.message.framework_id.v = "f";
             e.message.executor_id.v = "e";
