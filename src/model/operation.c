@@ -90,8 +90,28 @@ static bool same_amounts(const struct rv_resources *a, const struct rv_resources
     return same;
 }
 
+/* Whether all of them are reserved in one way. */
+static bool reserved_alike(const struct rv_resources *r) {
+    bool alike = true;
+
+    for (size_t i = 1; i < r->n && alike; i++) {
+        struct rv_kind template = *r->v[i].kind, *as_first;
+
+        template.reservations = r->v[0].kind->reservations;
+        template.n_reservations = r->v[0].kind->n_reservations;
+        as_first = rv_kind_new(&template);
+        alike = rv_kind_eq(as_first, r->v[i].kind);
+        rv_kind_unref(as_first);
+    }
+    return alike;
+}
+
 static int check_source(const struct rv_operation *op, struct rv_error *err) {
     int r = rv_resources_validate(&op->source, err);
+
+    if (!r && !(reserved_alike(&op->source) && reserved_alike(&op->resources)))
+        r = rv_error_set(err, RV_ERR_INVALID,
+                         "all of 'source' must be reserved in one way, and so must 'resources'");
 
     for (size_t i = 0; i < op->source.n && !r; i++)
         if (rv_kind_is_volume(op->source.v[i].kind))
