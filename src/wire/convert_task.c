@@ -417,6 +417,8 @@ void rv_wire_operation_from(const Reeve__V1__Offer__Operation *m, bool check,
             launch_group_from(m->launch_group, check, arena, &o);
         else
             operation_resources_from(m, arena, &o);
+        if (check && !o.problem)
+            o.problem = rv_wire_operation_problem(m, arena);
     }
     const char *why = check && m->id && !o.problem ? rv_id_problem(m->id->value) : NULL;
     if (why)

@@ -76,6 +76,16 @@ static char *variable_problem(const Reeve__V1__Environment__Variable *m, const c
     }
 }
 
+/* Whether a part of a path is "..". */
+static bool leads_up(const char *path) {
+    for (const char *part = path; part; part = strchr(part, '/')) {
+        part += *part == '/';
+        if (strncmp(part, "..", 2) == 0 && (part[2] == '/' || part[2] == '\0'))
+            return true;
+    }
+    return false;
+}
+
 static char *uri_problem(const Reeve__V1__CommandInfo__URI *m, const char *path,
                          struct rv_arena *arena) {
     if (!is_set(m->value))
@@ -85,12 +95,8 @@ static char *uri_problem(const Reeve__V1__CommandInfo__URI *m, const char *path,
         return NULL;
     if (!*file || *file == '/')
         return PROBLEM(arena, path, "output_file", "must be a path below the sandbox");
-    for (const char *part = file; part; part = strchr(part, '/')) {
-        part += *part == '/';
-        if (strncmp(part, "..", 2) == 0 && (part[2] == '/' || part[2] == '\0'))
-            return PROBLEM(arena, path, "output_file", "must not lead out of the sandbox");
-    }
-    return NULL;
+    return leads_up(file) ? PROBLEM(arena, path, "output_file", "must not lead out of the sandbox")
+                          : NULL;
 }
 
 char *rv_wire_command_problem(const Reeve__V1__CommandInfo *m, const char *path,
@@ -347,6 +353,71 @@ char *rv_wire_resources_problem(const struct rv_resources *r, const char *path,
     return p;
 }
 
+static char *disk_problem(const Reeve__V1__Resource__DiskInfo *m, const char *path,
+                          struct rv_arena *arena) {
+    if (!m->persistence && m->volume)
+        return PROBLEM(arena, path, "persistence", "must be set beside 'volume'");
+    if (!m->persistence)
+        return m->source ? NULL
+                         : rv_arena_printf(arena, "'%s' must have 'persistence' or 'source'", path);
+    if (!m->volume)
+        return PROBLEM(arena, path, "volume", "must be set for a persistent volume");
+    if (m->volume->host_path || m->volume->image || m->volume->source)
+        return PROBLEM(arena, path, "volume",
+                       "must not have 'host_path', 'image' or 'source': it is the volume itself");
+    if (!is_set(m->volume->container_path))
+        return PROBLEM(arena, path, "volume.container_path", "must not be empty");
+    if (leads_up(m->volume->container_path))
+        return PROBLEM(arena, path, "volume.container_path", "must not contain '..'");
+    return NULL;
+}
+
+char *rv_wire_disks_problem(Reeve__V1__Resource *const *v, size_t n, const char *path,
+                            struct rv_arena *arena) {
+    char *p = NULL;
+    for (size_t i = 0; !p && i < n; i++)
+        if (v[i]->disk)
+            p = disk_problem(v[i]->disk, rv_arena_printf(arena, "%s[%zu].disk", path, i), arena);
+    return p;
+}
+
+/* Of volumes that are made, unmade or resized. */
+static char *volumes_problem(Reeve__V1__Resource *const *v, size_t n, const char *path,
+                             struct rv_arena *arena) {
+    char *p = rv_wire_disks_problem(v, n, path, arena);
+    for (size_t i = 0; !p && i < n; i++)
+        if (v[i]->disk && v[i]->disk->volume &&
+            v[i]->disk->volume->mode != REEVE__V1__VOLUME__MODE__RW)
+            p = rv_arena_printf(arena, "'%s[%zu].disk.volume.mode' must be RW", path, i);
+    return p;
+}
+
+char *rv_wire_operation_problem(const Reeve__V1__Offer__Operation *m, struct rv_arena *arena) {
+    char *p;
+    switch ((int)m->type) {
+    case REEVE__V1__OFFER__OPERATION__TYPE__RESERVE:
+        p = rv_wire_disks_problem(m->reserve->resources, m->reserve->n_resources,
+                                  "reserve.resources", arena);
+        return p ? p
+                 : rv_wire_disks_problem(m->reserve->source, m->reserve->n_source, "reserve.source",
+                                         arena);
+    case REEVE__V1__OFFER__OPERATION__TYPE__UNRESERVE:
+        return rv_wire_disks_problem(m->unreserve->resources, m->unreserve->n_resources,
+                                     "unreserve.resources", arena);
+    case REEVE__V1__OFFER__OPERATION__TYPE__CREATE:
+        return volumes_problem(m->create->volumes, m->create->n_volumes, "create.volumes", arena);
+    case REEVE__V1__OFFER__OPERATION__TYPE__DESTROY:
+        return volumes_problem(m->destroy->volumes, m->destroy->n_volumes, "destroy.volumes",
+                               arena);
+    case REEVE__V1__OFFER__OPERATION__TYPE__GROW_VOLUME:
+        return volumes_problem(&m->grow_volume->volume, 1, "grow_volume.volume", arena);
+    case REEVE__V1__OFFER__OPERATION__TYPE__SHRINK_VOLUME:
+        return volumes_problem(&m->shrink_volume->volume, 1, "shrink_volume.volume", arena);
+    default:
+        return NULL;
+    }
+}
+
 char *rv_wire_limit_problem(const char *name, const Reeve__V1__Value__Scalar *value,
                             const struct rv_resources *resources, const char *path,
                             struct rv_arena *arena) {
@@ -427,10 +498,10 @@ char *rv_wire_executor_problem(const Reeve__V1__ExecutorInfo *m,
                     "must not be true: an executor has control groups of its own");
     if (!p && m->shutdown_grace_period && m->shutdown_grace_period->nanoseconds < 0)
         p = PROBLEM(arena, path, "shutdown_grace_period", "must not be negative");
+    const char *at = rv_arena_printf(arena, "%s.resources", path);
     if (!p)
-        p = rv_wire_resources_problem(resources, rv_arena_printf(arena, "%s.resources", path),
-                                      arena);
-    return p;
+        p = rv_wire_resources_problem(resources, at, arena);
+    return p ? p : rv_wire_disks_problem(m->resources, m->n_resources, at, arena);
 }
 
 /* What tasks of a group may not have, because they share their executor's container. */
@@ -467,6 +538,8 @@ char *rv_wire_task_problem(const Reeve__V1__TaskInfo *m, const struct rv_resourc
         p = PROBLEM(arena, "task", "resources", "must not be empty: a task uses resources");
     if (!p)
         p = rv_wire_resources_problem(resources, "task.resources", arena);
+    if (!p)
+        p = rv_wire_disks_problem(m->resources, m->n_resources, "task.resources", arena);
     if (!p && m->command)
         p = run_problem(m->command, m->container, "task", arena);
     if (!p && m->container)

@@ -25,6 +25,12 @@ char *rv_wire_check_problem(const Reeve__V1__CheckInfo *m, const char *path,
 /* No mix of revocable and other resources of one name. */
 char *rv_wire_resources_problem(const struct rv_resources *r, const char *path,
                                 struct rv_arena *arena);
+/* DiskInfo: where a volume is to be seen in a container stands in `disk.volume`, as a path below
+ * the sandbox or an absolute one, and nothing else does. A user may say so anew each time. */
+char *rv_wire_disks_problem(Reeve__V1__Resource *const *v, size_t n, const char *path,
+                            struct rv_arena *arena);
+/* What an operation on resources must satisfy besides what model/operation.h says. */
+char *rv_wire_operation_problem(const Reeve__V1__Offer__Operation *m, struct rv_arena *arena);
 char *rv_wire_executor_problem(const Reeve__V1__ExecutorInfo *m,
                                const struct rv_resources *resources, const char *path,
                                struct rv_arena *arena);

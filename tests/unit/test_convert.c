@@ -402,6 +402,83 @@ static void test_refused_calls(void **state) {
             RV_ERR_INVALID, "role_constraints[r].groups[0].attribute_constraints[0]");
 }
 
+/* --- what is wrong with operations --- */
+
+/* Of the operation with that type and that part, in either encoding; "" if it is all right. */
+static const char *operation_problem(const char *type, const char *part, enum rv_encoding e) {
+    struct rv_scheduler_call c = decode(
+        rv_arena_printf(
+            &arena, "{" F "\"type\":\"ACCEPT\",\"accept\":{\"operations\":[{\"type\":\"%s\",%s}]}}",
+            type, part),
+        e);
+    const char *problem = c.accept.operations[0].problem;
+    rv_wire_scheduler_call_release(&c);
+    return problem ? problem : "";
+}
+
+#define RESERVED                                                                                   \
+    "\"name\":\"disk\",\"type\":\"SCALAR\",\"scalar\":{\"value\":8},\"role\":\"r\","               \
+    "\"reservation\":{}"
+#define DISK(disk) "{" RESERVED ",\"disk\":{" disk "}}"
+#define AT(more)                                                                                   \
+    "\"persistence\":{\"id\":\"v\"},\"volume\":{\"container_path\":\"p\",\"mode\":\"RW\"" more "}"
+#define RO "\"persistence\":{\"id\":\"v\"},\"volume\":{\"container_path\":\"p\",\"mode\":\"RO\"}"
+#define VOLUMES(part, disk) "\"" part "\":{\"volumes\":[" DISK(disk) "]}"
+#define RESIZE(part, disk, more) "\"" part "\":{\"volume\":" DISK(disk) "," more "}"
+
+static void test_operation_problems(void **state) {
+    (void)state;
+    static const struct {
+        const char *type, *part;
+        const char *problem; /* NULL: none */
+    } cases[] = {
+        {"RESERVE", "\"reserve\":{\"resources\":[{" RESERVED "}]}", NULL},
+        {"RESERVE", "\"create\":{}", "'operation.reserve' must be set"},
+        {"RESERVE", "\"reserve\":{\"resources\":[" DISK("") "]}",
+         "'reserve.resources[0].disk' must have 'persistence' or 'source'"},
+        {"RESERVE", "\"reserve\":{\"resources\":[{" RESERVED "}],\"source\":[" DISK("") "]}",
+         "reserve.source[0].disk"},
+        {"UNRESERVE", "\"unreserve\":{\"resources\":[" DISK("") "]}",
+         "unreserve.resources[0].disk"},
+        {"CREATE", VOLUMES("create", AT("")), NULL},
+        {"DESTROY", VOLUMES("destroy", AT("")), NULL},
+        {"CREATE", VOLUMES("create", AT(",\"host_path\":\"/h\"")), "must not have 'host_path'"},
+        {"CREATE", VOLUMES("create", AT(",\"source\":{\"type\":\"SECRET\"}")), "'source'"},
+        {"CREATE", VOLUMES("create", "\"persistence\":{\"id\":\"v\"}"),
+         "'create.volumes[0].disk.volume' must be set"},
+        {"CREATE", VOLUMES("create", "\"volume\":{\"container_path\":\"p\",\"mode\":\"RW\"}"),
+         "'create.volumes[0].disk.persistence' must be set"},
+        {"CREATE", VOLUMES("create", RO), "'create.volumes[0].disk.volume.mode' must be RW"},
+        {"CREATE",
+         VOLUMES("create", "\"persistence\":{\"id\":\"v\"},\"volume\":{\"container_path\":\"\","
+                           "\"mode\":\"RW\"}"),
+         "container_path' must not be empty"},
+        {"CREATE",
+         VOLUMES("create",
+                 "\"persistence\":{\"id\":\"v\"},\"volume\":{\"container_path\":\"a/../b\","
+                 "\"mode\":\"RW\"}"),
+         "must not contain '..'"},
+        {"GROW_VOLUME", RESIZE("grow_volume", AT(""), "\"addition\":{" RESERVED "}"), NULL},
+        {"GROW_VOLUME",
+         RESIZE("grow_volume", "\"persistence\":{\"id\":\"v\"}", "\"addition\":{" RESERVED "}"),
+         "'grow_volume.volume[0].disk.volume' must be set"},
+        {"SHRINK_VOLUME", RESIZE("shrink_volume", AT(""), "\"subtract\":{\"value\":2}"), NULL},
+        {"SHRINK_VOLUME", RESIZE("shrink_volume", AT(""), "\"subtract\":{\"value\":-2}"),
+         "'shrink_volume.subtract' must be an amount over zero"},
+        {"SHRINK_VOLUME", RESIZE("shrink_volume", AT(""), "\"subtract\":{\"value\":0.0001}"),
+         "must be an amount over zero"},
+        {"SHRINK_VOLUME", RESIZE("shrink_volume", "", "\"subtract\":{\"value\":2}"),
+         "shrink_volume.volume[0].disk"},
+    };
+    for (size_t i = 0; i < RV_COUNT(cases); i++)
+        for
+            BOTH(e) {
+                const char *problem = operation_problem(cases[i].type, cases[i].part, e);
+                if (cases[i].problem ? !strstr(problem, cases[i].problem) : *problem)
+                    fail_msg("%s %s: %s", cases[i].type, cases[i].part, problem);
+            }
+}
+
 /* --- what is wrong with tasks --- */
 
 /* A task with these fields beside id, agent and resources; "" if it is all right. */
@@ -436,6 +513,19 @@ static const char *task_problem(const char *fields, bool group) {
 #define HEALTH(rest) CMD ",\"health_check\":{" rest "}"
 #define CHECKED(rest) CMD ",\"check\":{" rest "}"
 
+/* A task says where it wants to see its volume. */
+static void test_volume_of_a_task(void **state) {
+    (void)state;
+    struct rv_scheduler_call c = decode(
+        "{" F "\"type\":\"ACCEPT\",\"accept\":{\"operations\":[{\"type\":\"LAUNCH\",\"launch\":{"
+        "\"task_infos\":[{\"name\":\"n\",\"task_id\":{\"value\":\"t\"},\"agent_id\":{\"value\":"
+        "\"a\"}" CMD ",\"resources\":[" DISK("\"persistence\":{\"id\":\"v\"}") "]}]}}]}}",
+        RV_ENC_JSON);
+    assert_string_equal(c.accept.operations[0].tasks[0].problem,
+                        "'task.resources[0].disk.volume' must be set for a persistent volume");
+    rv_wire_scheduler_call_release(&c);
+}
+
 static void test_task_problems(void **state) {
     (void)state;
     static const struct {
@@ -454,6 +544,9 @@ static void test_task_problems(void **state) {
         {EXECUTOR(",\"type\":\"DEFAULT\",\"container\":{\"type\":\"DOCKER\",\"docker\":{\"image\":"
                   "\"i\"}}"),
          "executor.container.type"},
+        {EXECUTOR(CMD ",\"resources\":[" DISK(AT("")) "]"), NULL},
+        {EXECUTOR(CMD ",\"resources\":[" DISK(RO) "]"), NULL},
+        {EXECUTOR(CMD ",\"resources\":[" DISK("") "]"), "executor.resources[0].disk"},
         {",\"command\":{}", "task.command.value"},
         {",\"command\":{\"shell\":false}", "task.command.value"},
         {",\"command\":{\"shell\":false},\"container\":{\"type\":\"MESOS\",\"mesos\":{\"image\":{"
@@ -936,6 +1029,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_small_calls, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_empty_framework_id, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refused_calls, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_operation_problems, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_volume_of_a_task, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_task_problems, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_secrets, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_offers, set_up, tear_down),
