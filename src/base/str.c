@@ -178,3 +178,10 @@ bool rv_blob_eq(const struct rv_blob *a, const struct rv_blob *b) {
         return false;
     return a->n == b->n && (a->n == 0 || memcmp(a->data, b->data, a->n) == 0);
 }
+
+int rv_hex_digit(char c) {
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20); /* upper case to lower */
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}

@@ -66,6 +66,8 @@ struct rv_blob *rv_blob_ref(const struct rv_blob *b); /* NULL gives NULL */
 void rv_blob_unref(struct rv_blob *b);                /* NULL is fine */
 bool rv_blob_eq(const struct rv_blob *a, const struct rv_blob *b);
 
+int rv_hex_digit(char c); /* its value, -1: it is none */
+
 /* 64-bit hash of bytes, the same on every machine and run. */
 uint64_t rv_hash(const void *data, size_t n);
 

@@ -27,6 +27,23 @@ bool rv_master_quota_handle(struct rv_master_daemon *d, struct rv_http_request *
 Reeve__V1__Quota__QuotaStatus *rv_master_view_quota(const struct rv_master *m,
                                                     struct rv_arena *arena);
 
+/* --- master_operations.c: likewise --- */
+void rv_master_reserve(struct rv_master_daemon *d, struct rv_http_request *req,
+                       const Reeve__V1__Master__Call__ReserveResources *m);
+void rv_master_unreserve(struct rv_master_daemon *d, struct rv_http_request *req,
+                         const Reeve__V1__Master__Call__UnreserveResources *m);
+void rv_master_create_volumes(struct rv_master_daemon *d, struct rv_http_request *req,
+                              const Reeve__V1__Master__Call__CreateVolumes *m);
+void rv_master_destroy_volumes(struct rv_master_daemon *d, struct rv_http_request *req,
+                               const Reeve__V1__Master__Call__DestroyVolumes *m);
+void rv_master_grow_volume(struct rv_master_daemon *d, struct rv_http_request *req,
+                           const Reeve__V1__Master__Call__GrowVolume *m);
+void rv_master_shrink_volume(struct rv_master_daemon *d, struct rv_http_request *req,
+                             const Reeve__V1__Master__Call__ShrinkVolume *m);
+/* POST /reserve, /unreserve, /create-volumes, /destroy-volumes; false: not one of these. */
+bool rv_master_operations_handle(struct rv_master_daemon *d, struct rv_http_request *req,
+                                 const char *path);
+
 /* --- master_nodes.c --- */
 /* The call of the core, which answers the request. */
 void rv_master_operate(struct rv_master_daemon *d, struct rv_http_request *req,

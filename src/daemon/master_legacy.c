@@ -605,6 +605,7 @@ static void front_page(struct rv_http_request *req) {
         "                   /maintenance/status\n"
         "/machine/down      and /machine/up, for machines in the schedule (POST)\n"
         "/quota             also POST sets one, DELETE /quota/ROLE removes it\n"
+        "/reserve           and /unreserve, /create-volumes, /destroy-volumes (POST)\n"
         "/metrics/snapshot  numbers, as JSON; /metrics for Prometheus\n"
         "/flags /version /health /redirect /files/browse /logging/toggle\n");
 }
@@ -685,7 +686,8 @@ bool rv_master_legacy_handle(struct rv_master_daemon *d, struct rv_http_request 
         put_weights(d, req);
         return true;
     }
-    if (rv_master_maintenance_handle(d, req, path) || rv_master_quota_handle(d, req, path))
+    if (rv_master_maintenance_handle(d, req, path) || rv_master_quota_handle(d, req, path) ||
+        rv_master_operations_handle(d, req, path))
         return true;
     if (rv_streq(path, "/") || rv_streq(path, "/redirect")) {
         if (!rv_common_is_read(&d->shell, req))

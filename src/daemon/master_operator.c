@@ -181,10 +181,8 @@ static void get_roles(struct call *c) {
     view(c, RV_VIEW_ROLES);
 }
 
-/* Operations other than launches do not outlive their call yet: there are none to show. */
 static void get_operations(struct call *c) {
-    RESPOND(c, GetOperations, get_operations);
-    send_response(c);
+    view(c, RV_VIEW_OPERATIONS);
 }
 
 static void get_weights(struct call *c) {
@@ -322,9 +320,34 @@ static void stop_maintenance(struct call *c) {
                                   asked->n_machines);
 }
 
-/* Of a later version: the core says so, as it does of operations that it does not know. */
-static void unsupported(struct call *c) {
-    step(c, &(struct rv_operator_call){.type = RV_OPERATOR_UNSUPPORTED, .name = c->name}, false);
+static void reserve_resources(struct call *c) {
+    if (has_part(c, c->m->reserve_resources, "reserve_resources"))
+        rv_master_reserve(c->d, c->req, c->m->reserve_resources);
+}
+
+static void unreserve_resources(struct call *c) {
+    if (has_part(c, c->m->unreserve_resources, "unreserve_resources"))
+        rv_master_unreserve(c->d, c->req, c->m->unreserve_resources);
+}
+
+static void create_volumes(struct call *c) {
+    if (has_part(c, c->m->create_volumes, "create_volumes"))
+        rv_master_create_volumes(c->d, c->req, c->m->create_volumes);
+}
+
+static void destroy_volumes(struct call *c) {
+    if (has_part(c, c->m->destroy_volumes, "destroy_volumes"))
+        rv_master_destroy_volumes(c->d, c->req, c->m->destroy_volumes);
+}
+
+static void grow_volume(struct call *c) {
+    if (has_part(c, c->m->grow_volume, "grow_volume"))
+        rv_master_grow_volume(c->d, c->req, c->m->grow_volume);
+}
+
+static void shrink_volume(struct call *c) {
+    if (has_part(c, c->m->shrink_volume, "shrink_volume"))
+        rv_master_shrink_volume(c->d, c->req, c->m->shrink_volume);
 }
 
 /* --- the table --- */
@@ -343,19 +366,19 @@ static void unsupported(struct call *c) {
     X(GET_AGENTS, UNKNOWN, get_agents)                                                             \
     X(GET_FRAMEWORKS, UNKNOWN, get_frameworks)                                                     \
     X(GET_EXECUTORS, UNKNOWN, get_executors)                                                       \
-    X(GET_OPERATIONS, GET_OPERATIONS, get_operations)                                              \
+    X(GET_OPERATIONS, UNKNOWN, get_operations)                                                     \
     X(GET_TASKS, UNKNOWN, get_tasks)                                                               \
     X(GET_ROLES, UNKNOWN, get_roles)                                                               \
     X(GET_WEIGHTS, GET_WEIGHTS, get_weights)                                                       \
     X(UPDATE_WEIGHTS, UNKNOWN, update_weights)                                                     \
     X(GET_MASTER, GET_MASTER, get_master)                                                          \
     X(SUBSCRIBE, UNKNOWN, subscribe)                                                               \
-    X(RESERVE_RESOURCES, UNKNOWN, unsupported)                                                     \
-    X(UNRESERVE_RESOURCES, UNKNOWN, unsupported)                                                   \
-    X(CREATE_VOLUMES, UNKNOWN, unsupported)                                                        \
-    X(DESTROY_VOLUMES, UNKNOWN, unsupported)                                                       \
-    X(GROW_VOLUME, UNKNOWN, unsupported)                                                           \
-    X(SHRINK_VOLUME, UNKNOWN, unsupported)                                                         \
+    X(RESERVE_RESOURCES, UNKNOWN, reserve_resources)                                               \
+    X(UNRESERVE_RESOURCES, UNKNOWN, unreserve_resources)                                           \
+    X(CREATE_VOLUMES, UNKNOWN, create_volumes)                                                     \
+    X(DESTROY_VOLUMES, UNKNOWN, destroy_volumes)                                                   \
+    X(GROW_VOLUME, UNKNOWN, grow_volume)                                                           \
+    X(SHRINK_VOLUME, UNKNOWN, shrink_volume)                                                       \
     X(GET_MAINTENANCE_STATUS, GET_MAINTENANCE_STATUS, get_maintenance_status)                      \
     X(GET_MAINTENANCE_SCHEDULE, GET_MAINTENANCE_SCHEDULE, get_maintenance_schedule)                \
     X(UPDATE_MAINTENANCE_SCHEDULE, UNKNOWN, update_maintenance_schedule)                           \

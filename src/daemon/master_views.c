@@ -452,6 +452,55 @@ static void write_roles(const struct rv_master *m, struct rv_lister *l) {
     rv_lister_leave(l);
 }
 
+/* --- operations --- */
+
+static Reeve__V1__OperationStatus *operation_status_to(const struct rv_master_operation *o,
+                                                       struct rv_arena *arena) {
+    struct rv_operation_status status = {
+        .operation_id = o->operation.id,
+        .state = o->state,
+        .message = o->message,
+        .agent_id = o->agent->id,
+        .has_uuid = o->has_status_uuid,
+        .converted = o->state == RV_OPERATION_FINISHED ? &o->conversion.converted : NULL,
+    };
+
+    memcpy(status.uuid, o->status_uuid, sizeof status.uuid);
+    return rv_wire_operation_status_to(&status, RV_SHAPE_ENDPOINT, true, arena);
+}
+
+/* With its resources as they were taken, not as they were written. */
+static Reeve__V1__Operation *operation_to(const struct rv_master_operation *o,
+                                          struct rv_arena *arena) {
+    Reeve__V1__Operation *m = RV_WIRE_MAKE(arena, Operation, operation);
+    struct rv_operation *info = RV_ARENA_NEW(arena, struct rv_operation);
+
+    *info = o->operation;
+    info->packed = NULL;
+    m->framework_id = rv_wire_framework_id_to(o->framework_id, arena);
+    m->agent_id = rv_wire_agent_id_to(o->agent->id, arena);
+    m->info = rv_wire_operation_to(info, arena);
+    m->latest_status = operation_status_to(o, arena);
+    if (o->state != RV_OPERATION_PENDING) {
+        m->n_statuses = 1;
+        m->statuses = &m->latest_status;
+    }
+    m->uuid = RV_WIRE_MAKE(arena, UUID, uuid);
+    m->uuid->value = rv_wire_uuid_to(o->uuid);
+    return m;
+}
+
+static void write_operations(const struct rv_master *m, struct rv_lister *l) {
+    void *v;
+
+    rv_lister_enter(l, "get_operations");
+    rv_lister_list(l, "operations");
+    for (size_t it = 0; rv_map_next(&m->operations, &it, NULL, &v);)
+        rv_lister_item(l, &operation_to(v, l->scratch)->base);
+    rv_lister_list_end(l);
+    rv_lister_leave(l);
+}
+
 /* --- whole answers --- */
 
 bool rv_master_is_large(const struct rv_master *m) {
@@ -489,6 +538,7 @@ void rv_master_view_write(const struct rv_master *m, enum rv_master_view view,
         [RV_VIEW_EXECUTORS] = {TYPE(GET_EXECUTORS), write_executors},
         [RV_VIEW_TASKS] = {TYPE(GET_TASKS), write_tasks},
         [RV_VIEW_ROLES] = {TYPE(GET_ROLES), write_roles},
+        [RV_VIEW_OPERATIONS] = {TYPE(GET_OPERATIONS), write_operations},
 #undef TYPE
     };
     _cleanup_(rv_arena_free) struct rv_arena scratch;

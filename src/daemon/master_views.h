@@ -13,6 +13,7 @@ enum rv_master_view {
     RV_VIEW_EXECUTORS,
     RV_VIEW_TASKS,
     RV_VIEW_ROLES,
+    RV_VIEW_OPERATIONS,
     RV_VIEW_MAX
 };
 

@@ -25,19 +25,14 @@ static int parse_checksum(const char *text, char out[RV_SHA256_TEXT], struct rv_
     return 0;
 }
 
-static int digit(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)tolower((unsigned char)c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* In place. A NUL would cut the text short and is left as it is. */
 static void decode_percents(char *s) {
     char *to = s;
 
     for (; *s; s++) {
-        int high = *s == '%' ? digit(s[1]) : -1, low = high >= 0 ? digit(s[2]) : -1;
+        int high = *s == '%' ? rv_hex_digit(s[1]) : -1;
+        int low = high >= 0 ? rv_hex_digit(s[2]) : -1;
+
         if (low >= 0 && high * 16 + low) {
             *to++ = (char)(high * 16 + low);
             s += 2;

@@ -1,4 +1,4 @@
-/* The response parser: every cut of every response gives the same events. */
+/* The response parser: every cut of every response gives the same events. And forms. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "wire/form.h"
 #include "wire/http1.h"
 
 static void on_head(void *ctx, int status, const struct rv_http1_header *headers, size_t n) {
@@ -171,11 +172,44 @@ static void test_request(void **state) {
     assert_string_equal(b.data, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n");
 }
 
+/* --- forms --- */
+
+static const char *form_value(const char *form, const char *name) {
+    static char text[100];
+    struct rv_arena arena _cleanup_(rv_arena_free);
+    struct rv_error err;
+    char *value;
+    rv_arena_init(&arena);
+    if (rv_wire_form_value(rv_str(form), name, &arena, &value, &err) < 0) {
+        assert_non_null(strstr(err.message, name));
+        return "error";
+    }
+    snprintf(text, sizeof text, "%s", value ? value : "none");
+    return text;
+}
+
+static void test_forms(void **state) {
+    (void)state;
+    const char *form = "slaveId=S1%2d0&resources=%5B+%7B%22a%22%3A1%7D%5D&empty=&bare&a%62=c=d";
+    assert_string_equal(form_value(form, "slaveId"), "S1-0");
+    assert_string_equal(form_value(form, "resources"), "[ {\"a\":1}]");
+    assert_string_equal(form_value(form, "empty"), "");
+    assert_string_equal(form_value(form, "bare"), "");
+    assert_string_equal(form_value(form, "ab"), "c=d");
+    assert_string_equal(form_value(form, "slave"), "none");
+    assert_string_equal(form_value("", "slaveId"), "none");
+    assert_string_equal(form_value("a=1&a=2", "a"), "1");
+    assert_string_equal(form_value("%zz=1&a=2", "a"), "2");
+    static const char *const wrong[] = {"a=%", "a=%4", "a=%g0", "a=%0g", "a=%00", "a=1%"};
+    for (size_t i = 0; i < RV_COUNT(wrong); i++)
+        assert_string_equal(form_value(wrong[i], "a"), "error");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bodies),  cmocka_unit_test(test_errors),
         cmocka_unit_test(test_limits),  cmocka_unit_test(test_header_lookup),
-        cmocka_unit_test(test_request),
+        cmocka_unit_test(test_request), cmocka_unit_test(test_forms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
