@@ -270,12 +270,52 @@ static void measure_quota(const struct rv_master *master, struct rv_metrics *m) 
     }
 }
 
+/* --- operations --- */
+
+struct operations {
+    size_t all, pending;
+};
+
+static void put_operations(struct rv_metrics *m, const char *of, const struct operations *n) {
+    rv_metrics_gauge(m, rv_arena_printf(&m->arena, "master/operations/%stotal", of),
+                     "Operations that are under way or wait to be acknowledged", (double)n->all);
+    rv_metrics_gauge(m, rv_arena_printf(&m->arena, "master/operations/%spending", of),
+                     "Operations that agents have not ended yet", (double)n->pending);
+}
+
+static void measure_operations(const struct rv_master *master, struct rv_metrics *m) {
+    static const struct {
+        enum rv_operation_type type;
+        const char *name;
+    } shown[] = {
+        {RV_OP_RESERVE, "reserve/"},         {RV_OP_UNRESERVE, "unreserve/"},
+        {RV_OP_CREATE, "create/"},           {RV_OP_DESTROY, "destroy/"},
+        {RV_OP_GROW_VOLUME, "grow_volume/"}, {RV_OP_SHRINK_VOLUME, "shrink_volume/"},
+    };
+    struct operations all = {0}, of[RV_OP_MAX] = {0};
+    void *v;
+
+    for (size_t it = 0; rv_map_next(&master->operations, &it, NULL, &v);) {
+        const struct rv_master_operation *o = v;
+        bool pending = o->state == RV_OPERATION_PENDING;
+
+        all.all++;
+        all.pending += pending;
+        of[o->operation.type].all++;
+        of[o->operation.type].pending += pending;
+    }
+    put_operations(m, "", &all);
+    for (size_t i = 0; i < RV_COUNT(shown); i++)
+        put_operations(m, shown[i].name, &of[shown[i].type]);
+}
+
 /* What only a leader has. */
 static void measure_core(const struct rv_master_daemon *d, struct rv_metrics *m) {
     measure_counters(&d->core->counters, m);
     measure_frameworks(d->core, m);
     measure_agents(d->core, m);
     measure_quota(d->core, m);
+    measure_operations(d->core, m);
     rv_metrics_gauge(m, "master/operator_event_stream_subscribers", "Operators that are subscribed",
                      (double)rv_map_count(&d->operators));
     rv_metrics_gauge(m, "registrar/queued_operations", "Changes that the registry has not stored",
