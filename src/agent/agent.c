@@ -162,15 +162,19 @@ static void finish(struct rv_agent *a) {
     rv_timer_cancel(&a->timers, &a->ping);
     a->link = RV_LINK_STOPPED;
     rv_agent_updates_pause(a);
+    rv_agent_operations_pause(a);
     e = rv_agent_emit(a, RV_AGENT_EXIT);
     e->status = a->stop_status;
     e->message = why;
 }
 
-/* Whether the next agent here finds something to tell: updates that nobody acknowledged yet. */
+/* Whether the next agent here finds something to tell: what nobody acknowledged yet. */
 static bool has_news(const struct rv_agent *a) {
     struct rv_agent_framework *fw;
 
+    if (rv_map_count(&a->operations)) {
+        return true;
+    }
     for (size_t i = 0; rv_map_next(&a->frameworks, &i, NULL, (void **)&fw);) {
         if (fw->info.checkpoint && rv_map_count(&fw->tasks)) {
             return true;
@@ -294,6 +298,7 @@ struct rv_agent *rv_agent_new(const struct rv_agent_config *config,
     a->backoff_ms = a->config.registration_backoff_ms;
     a->out = out;
     rv_agent_disk_seen(a, 0);
+    rv_agent_total_recover(a, NULL);
     if (recovered) {
         rv_agent_recover(a, recovered);
         rv_agent_sweep(a);
@@ -315,6 +320,7 @@ struct rv_agent *rv_agent_free(struct rv_agent *a) {
     if (!a) {
         return NULL;
     }
+    rv_agent_operations_free(a);
     rv_agent_strays_clear(a); /* they let go of their timers, so before the others */
     for (size_t it = 0; rv_map_next(&a->frameworks, &it, NULL, (void **)&fw);) {
         rv_agent_framework_free(fw);
@@ -372,6 +378,9 @@ static void timer_due(struct rv_agent *a, struct rv_timer *t) {
         break;
     case RV_TIMER_STRAY:
         rv_agent_stray_due(a, RV_CONTAINER_OF(t, struct rv_agent_stray, timer));
+        break;
+    case RV_TIMER_OPERATION:
+        rv_agent_operation_due(a, RV_CONTAINER_OF(t, struct rv_agent_operation, retry));
         break;
     case RV_TIMER_GARBAGE:
         rv_agent_garbage_due(a, RV_CONTAINER_OF(t, struct rv_agent_garbage, timer));

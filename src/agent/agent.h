@@ -135,7 +135,7 @@ struct rv_launch {
 
 /* Checkpoints: what must survive the agent, one record each (INV-35). X(NAME, text) */
 #define RV_CHECKPOINT_KINDS(X)                                                                     \
-    X(AGENT, "agent")                 /* agent: its info with id, boot id, containerizer */        \
+    X(AGENT, "agent")                 /* agent: its info with id, boot id, containerizer; total */ \
     X(FRAMEWORK, "framework")         /* framework */                                              \
     X(EXECUTOR, "executor")           /* launch (executor, container id, directory) */             \
     X(TASK, "task")                   /* framework_id, executor_id, task */                        \
@@ -144,7 +144,7 @@ struct rv_launch {
     X(EXECUTOR_DONE, "executor done") /* framework_id, executor_id, container_id: nothing of it is \
                                          left */                                                   \
     X(ANEW, "anew") /* all before it is void, and what follows up to an AGENT: the next agent here \
-                       is another one */                                                           \
+                       is another one, which has the total */                                      \
     X(OPERATION, "operation")           /* framework_id, uuid: of the operation, operation,        \
                                            operation_status: its end, total: what the agent has    \
                                            after it */                                             \
@@ -173,7 +173,7 @@ struct rv_checkpoint {
     uint8_t uuid[16];
     const struct rv_operation *operation;
     const struct rv_operation_status *operation_status;
-    const struct rv_resources *total;
+    const struct rv_resources *total; /* NULL: nothing but what the agent has by itself */
 };
 
 struct rv_agent_effect {

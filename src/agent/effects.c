@@ -66,6 +66,9 @@ static void release_framework(void *what) {
 static void release_resources(void *what) {
     rv_resources_free(what);
 }
+static void release_operation(void *what) {
+    rv_operation_free(what);
+}
 static void release_info(void *what) {
     rv_agent_info_free(what);
 }
@@ -109,6 +112,12 @@ struct rv_resources *rv_agent_hold_resources(struct rv_agent *a, const struct rv
 struct rv_agent_info *rv_agent_hold_info(struct rv_agent *a, const struct rv_agent_info *i) {
     struct rv_agent_info *copy = hold(a, sizeof *copy, release_info);
     rv_agent_info_copy(copy, i);
+    return copy;
+}
+
+struct rv_operation *rv_agent_hold_operation(struct rv_agent *a, const struct rv_operation *o) {
+    struct rv_operation *copy = hold(a, sizeof *copy, release_operation);
+    rv_operation_copy(copy, o);
     return copy;
 }
 
@@ -233,16 +242,26 @@ static struct rv_checkpoint *write_record(struct rv_agent *a, enum rv_checkpoint
     return c;
 }
 
+/* What operations made stays when the agent becomes another one, as the volumes do. */
+static void write_total(struct rv_agent *a, struct rv_checkpoint *c) {
+    if (!rv_resources_eq(&a->total, &a->info.resources)) {
+        c->total = rv_agent_hold_resources(a, &a->total);
+    }
+}
+
 uint64_t rv_agent_write_info(struct rv_agent *a) {
     struct rv_checkpoint *c = write_record(a, RV_CHECKPOINT_AGENT, NULL, NULL, NULL);
     c->agent = rv_agent_hold_info(a, &a->info);
     c->boot_id = rv_agent_hold_string(a, a->config.boot_id);
     c->containerizer = rv_agent_hold_string(a, a->config.containerizer);
+    write_total(a, c);
     return c->seq;
 }
 
 uint64_t rv_agent_write_anew(struct rv_agent *a) {
-    return write_record(a, RV_CHECKPOINT_ANEW, NULL, NULL, NULL)->seq;
+    struct rv_checkpoint *c = write_record(a, RV_CHECKPOINT_ANEW, NULL, NULL, NULL);
+    write_total(a, c);
+    return c->seq;
 }
 
 uint64_t rv_agent_write_framework(struct rv_agent *a, const struct rv_agent_framework *fw) {
@@ -298,6 +317,19 @@ uint64_t rv_agent_write_acknowledged(struct rv_agent *a, const struct rv_agent_t
     return write_of_task(a, RV_CHECKPOINT_ACKNOWLEDGED, t, uuid)->seq;
 }
 
+uint64_t rv_agent_write_operation(struct rv_agent *a, const struct rv_agent_operation *o) {
+    struct rv_checkpoint *c =
+        write_record(a, RV_CHECKPOINT_OPERATION, o->framework_id.v, NULL, o->uuid);
+    c->operation = rv_agent_hold_operation(a, &o->operation);
+    c->operation_status = rv_agent_operation_status(a, o);
+    c->total = rv_agent_hold_resources(a, &a->total);
+    return c->seq;
+}
+
+uint64_t rv_agent_write_operation_done(struct rv_agent *a, const uint8_t uuid[16]) {
+    return write_record(a, RV_CHECKPOINT_OPERATION_DONE, NULL, NULL, uuid)->seq;
+}
+
 /* A record that was written and the one that is there now are the same if the number is. */
 static void written(struct rv_agent *a, const struct waiting *w, uint64_t seq, bool ok,
                     const char *message) {
@@ -338,9 +370,11 @@ static void written(struct rv_agent *a, const struct waiting *w, uint64_t seq, b
         a->anew_done = a->anew_done ||
                        a->anew == seq; /* if it failed, the end cannot wait for a better disk */
         break;
+    case RV_CHECKPOINT_OPERATION:
+        rv_agent_operation_written(a, w->uuid, seq, ok, message);
+        break;
     case RV_CHECKPOINT_ACKNOWLEDGED:
     case RV_CHECKPOINT_EXECUTOR_DONE:
-    case RV_CHECKPOINT_OPERATION:
     case RV_CHECKPOINT_OPERATION_DONE:
     case RV_CHECKPOINT_KIND_MAX:
         break; /* without it the update is sent once more after a restart, no more */

@@ -458,6 +458,7 @@ void rv_agent_shutdown_framework(struct rv_agent *a, const char *id) {
     struct rv_agent_executor *ex;
     struct rv_agent_task *t;
 
+    rv_agent_operations_forget(a, id);
     if (!fw || fw->terminating) {
         return;
     }

@@ -19,6 +19,7 @@
 #define RV_AGENT_UPDATES_MAX 1000
 #define RV_AGENT_SEEN_MAX 64
 #define RV_AGENT_STRAYS_MAX 10000
+#define RV_AGENT_OPERATIONS_MAX 1000
 #define RV_AGENT_STOP_MS 5000
 #define RV_AGENT_UNREGISTER_MS 3000 /* for the master to hear it, on a busy machine too */
 #define RV_AGENT_PING_TIMEOUT_MS 75000
@@ -33,6 +34,7 @@ enum rv_agent_timer_kind {
     RV_TIMER_HEARTBEAT,
     RV_TIMER_RETRY,
     RV_TIMER_STRAY,
+    RV_TIMER_OPERATION,
     RV_TIMER_GARBAGE
 };
 
@@ -60,6 +62,7 @@ struct rv_framework_info *rv_agent_hold_framework(struct rv_agent *a,
                                                   const struct rv_framework_info *f);
 struct rv_resources *rv_agent_hold_resources(struct rv_agent *a, const struct rv_resources *r);
 struct rv_agent_info *rv_agent_hold_info(struct rv_agent *a, const struct rv_agent_info *i);
+struct rv_operation *rv_agent_hold_operation(struct rv_agent *a, const struct rv_operation *o);
 struct rv_launch *rv_agent_hold_launch(struct rv_agent *a, const struct rv_agent_executor *ex);
 
 /* Writes; each returns the number of its checkpoint. */
@@ -73,6 +76,8 @@ uint64_t rv_agent_write_update(struct rv_agent *a, const struct rv_agent_task *t
                                const struct rv_task_status *s);
 uint64_t rv_agent_write_acknowledged(struct rv_agent *a, const struct rv_agent_task *t,
                                      const uint8_t uuid[16]);
+uint64_t rv_agent_write_operation(struct rv_agent *a, const struct rv_agent_operation *o);
+uint64_t rv_agent_write_operation_done(struct rv_agent *a, const uint8_t uuid[16]);
 void rv_agent_write_done(struct rv_agent *a, uint64_t seq, bool ok, const char *message);
 void rv_agent_pending_free(struct rv_agent *a);
 
@@ -100,6 +105,10 @@ void rv_agent_master_event(struct rv_agent *a, const struct rv_agent_event *e);
 void rv_agent_registration_due(struct rv_agent *a);
 void rv_agent_ping_due(struct rv_agent *a);
 void rv_agent_info_written(struct rv_agent *a, bool ok, const char *message);
+/* The agent's own record, whose write that is under way is the latest. */
+void rv_agent_write_own_info(struct rv_agent *a);
+/* Leaves the master, if there is one, and registers soon. */
+void rv_agent_register_again(struct rv_agent *a, const char *why);
 /* Leaves the master, if any; no try is planned. */
 void rv_agent_unlink(struct rv_agent *a, enum rv_agent_link link);
 
@@ -118,6 +127,10 @@ void rv_agent_executor_written(struct rv_agent *a, struct rv_agent_executor *ex,
                                const char *message);
 void rv_agent_task_written(struct rv_agent *a, struct rv_agent_task *t, bool ok,
                            const char *message);
+/* Operations have settled: what waited for them goes on. */
+void rv_agent_progress_relying(struct rv_agent *a);
+/* Those that are not settled have failed: so does what waits for them. */
+void rv_agent_refuse_relying(struct rv_agent *a, const char *message);
 /* Ends all tasks that wait for a container that cannot be made for want of a checkpoint. */
 void rv_agent_refuse_unstarted(struct rv_agent *a, struct rv_agent_framework *fw,
                                const char *message);
@@ -200,6 +213,7 @@ void rv_agent_updates_pause(struct rv_agent *a); /* no master */
 void rv_agent_acknowledge(struct rv_agent *a, const char *framework_id, const char *task_id,
                           const uint8_t uuid[16]);
 void rv_agent_retry_due(struct rv_agent *a, struct rv_agent_task *t);
+int64_t rv_agent_retry_doubled(const struct rv_agent *a, int64_t ms);
 /* Its updates are all acknowledged, or nobody wants them. */
 void rv_agent_task_complete(struct rv_agent *a, struct rv_agent_task *t);
 /* Records it without sending: recovery. s is borrowed. */
@@ -213,6 +227,32 @@ void rv_agent_stray(struct rv_agent *a, const char *framework_id, const char *ta
 void rv_agent_stray_due(struct rv_agent *a, struct rv_agent_stray *s);
 void rv_agent_strays_clear(struct rv_agent *a);
 void rv_agent_reconcile(struct rv_agent *a, const struct rv_agent_event *e);
+
+/* --- operations.c --- */
+void rv_agent_apply_operation(struct rv_agent *a, const struct rv_agent_event *e);
+void rv_agent_operation_written(struct rv_agent *a, const uint8_t uuid[16], uint64_t seq, bool ok,
+                                const char *message);
+void rv_agent_acknowledge_operation(struct rv_agent *a, const uint8_t operation[16],
+                                    const uint8_t uuid[16]);
+void rv_agent_operation_due(struct rv_agent *a, struct rv_agent_operation *o);
+/* As with tasks' updates: see there. */
+void rv_agent_operations_resume(struct rv_agent *a);
+void rv_agent_operations_pause(struct rv_agent *a);
+void rv_agent_operations_again(struct rv_agent *a, const char *framework_id);
+/* Its framework is over: nobody acknowledges them. */
+void rv_agent_operations_forget(struct rv_agent *a, const char *framework_id);
+void rv_agent_operations_view(struct rv_agent *a, struct rv_agent_call *registration);
+struct rv_operation_status *rv_agent_operation_status(struct rv_agent *a,
+                                                      const struct rv_agent_operation *o);
+/* False: the record does not fit. */
+bool rv_agent_operation_replay(struct rv_agent *a, const struct rv_checkpoint *c);
+bool rv_agent_operation_done_replay(struct rv_agent *a, const struct rv_checkpoint *c);
+/* What the agent has, now that its own resources are known and what it had before (NULL: nothing
+ * but its own). What does not fit is said; then it has what it had. */
+const char *rv_agent_total_recover(struct rv_agent *a, const struct rv_resources *before);
+/* Folders that belong to no volume go. */
+void rv_agent_volumes_recover(struct rv_agent *a, const struct rv_agent_recovered *r);
+void rv_agent_operations_free(struct rv_agent *a);
 
 /* --- compatibility.c --- */
 /* Resources that were detected go on as they were before, if the machine still has so much. */

@@ -150,6 +150,67 @@ static const char *check_link(struct rv_agent *a) {
     return NULL;
 }
 
+static const char *check_operation(struct rv_agent *a, const struct rv_agent_operation *o) {
+    bool under_way = o->kept == RV_KEPT_WRITING;
+
+    if (under_way && !rv_map_get(&a->pending, rv_agent_number_key(&o->write))) {
+        return breach(a, "an operation waits for a write that is over", o->operation.id.v);
+    }
+    if (o->sent && (under_way || a->link != RV_LINK_REGISTERED || !rv_timer_is_set(&o->retry))) {
+        return breach(a, "an operation's end was sent too early, or is not sent again (INV-42)",
+                      o->operation.id.v);
+    }
+    if (!under_way && !o->sent && a->link == RV_LINK_REGISTERED) {
+        return breach(a, "an operation's end could be sent and is not (INV-42)", o->operation.id.v);
+    }
+    if (!under_way && o->forgotten) {
+        return breach(a, "an operation is over and still here", o->operation.id.v);
+    }
+    return NULL;
+}
+
+/* A living executor's volumes are there (INV-32); a record that was passed over may have made one.
+ */
+static const char *check_volumes(struct rv_agent *a, const struct rv_agent_executor *ex) {
+    const struct rv_resources *r = &ex->resources;
+
+    if (ex->state > RV_EXECUTOR_RUNNING || a->counters.recovery_errors) {
+        return NULL;
+    }
+    for (size_t i = 0; i < r->n; i++) {
+        bool found = !rv_kind_is_volume(r->v[i].kind);
+        for (size_t k = 0; k < a->total.n && !found; k++) {
+            found = rv_kind_is_same_volume(r->v[i].kind, a->total.v[k].kind);
+        }
+        if (!found) {
+            return breach(a, "an executor uses a volume that is not there (INV-32)",
+                          r->v[i].kind->disk->persistence_id);
+        }
+    }
+    return NULL;
+}
+
+static const char *check_operations(struct rv_agent *a) {
+    struct rv_resources total = {0};
+    const char *problem = NULL;
+    struct rv_agent_operation *o;
+    bool fits = true;
+
+    if (rv_map_count(&a->operations) > RV_AGENT_OPERATIONS_MAX) {
+        return breach(a, "too many operations are kept", NULL);
+    }
+    rv_resources_copy(&total, &a->durable_total);
+    for (size_t i = 0; !problem && rv_map_next(&a->operations, &i, NULL, (void **)&o);) {
+        problem = check_operation(a, o);
+        fits = fits && (o->kept != RV_KEPT_WRITING || rv_conversion_apply(&o->conversion, &total));
+    }
+    if (!problem && !(fits && rv_resources_eq(&total, &a->total))) {
+        problem = breach(a, "the total is not what the operations under way make of it", NULL);
+    }
+    rv_resources_free(&total);
+    return problem;
+}
+
 const char *rv_agent_check(struct rv_agent *a) {
     const char *problem = check_link(a);
     struct rv_agent_framework *fw;
@@ -159,6 +220,9 @@ const char *rv_agent_check(struct rv_agent *a) {
     if (a->refusal) {
         return NULL; /* it stopped half way, and takes no steps */
     }
+    if (!problem) {
+        problem = check_operations(a);
+    }
     for (size_t i = 0; !problem && rv_map_next(&a->frameworks, &i, NULL, (void **)&fw);) {
         problem = check_framework(a, fw);
     }
@@ -167,6 +231,8 @@ const char *rv_agent_check(struct rv_agent *a) {
         if (rv_map_gets(&a->garbage, ex->directory) ||
             !rv_agent_directory_is_known(a, ex->directory)) {
             problem = breach(a, "the sandbox of a container may be collected", ex->info.id.v);
+        } else {
+            problem = check_volumes(a, ex);
         }
     }
     if (!problem && streams != rv_map_count(&a->streams)) {

@@ -8,6 +8,59 @@
  */
 #include "agent/internal.h"
 
+/* --- waiting for operations --- */
+
+/* What made its resources is being written yet. */
+static bool is_relying(const struct rv_agent *a, const struct rv_agent_task *t) {
+    return t->place == RV_TASK_QUEUED && t->after > a->operation_settled;
+}
+
+static bool has_relying(const struct rv_agent *a, const struct rv_agent_executor *ex) {
+    struct rv_agent_task *t;
+
+    for (size_t i = 0; rv_map_next(&ex->tasks, &i, NULL, (void **)&t);) {
+        if (is_relying(a, t)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_relied(const struct rv_agent_executor *ex) {
+    struct rv_agent_task *t;
+
+    for (size_t i = 0; rv_map_next(&ex->tasks, &i, NULL, (void **)&t);) {
+        if (t->after) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void join_container(struct rv_agent *a, struct rv_agent_executor *ex) {
+    if (!has_relying(a, ex)) {
+        rv_agent_executor_resize(a, ex);
+        rv_agent_progress(a, ex);
+    }
+}
+
+void rv_agent_progress_relying(struct rv_agent *a) {
+    struct rv_agent_framework *fw;
+    struct rv_agent_executor *ex;
+    struct rv_agent_task *t;
+
+    for (size_t i = 0; rv_map_next(&a->frameworks, &i, NULL, (void **)&fw);) {
+        for (size_t j = 0; rv_map_next(&fw->executors, &j, NULL, (void **)&ex);) {
+            if (has_relied(ex) && !has_relying(a, ex)) {
+                for (size_t k = 0; rv_map_next(&ex->tasks, &k, NULL, (void **)&t);) {
+                    t->after = 0;
+                }
+                join_container(a, ex);
+            }
+        }
+    }
+}
+
 /* --- refusing --- */
 
 /* An executor that has nothing to do and never had is ended. */
@@ -66,6 +119,19 @@ void rv_agent_refuse_unstarted(struct rv_agent *a, struct rv_agent_framework *fw
 
     for (size_t i = 0; rv_map_next(&fw->executors, &i, NULL, (void **)&ex);) {
         refuse_executor(a, ex, message);
+    }
+}
+
+void rv_agent_refuse_relying(struct rv_agent *a, const char *message) {
+    struct rv_agent_framework *fw;
+    struct rv_agent_task *t;
+
+    for (size_t i = 0; rv_map_next(&a->frameworks, &i, NULL, (void **)&fw);) {
+        for (size_t j = 0; rv_map_next(&fw->tasks, &j, NULL, (void **)&t);) {
+            if (is_relying(a, t)) {
+                end_queued(a, t, rv_agent_dropped(&fw->info), RV_REASON_RESOURCES_UNKNOWN, message);
+            }
+        }
     }
 }
 
@@ -185,7 +251,7 @@ void rv_agent_progress(struct rv_agent *a, struct rv_agent_executor *ex) {
     struct rv_agent_task *t;
 
     if (ex->state > RV_EXECUTOR_RUNNING || fw->kept != RV_KEPT_YES || ex->kept != RV_KEPT_YES ||
-        !is_id_kept(a, fw)) {
+        !is_id_kept(a, fw) || has_relying(a, ex)) {
         return;
     }
     for (size_t i = 0; !ex->started && rv_map_next(&ex->tasks, &i, NULL, (void **)&t);) {
@@ -237,12 +303,13 @@ static void take_framework(struct rv_agent_framework *fw, const struct rv_framew
 void rv_agent_update_framework(struct rv_agent *a, const struct rv_framework_info *info) {
     struct rv_agent_framework *fw = rv_agent_framework_find(a, info->id.v);
 
+    /* It may be a new instance, which has heard of nothing that is not acknowledged. */
     if (fw && !fw->terminating) {
         take_framework(fw, info);
         write_framework(a, fw);
-        /* It may be a new instance, which has heard of nothing that is not acknowledged. */
         rv_agent_updates_again(a, fw);
     }
+    rv_agent_operations_again(a, info->id.v);
 }
 
 static struct rv_agent_executor *make_executor(struct rv_agent *a, struct rv_agent_framework *fw,
@@ -280,6 +347,7 @@ static void join(struct rv_agent *a, struct rv_agent_executor *ex,
     for (size_t i = 0; i < n; i++) {
         t = rv_agent_task_make(ex, tasks[i]);
         t->group = group;
+        t->after = a->operation_asked > a->operation_settled ? a->operation_asked : 0;
         t->kept = fw->info.checkpoint ? RV_KEPT_NO : RV_KEPT_YES;
         if (over) {
             rv_agent_task_end(a, t, rv_agent_dropped(&fw->info), RV_REASON_EXECUTOR_TERMINATED,
@@ -305,8 +373,7 @@ static void join(struct rv_agent *a, struct rv_agent_executor *ex,
             t->write = rv_agent_write_task(a, t);
         }
     }
-    rv_agent_executor_resize(a, ex);
-    rv_agent_progress(a, ex);
+    join_container(a, ex);
 }
 
 /* The executor's id is taken. If it is that of a command task whose container has not ended yet,
@@ -383,13 +450,35 @@ static bool relies_on_ended(const struct rv_agent_framework *fw, const struct rv
     return !ex || ex->state == RV_EXECUTOR_TERMINATED;
 }
 
+static bool has_made(const struct rv_agent *a, const struct rv_resources *r) {
+    struct rv_resources made = {0};
+    bool ok = true;
+
+    rv_resources_made(&made, r);
+    rv_resources_allocate(&made, NULL);
+    for (size_t i = 0; i < made.n && ok; i++) {
+        ok = rv_resources_contains_one(&a->total, &made.v[i]);
+    }
+    rv_resources_free(&made);
+    return ok;
+}
+
+/* Whether the agent has what operations made that the tasks are to use. */
+static bool knows_resources(const struct rv_agent *a, const struct rv_agent_event *e) {
+    bool ok = !e->run.executor || has_made(a, &e->run.executor->resources);
+
+    for (size_t i = 0; i < e->run.n_tasks && ok; i++) {
+        ok = has_made(a, &e->run.tasks[i].resources);
+    }
+    return ok;
+}
+
 /* The master has booked an executor for them, which is not going to be. */
-static void refuse_drained(struct rv_agent *a, const struct rv_agent_framework *fw,
-                           const struct rv_agent_event *e) {
+static void refuse_all(struct rv_agent *a, const struct rv_agent_framework *fw,
+                       const struct rv_agent_event *e, enum rv_reason reason, const char *message) {
     const struct rv_executor_info *info = e->run.executor;
 
-    stray_all(a, e, rv_agent_dropped(e->run.framework), RV_REASON_AGENT_DRAINING,
-              "The agent is draining");
+    stray_all(a, e, rv_agent_dropped(e->run.framework), reason, message);
     if (info && !e->run.executor_runs && !(fw && rv_map_gets(&fw->executors, info->id.v))) {
         rv_agent_tell_exited(a, e->run.framework->id.v, info->id.v, -1);
     }
@@ -413,12 +502,17 @@ void rv_agent_run_tasks(struct rv_agent *a, const struct rv_agent_event *e) {
         return;
     }
     if (rv_agent_is_draining(a)) {
-        refuse_drained(a, fw, e);
+        refuse_all(a, fw, e, RV_REASON_AGENT_DRAINING, "The agent is draining");
         return;
     }
     if (relies_on_ended(fw, e)) {
         stray_all(a, e, rv_agent_dropped(e->run.framework), RV_REASON_EXECUTOR_TERMINATED,
                   "The executor has terminated");
+        return;
+    }
+    if (!knows_resources(a, e)) {
+        refuse_all(a, fw, e, RV_REASON_RESOURCES_UNKNOWN,
+                   "The reservations or volumes that are to be used are unknown to the agent");
         return;
     }
     n = new_tasks(a, e, tasks);

@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "base/prng.h"
 #include "base/vec.h"
+#include "model/operation.h"
 
 /* Where the checkpoint of a record is: INV-23, INV-35. */
 enum rv_agent_kept {
@@ -52,6 +53,7 @@ struct rv_agent_task {
     bool writing;                      /* one of an update is under way: one after the other */
     bool sent;                         /* the first update was sent to this master */
     RV_VEC(struct rv_agent_uuid) seen; /* of latest updates, to know repeated ones */
+    uint64_t after; /* the write of an operation that it may rely on; 0: none that is not durable */
 };
 
 enum rv_agent_executor_state {
@@ -106,6 +108,24 @@ struct rv_agent_stray {
     char *framework_id;
     struct rv_task_status status;
     struct rv_timer timer;
+    int64_t retry_ms;
+};
+
+/* An operation on what the agent has: it is being written, or its end is to be acknowledged. */
+struct rv_agent_operation {
+    uint8_t uuid[16];                    /* which the master gave it */
+    struct rv_framework_id framework_id; /* owned; v NULL: the operator's */
+    struct rv_operation operation;       /* id.v NULL: nobody asked for feedback */
+    struct rv_conversion conversion;     /* without allocation roles */
+    enum rv_operation_state state;       /* its end; it counts once that is durable, or it FAILED */
+    char *message;                       /* why it FAILED */
+    bool has_status_uuid;                /* its end waits for this to be acknowledged */
+    uint8_t status_uuid[16];
+    enum rv_agent_kept kept; /* NO: it FAILED, so there is no record of it */
+    uint64_t write;
+    bool forgotten;        /* its framework is over; it is gone when it is written */
+    bool sent;             /* its end was sent to this master */
+    struct rv_timer retry; /* of that */
     int64_t retry_ms;
 };
 
@@ -180,10 +200,16 @@ struct rv_agent {
     RV_VEC(struct rv_agent_framework *) completed;
     struct rv_map containers; /* container id -> rv_agent_executor */
     struct rv_map streams;    /* 8-byte number -> rv_agent_executor; private */
-    struct rv_map garbage;    /* path -> struct rv_agent_garbage: sandboxes that wait */
-    struct rv_map occupied;   /* directory -> how much lies in it; private */
-    int64_t gc_max_age_ms;    /* of a sandbox, by the last look at the disk */
-    struct rv_map pending;    /* 8-byte checkpoint seq -> what waits; private */
+    /* What it has: `info.resources` with what operations made of them. */
+    struct rv_resources total;         /* when all operations under way are durable */
+    struct rv_resources durable_total; /* what masters are told */
+    struct rv_map operations;          /* uuid -> rv_agent_operation, as they came */
+    uint64_t operation_asked;          /* the write of the latest operation */
+    uint64_t operation_settled;        /* the latest of those that is done, or failed */
+    struct rv_map garbage;             /* path -> struct rv_agent_garbage: sandboxes that wait */
+    struct rv_map occupied;            /* directory -> how much lies in it; private */
+    int64_t gc_max_age_ms;             /* of a sandbox, by the last look at the disk */
+    struct rv_map pending;             /* 8-byte checkpoint seq -> what waits; private */
     uint64_t next_checkpoint, next_group;
     struct rv_deactivation drain; /* its state UNKNOWN: the agent is not draining */
     bool stopping;

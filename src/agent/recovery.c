@@ -173,9 +173,17 @@ static void replay(struct rv_agent *a, const struct rv_checkpoint *c) {
             replay_done(a, ex);
         }
         break;
-    case RV_CHECKPOINT_ANEW: /* the replay began behind the last one */
     case RV_CHECKPOINT_OPERATION:
+        if (!rv_agent_operation_replay(a, c)) {
+            bad_record(a, c);
+        }
+        break;
     case RV_CHECKPOINT_OPERATION_DONE:
+        if (!rv_agent_operation_done_replay(a, c)) {
+            bad_record(a, c);
+        }
+        break;
+    case RV_CHECKPOINT_ANEW: /* the replay began behind the last one */
     case RV_CHECKPOINT_KIND_MAX:
         bad_record(a, c);
         break;
@@ -237,6 +245,15 @@ static void refuse_as_other(struct rv_agent *a, const char *why) {
                              why, additive);
 }
 
+static void refuse_made(struct rv_agent *a, const char *why) {
+    a->refusal = rv_asprintf(
+        "this agent's resources do not fit what was reserved and which volumes were made: %s. Give "
+        "it the resources that it had, undo what is too much (DESTROY, UNRESERVE) and then change "
+        "them; or, to lose all reservations and all data in volumes, start it with "
+        "--recover=cleanup and remove the folders meta and volumes in its work_dir",
+        why);
+}
+
 /* Whether the agent may go on as the one that wrote this. */
 static bool may_go_on(struct rv_agent *a, const struct rv_checkpoint *latest, bool rebooted) {
     struct rv_buf why = {0};
@@ -264,6 +281,24 @@ static void judge_containerizer(struct rv_agent *a, const struct rv_checkpoint *
         !a->config.cleanup) {
         refuse_as_other(
             a, rv_arena_printf(&a->out->arena, "containerizer: %s before, %s now", before, now));
+    }
+}
+
+/* What operations made stays, whoever the agent is now; it must still be there (INV-20). */
+static void recover_total(struct rv_agent *a, const struct rv_agent_recovered *r) {
+    const struct rv_resources *before = NULL;
+    const char *problem;
+
+    for (size_t i = 0; i < r->n; i++) {
+        enum rv_checkpoint_kind kind = r->records[i].kind;
+        if (kind == RV_CHECKPOINT_AGENT || kind == RV_CHECKPOINT_ANEW ||
+            kind == RV_CHECKPOINT_OPERATION) {
+            before = r->records[i].total;
+        }
+    }
+    problem = rv_agent_total_recover(a, before);
+    if (problem && !a->refusal && !a->config.cleanup) {
+        refuse_made(a, problem);
     }
 }
 
@@ -320,6 +355,7 @@ void rv_agent_recover(struct rv_agent *a, const struct rv_agent_recovered *r) {
             latest = NULL;
         }
     }
+    recover_total(a, r);
     /* A framework may have been kept by what could not be written: it is over only at the end. */
     a->replaying = true;
     for (size_t i = from; i < r->n && latest && !a->refusal; i++) {
@@ -337,6 +373,7 @@ void rv_agent_recover(struct rv_agent *a, const struct rv_agent_recovered *r) {
                                                                                       : RV_KEPT_NO;
     settle_all(a, r, rebooted);
     rv_agent_garbage_recover(a, r->sandboxes, r->n_sandboxes);
+    rv_agent_volumes_recover(a, r);
     if (a->config.cleanup) {
         rv_agent_stop(a, true, 0, "all that an earlier agent ran here has ended");
     } else if (a->recovering) {

@@ -33,6 +33,7 @@ void rv_agent_unlink(struct rv_agent *a, enum rv_agent_link link) {
     rv_timer_cancel(&a->timers, &a->registration);
     rv_timer_cancel(&a->timers, &a->ping);
     rv_agent_updates_pause(a);
+    rv_agent_operations_pause(a);
 }
 
 void rv_agent_master_found(struct rv_agent *a) {
@@ -167,6 +168,7 @@ void rv_agent_registration_due(struct rv_agent *a) {
     c->registration.life = a->life;
     c->registration.attempt = ++a->attempt;
     view_all(a, c);
+    rv_agent_operations_view(a, c);
     rv_agent_exits_clear(a);
     a->retry_after_ms = half_ms + (int64_t)rv_prng_below(&a->prng, (uint64_t)half_ms + 1);
     rv_timer_set(&a->timers, &a->registration, a->now_ms + PATIENCE_MS + a->retry_after_ms);
@@ -180,7 +182,7 @@ static void await_ping(struct rv_agent *a) {
     rv_timer_set(&a->timers, &a->ping, a->now_ms + a->ping_timeout_ms);
 }
 
-static void write_info(struct rv_agent *a) {
+void rv_agent_write_own_info(struct rv_agent *a) {
     a->write = rv_agent_write_info(a);
     a->info_kept = RV_KEPT_WRITING;
 }
@@ -204,7 +206,7 @@ static void registered(struct rv_agent *a, const struct rv_agent_event *e) {
         a->info.id.v = rv_strdup(id);
     }
     if (a->info_kept == RV_KEPT_NO) {
-        write_info(a);
+        rv_agent_write_own_info(a);
     }
     a->link = RV_LINK_REGISTERED;
     a->retry_after_ms = 0;
@@ -218,6 +220,7 @@ static void registered(struct rv_agent *a, const struct rv_agent_event *e) {
     rv_agent_log(a, RV_LOG_INFO, "registered as %s", id);
     rv_agent_exits_resume(a);
     rv_agent_updates_resume(a);
+    rv_agent_operations_resume(a);
 }
 
 void rv_agent_info_written(struct rv_agent *a, bool ok, const char *message) {
@@ -243,12 +246,15 @@ static void ping(struct rv_agent *a) {
     a->refused = false;
     a->backoff_ms = a->config.registration_backoff_ms;
     if (a->info_kept == RV_KEPT_NO) {
-        write_info(a);
+        rv_agent_write_own_info(a);
     }
 }
 
-static void told_to_register(struct rv_agent *a, const char *why) {
-    rv_agent_log(a, RV_LOG_INFO, "told to register again: %s", why ? why : "no reason given");
+void rv_agent_register_again(struct rv_agent *a, const char *why) {
+    if (a->link != RV_LINK_REGISTERED && a->link != RV_LINK_REGISTERING) {
+        return;
+    }
+    rv_agent_log(a, RV_LOG_INFO, "registering again: %s", why ? why : "no reason given");
     rv_agent_unlink(a, RV_LINK_REGISTERING);
     plan_soon(a, a->backoff_ms);
 }
@@ -260,7 +266,7 @@ static void event_when_registered(struct rv_agent *a, const struct rv_agent_even
         break;
     case RV_AGENT_EVENT_RUN_TASKS:
         if (a->info_kept == RV_KEPT_NO) {
-            write_info(a);
+            rv_agent_write_own_info(a);
         }
         rv_agent_run_tasks(a, e);
         break;
@@ -285,6 +291,11 @@ static void event_when_registered(struct rv_agent *a, const struct rv_agent_even
         rv_agent_update_framework(a, e->framework);
         break;
     case RV_AGENT_EVENT_APPLY_OPERATION:
+        rv_agent_apply_operation(a, e);
+        break;
+    case RV_AGENT_EVENT_ACKNOWLEDGE_OPERATION:
+        rv_agent_acknowledge_operation(a, e->acknowledge_operation.operation,
+                                       e->acknowledge_operation.uuid);
         break;
     case RV_AGENT_EVENT_RECONCILE_TASKS:
         rv_agent_reconcile(a, e);
@@ -296,7 +307,6 @@ static void event_when_registered(struct rv_agent *a, const struct rv_agent_even
         rv_agent_drain_end(a);
         break;
     case RV_AGENT_EVENT_REGISTERED:
-    case RV_AGENT_EVENT_ACKNOWLEDGE_OPERATION:
     case RV_AGENT_EVENT_SHUTDOWN:
     case RV_AGENT_EVENT_REREGISTER:
     case RV_AGENT_EVENT_MAX:
@@ -316,7 +326,7 @@ void rv_agent_master_event(struct rv_agent *a, const struct rv_agent_event *e) {
         rv_agent_stop(a, true, 1, e->why ? e->why : "told by the master to shut down");
         break;
     case RV_AGENT_EVENT_REREGISTER:
-        told_to_register(a, e->why);
+        rv_agent_register_again(a, e->why);
         break;
     default:
         if (a->link == RV_LINK_REGISTERED) {

@@ -206,14 +206,14 @@ void rv_agent_updates_send(struct rv_agent *a, struct rv_agent_task *t) {
     }
 }
 
-static int64_t doubled(const struct rv_agent *a, int64_t ms) {
+int64_t rv_agent_retry_doubled(const struct rv_agent *a, int64_t ms) {
     return RV_MIN(ms > INT64_MAX / 2 ? INT64_MAX : ms * 2, a->config.update_retry_max_ms);
 }
 
 void rv_agent_retry_due(struct rv_agent *a, struct rv_agent_task *t) {
     if (t->sent && a->link == RV_LINK_REGISTERED) {
         a->counters.updates_resent++;
-        t->retry_ms = doubled(a, t->retry_ms);
+        t->retry_ms = rv_agent_retry_doubled(a, t->retry_ms);
         send_first(a, t);
     }
     rv_agent_updates_write(a, t);
@@ -485,7 +485,7 @@ void rv_agent_stray(struct rv_agent *a, const char *framework_id, const char *ta
 }
 
 void rv_agent_stray_due(struct rv_agent *a, struct rv_agent_stray *s) {
-    s->retry_ms = doubled(a, s->retry_ms);
+    s->retry_ms = rv_agent_retry_doubled(a, s->retry_ms);
     a->counters.updates_resent++;
     send_stray(a, s);
 }

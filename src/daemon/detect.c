@@ -125,6 +125,7 @@ int rv_agent_detect(const struct rv_agent_flags *flags, struct rv_agent_info *ou
     r = parse_domain(flags->domain, out, err);
     out->version = rv_strdup(RV_API_VERSION);
     out->capabilities = 1u << RV_AGENT_MULTI_ROLE | 1u << RV_AGENT_HIERARCHICAL_ROLE |
-                        1u << RV_AGENT_RESERVATION_REFINEMENT | 1u << RV_AGENT_AGENT_DRAINING;
+                        1u << RV_AGENT_RESERVATION_REFINEMENT | 1u << RV_AGENT_AGENT_DRAINING |
+                        1u << RV_AGENT_AGENT_OPERATION_FEEDBACK | 1u << RV_AGENT_RESIZE_VOLUME;
     return r;
 }

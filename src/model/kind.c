@@ -198,6 +198,12 @@ bool rv_kind_eq(const struct rv_kind *a, const struct rv_kind *b) {
     return a == b || (a->hash == b->hash && rv_kind_compare(a, b) == 0);
 }
 
+bool rv_kind_is_same_volume(const struct rv_kind *a, const struct rv_kind *b) {
+    return rv_kind_is_volume(a) && rv_kind_is_volume(b) &&
+           strcmp(a->disk->persistence_id, b->disk->persistence_id) == 0 &&
+           strcmp(rv_kind_reserved_role(a), rv_kind_reserved_role(b)) == 0;
+}
+
 const char *rv_kind_reserved_role(const struct rv_kind *k) {
     return k->n_reservations ? k->reservations[k->n_reservations - 1].role : "*";
 }

@@ -153,11 +153,6 @@ static int unreserve(const struct rv_operation *op, struct rv_conversion *c, str
     return 0;
 }
 
-static bool same_volume(const struct rv_kind *a, const struct rv_kind *b) {
-    return strcmp(a->disk->persistence_id, b->disk->persistence_id) == 0 &&
-           strcmp(rv_kind_reserved_role(a), rv_kind_reserved_role(b)) == 0;
-}
-
 /* CREATE makes them of their disk, DESTROY the reverse. */
 static int volumes(const struct rv_operation *op, struct rv_resources *whole,
                    struct rv_resources *plain, struct rv_error *err) {
@@ -171,7 +166,7 @@ static int volumes(const struct rv_operation *op, struct rv_resources *whole,
         if (op->resources.v[i].copies != 1)
             return refuse(err, k, "a volume is named twice");
         for (size_t j = 0; j < i; j++)
-            if (same_volume(k, op->resources.v[j].kind))
+            if (rv_kind_is_same_volume(k, op->resources.v[j].kind))
                 return refuse(err, k, "two volumes of one role have the same id");
         add_as(plain, &op->resources.v[i], without_volume(k));
     }

@@ -104,6 +104,8 @@ static inline bool rv_kind_is_reserved(const struct rv_kind *k) {
 static inline bool rv_kind_is_volume(const struct rv_kind *k) {
     return k->disk && k->disk->persistence_id;
 }
+/* The same folder: a persistence id is unique for each role on an agent. */
+bool rv_kind_is_same_volume(const struct rv_kind *a, const struct rv_kind *b);
 /* Persistent volumes and MOUNT, BLOCK and RAW disks come whole or not at all: two of them never
  * become one bigger one, and no part of one can be taken. In a rv_resources each stands alone, in
  * the order of amounts if kinds are equal. */

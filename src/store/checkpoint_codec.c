@@ -33,7 +33,6 @@ static void operation_to(const struct rv_checkpoint *c, struct rv_arena *arena,
                          &m->n_operation_source);
     m->operation_status =
         rv_wire_operation_status_to(c->operation_status, RV_SHAPE_REFINED, true, arena);
-    rv_wire_resources_to(c->total, RV_SHAPE_REFINED, true, arena, &m->total, &m->n_total);
 }
 
 void rv_checkpoint_encode(const struct rv_checkpoint *c, struct rv_arena *scratch,
@@ -65,6 +64,8 @@ void rv_checkpoint_encode(const struct rv_checkpoint *c, struct rv_arena *scratc
     m.task_id = (char *)(uintptr_t)c->task_id.v;
     if (c->operation)
         operation_to(c, scratch, &m);
+    if (c->total)
+        rv_wire_resources_to(c->total, RV_SHAPE_REFINED, true, scratch, &m.total, &m.n_total);
     if (c->kind == RV_CHECKPOINT_ACKNOWLEDGED || c->kind == RV_CHECKPOINT_OPERATION ||
         c->kind == RV_CHECKPOINT_OPERATION_DONE) {
         m.has_uuid = 1;
@@ -107,14 +108,12 @@ static int operation_from(const Reeve__V1__Checkpoint__Record *m, struct rv_aren
                           struct rv_checkpoint *out, struct rv_error *err) {
     struct rv_operation *o = RV_ARENA_NEW(arena, struct rv_operation);
     struct rv_operation_status *status = RV_ARENA_NEW(arena, struct rv_operation_status);
-    struct rv_resources *total = RV_ARENA_NEW(arena, struct rv_resources);
     int r;
 
     rv_wire_operation_from(m->operation, false, arena, o);
     o->problem = NULL;
     out->operation = o;
     out->operation_status = status;
-    out->total = total;
     r = allocated_from(m->operation_resources, m->n_operation_resources, "operation_resources",
                        &o->resources, err);
     if (!r)
@@ -122,9 +121,15 @@ static int operation_from(const Reeve__V1__Checkpoint__Record *m, struct rv_aren
                            &o->source, err);
     if (!r)
         r = rv_wire_operation_status_from(m->operation_status, arena, status, err);
-    if (!r)
-        r = rv_wire_resources_from(m->total, m->n_total, "total", total, err);
     return r;
+}
+
+static int total_from(const Reeve__V1__Checkpoint__Record *m, struct rv_arena *arena,
+                      struct rv_checkpoint *out, struct rv_error *err) {
+    struct rv_resources *total = RV_ARENA_NEW(arena, struct rv_resources);
+
+    out->total = total;
+    return rv_wire_resources_from(m->total, m->n_total, "total", total, err);
 }
 
 /* What a record of this kind is about; NULL: it is there. */
@@ -208,6 +213,8 @@ int rv_checkpoint_decode(struct rv_str bytes, struct rv_arena *arena, struct rv_
     }
     if (!r && m->operation)
         r = operation_from(m, arena, &c, err);
+    if (!r && (m->n_total || m->operation))
+        r = total_from(m, arena, &c, err);
     *out = c;
     if (r)
         rv_checkpoint_release(out);

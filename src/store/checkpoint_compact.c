@@ -33,17 +33,19 @@ struct container {
 };
 
 struct operation {
-    size_t record, done; /* NONE: its end is not acknowledged */
+    size_t record, done; /* done NONE: its end is not acknowledged */
 };
 
 struct compaction {
     const struct rv_checkpoint_head *heads;
     const struct rv_checkpoint_known *known;
     size_t agent;
+    size_t anew; /* the latest ANEW with a total, of which no AGENT has taken the place; or NONE */
     RV_VEC(struct framework *) frameworks;
     struct rv_map by_id;        /* framework id -> framework */
     struct rv_map by_container; /* container id -> container */
     RV_VEC(struct operation) operations;
+    struct rv_map by_uuid; /* -> the index in operations, plus 1, as a pointer */
     struct rv_checkpoint_order *out;
 };
 
@@ -62,6 +64,8 @@ void rv_checkpoint_head(const struct rv_checkpoint *c, struct rv_checkpoint_head
         out->container_id = c->launch->container_id.v;
         out->directory = c->launch->directory;
     }
+    out->waits = c->operation_status && c->operation_status->has_uuid;
+    out->total = c->kind == RV_CHECKPOINT_ANEW && c->total;
     if (c->task)
         out->task_id = c->task->id.v;
     if (c->status) {
@@ -163,14 +167,16 @@ static void free_framework(struct framework *f) {
 
 static void follow_operation(struct compaction *c, size_t i) {
     rv_vec_push(&c->operations, ((struct operation){i, NONE}));
+    rv_map_put(&c->by_uuid, rv_strn(c->heads[i].uuid, sizeof c->heads[i].uuid),
+               (void *)(uintptr_t)c->operations.n);
 }
 
 static void follow_operation_done(struct compaction *c, size_t i) {
-    for (size_t j = 0; j < c->operations.n; j++) {
-        struct operation *o = &c->operations.v[j];
-        if (!memcmp(c->heads[o->record].uuid, c->heads[i].uuid, sizeof c->heads[i].uuid))
-            o->done = i;
-    }
+    struct rv_str uuid = rv_strn(c->heads[i].uuid, sizeof c->heads[i].uuid);
+    size_t at = (size_t)(uintptr_t)rv_map_get(&c->by_uuid, uuid);
+
+    if (at)
+        c->operations.v[at - 1].done = i;
 }
 
 /* What was followed so far is void: the next agent is another one. */
@@ -180,14 +186,16 @@ static void begin_anew(struct compaction *c) {
     c->frameworks.n = 0;
     rv_map_clear(&c->by_id);
     rv_map_clear(&c->by_container);
+    rv_map_clear(&c->by_uuid);
     c->operations.n = 0;
-    c->agent = NONE;
+    c->agent = c->anew = NONE;
 }
 
 static void follow_agent(struct compaction *c, size_t i) {
     if (c->agent != NONE && !rv_streq(c->heads[c->agent].agent_id, c->heads[i].agent_id))
         begin_anew(c);
     c->agent = i;
+    c->anew = NONE;
 }
 
 static void follow(struct compaction *c, size_t i) {
@@ -197,6 +205,7 @@ static void follow(struct compaction *c, size_t i) {
         return;
     case RV_CHECKPOINT_ANEW:
         begin_anew(c);
+        c->anew = c->heads[i].total ? i : NONE;
         return;
     case RV_CHECKPOINT_FRAMEWORK:
         follow_framework(c, i);
@@ -252,7 +261,8 @@ static void keep_done(struct compaction *c, struct framework *f) {
 static void keep_operations(struct compaction *c) {
     for (size_t i = 0; i < c->operations.n; i++) {
         const struct operation *o = &c->operations.v[i];
-        if (o->done != NONE && i + 1 < c->operations.n)
+        bool over = o->done != NONE || !c->heads[o->record].waits;
+        if (over && i + 1 < c->operations.n)
             continue;
         keep(c, o->record);
         if (o->done != NONE)
@@ -294,12 +304,14 @@ static void keep_live(struct compaction *c, struct framework *f) {
 void rv_checkpoint_compact(const struct rv_checkpoint_head *heads, size_t n,
                            const struct rv_checkpoint_known *known,
                            struct rv_checkpoint_order *out) {
-    struct compaction c = {.heads = heads, .known = known, .agent = NONE, .out = out};
+    struct compaction c = {.heads = heads, .known = known, .agent = NONE, .anew = NONE, .out = out};
 
     for (size_t i = 0; i < n; i++)
         follow(&c, i);
     if (c.agent != NONE)
         keep(&c, c.agent);
+    if (c.anew != NONE)
+        keep(&c, c.anew);
     keep_operations(&c);
     for (size_t i = 0; i < c.frameworks.n; i++) {
         keep_done(&c, c.frameworks.v[i]);
@@ -308,6 +320,7 @@ void rv_checkpoint_compact(const struct rv_checkpoint_head *heads, size_t n,
     begin_anew(&c);
     rv_vec_free(&c.frameworks);
     rv_vec_free(&c.operations);
+    rv_map_free(&c.by_uuid);
     rv_map_free(&c.by_id);
     rv_map_free(&c.by_container);
 }

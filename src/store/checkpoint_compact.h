@@ -16,7 +16,9 @@ struct rv_checkpoint_head {
     const char *task_id;   /* of TASK, UPDATE and ACKNOWLEDGED */
     const char *directory; /* of EXECUTOR */
     bool terminal;         /* of UPDATE */
-    uint8_t uuid[16];      /* of UPDATE and ACKNOWLEDGED */
+    bool waits;            /* of OPERATION: its end is to be acknowledged */
+    bool total;            /* of ANEW: it says what the next agent has */
+    uint8_t uuid[16];      /* of UPDATE, ACKNOWLEDGED, OPERATION and OPERATION_DONE */
 };
 
 struct rv_checkpoint_known {
@@ -38,8 +40,9 @@ void rv_checkpoint_head(const struct rv_checkpoint *c, struct rv_checkpoint_head
  * of a framework may come twice. Replaying them gives what replaying all gave: the latest AGENT,
  * and of what is that agent's: of a container that is done its EXECUTOR and EXECUTOR_DONE while its
  * sandbox is there; of others all, but tasks whose terminal update is acknowledged (the last one
- * given to the executor stays: it tells that it got some); each framework before what is its own.
- * Records that recovery would pass over go. */
+ * given to the executor stays: it tells that it got some); each framework before what is its own;
+ * of operations those that are not acknowledged, and the last, which has what the agent has after
+ * it. Records that recovery would pass over go. */
 void rv_checkpoint_compact(const struct rv_checkpoint_head *heads, size_t n,
                            const struct rv_checkpoint_known *known,
                            struct rv_checkpoint_order *out);

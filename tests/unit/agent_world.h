@@ -29,6 +29,7 @@ struct world {
     RV_VEC(struct rv_agent_effects) kept; /* own what the journal points to */
     RV_VEC(struct rv_checkpoint) journal; /* what is on disk */
     RV_VEC(struct rv_agent_sandbox) sandboxes;
+    RV_VEC(const char *) volumes; /* folders that are on the disk */
     int64_t now_ms;
     bool manual_disk, full_disk;
     uint64_t next_number;
@@ -79,6 +80,14 @@ static inline void remove_sandboxes(struct world *w, const char *path) {
     }
 }
 
+static inline void remove_volume(struct world *w, const char *path) {
+    for (size_t i = w->volumes.n; i-- > 0;) {
+        if (rv_streq(w->volumes.v[i], path)) {
+            rv_vec_remove_at(&w->volumes, i);
+        }
+    }
+}
+
 /* The disk answers, and to what follows from that too. */
 static inline void settle(struct world *w) {
     for (size_t i = 0; i < w->out.n; i++) {
@@ -92,6 +101,8 @@ static inline void settle(struct world *w) {
             make_sandbox(w, e->launch->directory);
         } else if (e->kind == RV_AGENT_REMOVE_DIRECTORY) {
             remove_sandboxes(w, e->path);
+        } else if (e->kind == RV_AGENT_REMOVE_VOLUME) {
+            remove_volume(w, e->path);
         }
     }
 }
@@ -141,6 +152,7 @@ static inline int setup(void **state) {
 
     w->info.hostname = rv_strdup("host");
     rv_resources_add_scalar(&w->info.resources, "cpus", 4000);
+    rv_resources_add_scalar(&w->info.resources, "disk", 100000);
     w->config.seed = 7;
     w->config.info = &w->info;
     w->config.work_dir = "/var/lib/reeve";
@@ -169,6 +181,7 @@ static inline int teardown(void **state) {
     rv_vec_free(&w->journal);
     remove_sandboxes(w, "/var/lib/reeve");
     rv_vec_free(&w->sandboxes);
+    rv_vec_free(&w->volumes);
     rv_agent_info_free(&w->info);
     rv_framework_info_free(&w->framework);
     free(w);
@@ -421,6 +434,54 @@ static inline void run_one(struct world *w) {
     assert_int_equal(update(w, "e1", "t1", RV_TASK_RUNNING, 1), 202);
 }
 
+/* --- operations --- */
+
+/* So much of a resource, reserved dynamically for the role (NULL: not), as the volume of that id
+ * (NULL: none). */
+static inline void add_made(struct rv_resources *r, const char *name, int64_t scalar,
+                            const char *role, const char *id) {
+    struct rv_reservation reservation = {.dynamic = true, .role = (char *)(uintptr_t)role};
+    struct rv_blob *volume = rv_blob_new("v", 1);
+    struct rv_disk disk = {.persistence_id = (char *)(uintptr_t)id, .volume = volume};
+    struct rv_kind kind = {.name = (char *)(uintptr_t)name,
+                           .reservations = &reservation,
+                           .n_reservations = role ? 1 : 0,
+                           .disk = id ? &disk : NULL};
+    struct rv_resource one = {.kind = rv_kind_new(&kind), .scalar = scalar, .copies = 1};
+
+    rv_resources_add_one(r, &one);
+    rv_resource_clear(&one);
+    rv_blob_unref(volume);
+}
+
+/* o is let go. uuid: 16 times that. */
+static inline void apply(struct world *w, struct rv_operation *o, uint8_t uuid) {
+    struct rv_agent_event e = {.type = RV_AGENT_EVENT_APPLY_OPERATION};
+
+    e.apply.framework_id.v = "f1";
+    e.apply.operation = o;
+    memset(e.apply.uuid, uuid, sizeof e.apply.uuid);
+    master(w, &e);
+    rv_resources_free(&o->resources);
+    rv_resources_free(&o->source);
+}
+
+static inline void operate(struct world *w, enum rv_operation_type type, const char *id,
+                           uint8_t uuid, int64_t disk, const char *volume) {
+    struct rv_operation o = {.type = type, .id = {id}};
+
+    add_made(&o.resources, "disk", disk, "r", volume);
+    apply(w, &o, uuid);
+}
+
+static inline void acknowledge_end(struct world *w, uint8_t operation, const uint8_t uuid[16]) {
+    struct rv_agent_event e = {.type = RV_AGENT_EVENT_ACKNOWLEDGE_OPERATION};
+
+    memset(e.acknowledge_operation.operation, operation, 16);
+    memcpy(e.acknowledge_operation.uuid, uuid, 16);
+    master(w, &e);
+}
+
 static inline struct rv_agent_framework *framework(struct world *w) {
     return rv_map_gets(&w->agent->frameworks, "f1");
 }
@@ -439,6 +500,8 @@ static inline void restart(struct world *w, const char *const *alive, size_t n) 
     r.n = w->journal.n;
     r.sandboxes = w->sandboxes.v;
     r.n_sandboxes = w->sandboxes.n;
+    r.volumes = w->volumes.v;
+    r.n_volumes = w->volumes.n;
     rv_agent_free(w->agent);
     fresh(w);
     w->config.seed++;

@@ -752,19 +752,6 @@ static void test_executor_calls(void **state) {
     assert_non_null(event(w, RV_EXECUTOR_EVENT_SUBSCRIBED));
 }
 
-static void test_operations_are_refused(void **state) {
-    struct world *w = *state;
-    struct rv_operation o = {.type = RV_OP_RESERVE, .id = {"o1"}};
-    struct rv_agent_event e = {.type = RV_AGENT_EVENT_APPLY_OPERATION};
-
-    join_master(w);
-    e.apply.framework_id.v = "f1";
-    e.apply.operation = &o;
-    master(w, &e);
-    assert_int_equal(call(w, RV_AGENT_CALL_OPERATION_STATUS)->operation.status->state,
-                     RV_OPERATION_ERROR);
-}
-
 /* --- the end --- */
 
 static void test_stop(void **state) {
@@ -969,7 +956,6 @@ int main(void) {
         TEST(shutdown_of_an_executor),
         TEST(shutdown_of_a_framework),
         TEST(executor_calls),
-        TEST(operations_are_refused),
         TEST(stop),
         TEST(stop_leaves_checkpointed_tasks),
         TEST(inv_15_told_to_shut_down),

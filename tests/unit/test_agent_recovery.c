@@ -28,6 +28,18 @@ static int compare_lines(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+static void put_operations(const struct rv_agent *a, struct rv_buf *text) {
+    struct rv_agent_operation *o;
+
+    rv_buf_puts(text, "total ");
+    rv_resources_format(&a->total, text);
+    rv_buf_puts(text, "\n");
+    for (size_t i = 0; rv_map_next(&a->operations, &i, NULL, (void **)&o);) {
+        rv_buf_printf(text, "operation %02x %d %02x%02x\n", o->uuid[0], (int)o->state,
+                      o->status_uuid[0], o->status_uuid[15]);
+    }
+}
+
 /* What an agent would make of the journal: a line a task and an executor that live. */
 static char *recovered_text(struct world *w, const struct rv_checkpoint *records, size_t n) {
     struct rv_agent_recovered r = {.records = records, .n = n};
@@ -41,6 +53,7 @@ static char *recovered_text(struct world *w, const struct rv_checkpoint *records
     assert_null(rv_agent_check(a));
     assert_int_equal(a->counters.recovery_errors, 0);
     rv_buf_printf(&text, "agent %s\n", a->info.id.v ? a->info.id.v : "-");
+    put_operations(a, &text);
     for (size_t i = 0; rv_map_next(&a->containers, &i, NULL, (void **)&ex);) {
         rv_vec_push(&lines, rv_asprintf("%s %s %s got %d\n", ex->framework->info.name,
                                         ex->info.id.v, ex->container_id.v, ex->got_task));
@@ -118,6 +131,36 @@ static void test_compaction(void **state) {
     container_ends(w, 0);
     compact(w);
     assert_true(w->journal.n <= 4); /* of what is done no more than that it had a sandbox */
+}
+
+/* Of operations what waits stays, and the last, for what the agent has. */
+static void test_compaction_of_operations(void **state) {
+    struct world *w = *state;
+
+    join_master(w);
+    for (uint8_t i = 1; i < 100; i++) {
+        enum rv_operation_type type = i % 2 ? RV_OP_RESERVE : RV_OP_UNRESERVE;
+        operate(w, type, i % 3 ? NULL : "o", i, 1000, NULL);
+        if (i % 3 == 0 && i != 33) {
+            acknowledge_end(w, i, call(w, RV_AGENT_CALL_OPERATION_STATUS)->operation.status->uuid);
+        }
+        compact(w);
+        assert_true(w->journal.n <= (i < 33 ? 3 : 4)); /* agent, the last and its end, and 33 */
+    }
+    assert_int_equal(rv_map_count(&w->agent->operations), 1);
+    restart(w, NULL, 0);
+    assert_int_equal(rv_map_count(&w->agent->operations), 1);
+
+    w->config.cleanup = true;
+    restart(w, NULL, 0);
+    compact(w);
+    assert_int_equal(w->journal.n, 1); /* that it is another agent, with what there is */
+    w->config.cleanup = false;
+    restart(w, NULL, 0);
+    assert_false(rv_resources_eq(&w->agent->total, &w->info.resources));
+    join_master(w);
+    compact(w);
+    assert_int_equal(w->journal.n, 1); /* the new agent, with the same */
 }
 
 /* --- recovery --- */
@@ -331,6 +374,37 @@ static void chaos_acknowledge(struct chaos *c) {
     acknowledge_uuid(c->w, id, uuid);
 }
 
+static void chaos_operation(struct chaos *c) {
+    static const enum rv_operation_type types[] = {RV_OP_RESERVE,     RV_OP_UNRESERVE,
+                                                   RV_OP_CREATE,      RV_OP_DESTROY,
+                                                   RV_OP_GROW_VOLUME, RV_OP_SHRINK_VOLUME};
+    struct rv_operation o = {.type = types[below(c, RV_COUNT(types))]};
+    bool volume = o.type != RV_OP_RESERVE && o.type != RV_OP_UNRESERVE;
+
+    o.id.v = below(c, 2) ? "o" : NULL;
+    o.subtract = o.type == RV_OP_SHRINK_VOLUME ? 1000 : 0;
+    add_made(&o.resources, "disk", o.type == RV_OP_SHRINK_VOLUME ? 2000 : 1000, "r",
+             !volume       ? NULL
+             : below(c, 2) ? "v1"
+                           : "v2");
+    if (o.type == RV_OP_GROW_VOLUME) {
+        add_made(&o.source, "disk", 1000, "r", NULL);
+    }
+    apply(c->w, &o, (uint8_t)below(c, 250));
+}
+
+static void chaos_acknowledge_operation(struct chaos *c) {
+    struct rv_agent_operation *o;
+    size_t i = 0;
+
+    while (rv_map_next(&c->w->agent->operations, &i, NULL, (void **)&o)) {
+        if (below(c, 2)) {
+            acknowledge_end(c->w, o->uuid[0], o->status_uuid);
+            return;
+        }
+    }
+}
+
 static void chaos_master(struct chaos *c) {
     struct rv_agent_event e = {.type = (enum rv_agent_event_type)(1 + below(c, 14))};
     struct rv_framework_info *f = &c->w->framework;
@@ -346,7 +420,7 @@ static void chaos_master(struct chaos *c) {
         e.type = RV_AGENT_EVENT_PING;
     }
     if (below(c, 3) == 0) {
-        e.type = RV_AGENT_EVENT_RUN_TASKS;
+        e.type = below(c, 3) ? RV_AGENT_EVENT_RUN_TASKS : RV_AGENT_EVENT_APPLY_OPERATION;
     }
     switch (e.type) {
     case RV_AGENT_EVENT_REGISTERED:
@@ -355,6 +429,10 @@ static void chaos_master(struct chaos *c) {
     case RV_AGENT_EVENT_RUN_TASKS:
         for (size_t i = 0; i < n; i++) {
             tasks[i] = make_task(any_id(c));
+            if (below(c, 4) == 0) {
+                add_made(&tasks[i].resources, "disk", 1000, "r", below(c, 2) ? "v1" : NULL);
+                rv_resources_allocate(&tasks[i].resources, "r");
+            }
         }
         ex.id.v = below(c, 3) ? ex.id.v : any_id(c);
         e.run.framework = f;
@@ -369,6 +447,12 @@ static void chaos_master(struct chaos *c) {
         return;
     case RV_AGENT_EVENT_KILL_TASK:
         kill_task(c->w, any_id(c));
+        return;
+    case RV_AGENT_EVENT_APPLY_OPERATION:
+        chaos_operation(c);
+        return;
+    case RV_AGENT_EVENT_ACKNOWLEDGE_OPERATION:
+        chaos_acknowledge_operation(c);
         return;
     case RV_AGENT_EVENT_SHUTDOWN_EXECUTOR:
         e.shutdown_executor.framework_id.v = "f1";
@@ -589,6 +673,9 @@ static void chaos_heal(struct chaos *c) {
             acknowledge_uuid(w, id, uuid);
         }
     }
+    while (rv_map_count(&w->agent->operations)) {
+        chaos_acknowledge_operation(c);
+    }
     assert_int_equal(rv_map_count(&w->agent->frameworks), 0);
     assert_int_equal(rv_map_count(&w->agent->containers), 0);
 }
@@ -631,6 +718,7 @@ int main(void) {
         TEST(only_an_end_was_written),
         TEST(damaged_journal),
         TEST(compaction),
+        TEST(compaction_of_operations),
         TEST(anything_at_any_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

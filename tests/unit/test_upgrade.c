@@ -385,7 +385,7 @@ static void registration_of_a_later_agent(void **state) {
     assert_int_equal(
         rv_wire_agent_call_decode(RV_ENC_PROTOBUF, packed(&call.base), NULL, &w.arena, &said, &err),
         -RV_ERR_UNSUPPORTED);
-    assert_non_null(strstr(err.message, "the agent needs version 2"));
+    assert_non_null(strstr(err.message, "the agent needs version 3"));
     assert_non_null(strstr(err.message, "upgrade the master first"));
 }
 
@@ -417,7 +417,7 @@ static void registration_by_a_later_master(void **state) {
     assert_int_equal(rv_wire_agent_event_decode(RV_ENC_PROTOBUF, packed(&event.base), NULL,
                                                 &w.arena, &said, &err),
                      -RV_ERR_UNSUPPORTED);
-    assert_non_null(strstr(err.message, "the master needs version 2"));
+    assert_non_null(strstr(err.message, "the master needs version 3"));
     assert_non_null(strstr(err.message, "upgrade the agent first"));
 }
 
