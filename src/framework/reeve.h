@@ -89,7 +89,8 @@ struct reeve_scheduler_callbacks {
     /* A task's status. Acknowledged when this returns, unless manual_acknowledge is set: then call
      * reeve_scheduler_acknowledge() once you have it safe. Comes again until acknowledged. */
     void (*update)(struct reeve_scheduler *s, void *ctx, const Reeve__V1__TaskStatus *status);
-    /* The same for operations. */
+    /* The same for operations on resources that have an id: how each ended. Answers to
+     * RECONCILE_OPERATIONS come here, too. */
     void (*operation_update)(struct reeve_scheduler *s, void *ctx,
                              const Reeve__V1__OperationStatus *status);
     /* From an executor; may be lost on the way. */
@@ -172,7 +173,9 @@ REEVE_API int reeve_scheduler_call(struct reeve_scheduler *s,
 REEVE_API int reeve_scheduler_launch(struct reeve_scheduler *s, const Reeve__V1__Offer *offer,
                                      Reeve__V1__TaskInfo *const *tasks, size_t n,
                                      double refuse_seconds);
-/* Any operations on offers of one agent. */
+/* Any operations on offers of one agent, in order: each may use what those before it made, so one
+ * call can reserve, create a volume and launch on it. Give an operation on resources an id to hear
+ * of its end. */
 REEVE_API int reeve_scheduler_accept(struct reeve_scheduler *s, const char *const *offer_ids,
                                      size_t n_offers,
                                      Reeve__V1__Offer__Operation *const *operations,
