@@ -18,6 +18,18 @@ int64_t rv_cli_scalar(Reeve__V1__Resource *const *v, size_t n, const char *name)
     return sum;
 }
 
+const char *rv_cli_reserved_role(const Reeve__V1__Resource *r) {
+    const Reeve__V1__Resource__ReservationInfo *last =
+        r->n_reservations ? r->reservations[r->n_reservations - 1] : NULL;
+
+    return last && last->type == REEVE__V1__RESOURCE__RESERVATION_INFO__TYPE__DYNAMIC ? last->role
+                                                                                      : NULL;
+}
+
+const char *rv_cli_volume_id(const Reeve__V1__Resource *r) {
+    return r->disk && r->disk->persistence ? r->disk->persistence->id : NULL;
+}
+
 const char *rv_cli_task_state(Reeve__V1__TaskState state, struct rv_arena *arena) {
     const char *name = reeve_state_name(state);
 

@@ -48,6 +48,10 @@ size_t rv_cli_tasks_on_agent(const struct rv_cli_cluster *c, const char *id);
 RV_MUST_USE int rv_cli_agent_address(const Reeve__V1__Master__Response__GetAgents__Agent *agent,
                                      struct rv_cli_address *out, struct rv_error *err);
 
+/* For whom it is reserved dynamically, and which volume it is; NULL: it is not. */
+const char *rv_cli_reserved_role(const Reeve__V1__Resource *r);
+const char *rv_cli_volume_id(const Reeve__V1__Resource *r);
+
 /* "active", "draining" */
 const char *rv_cli_agent_state(const Reeve__V1__Master__Response__GetAgents__Agent *agent);
 /* The id of the agent meant by an id's prefix or end, or by a host name. Those that are away are

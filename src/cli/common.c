@@ -271,6 +271,30 @@ char *rv_cli_master_list(const struct rv_cli *cli, struct rv_error *err) {
     return rv_buf_take(&list, NULL);
 }
 
+/* --- amounts --- */
+
+bool rv_cli_amounts_parse(const char *text, struct rv_arena *arena, struct rv_cli_amount **out,
+                          size_t *n) {
+    char *copy = rv_arena_strdup(arena, text), *save = NULL;
+
+    *n = 0;
+    *out = RV_ARENA_ARRAY(arena, struct rv_cli_amount, strlen(text) / 2 + 1);
+    for (char *part = strtok_r(copy, ";", &save); part; part = strtok_r(NULL, ";", &save)) {
+        char *colon = strchr(part, ':');
+        struct rv_cli_amount *a = &(*out)[*n];
+
+        a->name = part + strspn(part, " ");
+        a->value = RV_ARENA_NEW(arena, Reeve__V1__Value__Scalar);
+        reeve__v1__value__scalar__init(a->value);
+        if (!colon || colon == a->name || rv_parse_double(colon + 1, &a->value->value) ||
+            a->value->value < 0)
+            return false;
+        *colon = 0;
+        ++*n;
+    }
+    return true;
+}
+
 /* --- calls --- */
 
 struct exchange {

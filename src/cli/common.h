@@ -80,6 +80,14 @@ RV_MUST_USE int rv_cli_find_master(struct rv_cli *cli, struct rv_error *err);
 int rv_cli_fail(const struct rv_cli *cli, const char *format, ...) RV_PRINTF(2, 3);
 int rv_cli_misuse(const struct rv_cli *cli, const char *format, ...) RV_PRINTF(2, 3);
 
+/* What a person types as "cpus:4;mem:2048", in the arena; false: it is not that. */
+struct rv_cli_amount {
+    char *name;
+    Reeve__V1__Value__Scalar *value; /* not negative */
+};
+bool rv_cli_amounts_parse(const char *text, struct rv_arena *arena, struct rv_cli_amount **out,
+                          size_t *n);
+
 /* --- calls --- */
 
 struct rv_cli_address {

@@ -99,38 +99,11 @@ static int list(struct rv_cli *cli) {
 
 /* --- changing --- */
 
-struct amount {
-    char *name;
-    Reeve__V1__Value__Scalar *value;
-};
-
-/* "cpus:4;mem:2048"; false: it is not that. */
-static bool parse(struct rv_cli *cli, const char *text, struct amount **out, size_t *n) {
-    char *copy = rv_arena_strdup(&cli->arena, text), *save = NULL;
-
-    *n = 0;
-    *out = RV_ARENA_ARRAY(&cli->arena, struct amount, strlen(text) / 2 + 1);
-    for (char *part = strtok_r(copy, ";", &save); part; part = strtok_r(NULL, ";", &save)) {
-        char *colon = strchr(part, ':');
-        struct amount *a = &(*out)[*n];
-
-        a->name = part + strspn(part, " ");
-        a->value = RV_ARENA_NEW(&cli->arena, Reeve__V1__Value__Scalar);
-        reeve__v1__value__scalar__init(a->value);
-        if (!colon || colon == a->name || rv_parse_double(colon + 1, &a->value->value) ||
-            a->value->value < 0)
-            return false;
-        *colon = 0;
-        ++*n;
-    }
-    return true;
-}
-
 static bool read_limits(struct rv_cli *cli, const char *text, Reeve__V1__Quota__QuotaConfig *q) {
-    struct amount *amounts;
+    struct rv_cli_amount *amounts;
     size_t n;
 
-    if (!parse(cli, text, &amounts, &n))
+    if (!rv_cli_amounts_parse(text, &cli->arena, &amounts, &n))
         return false;
     q->limits = RV_ARENA_ARRAY(&cli->arena, Reeve__V1__Quota__QuotaConfig__LimitsEntry *, n);
     for (size_t i = 0; i < n; i++) {
@@ -145,10 +118,10 @@ static bool read_limits(struct rv_cli *cli, const char *text, Reeve__V1__Quota__
 
 static bool read_guarantees(struct rv_cli *cli, const char *text,
                             Reeve__V1__Quota__QuotaConfig *q) {
-    struct amount *amounts;
+    struct rv_cli_amount *amounts;
     size_t n;
 
-    if (!parse(cli, text, &amounts, &n))
+    if (!rv_cli_amounts_parse(text, &cli->arena, &amounts, &n))
         return false;
     q->guarantees =
         RV_ARENA_ARRAY(&cli->arena, Reeve__V1__Quota__QuotaConfig__GuaranteesEntry *, n);

@@ -14,6 +14,9 @@ int rv_cli_nodes(int argc, char **argv);
 int rv_cli_frameworks(int argc, char **argv);
 int rv_cli_roles(int argc, char **argv);
 int rv_cli_quota(int argc, char **argv);
+int rv_cli_reserve(int argc, char **argv);
+int rv_cli_unreserve(int argc, char **argv);
+int rv_cli_volume(int argc, char **argv);
 int rv_cli_state(int argc, char **argv);
 int rv_cli_top(int argc, char **argv);
 

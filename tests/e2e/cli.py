@@ -249,6 +249,50 @@ def quota(sh):
     expect(sh.json("quota") == [], "a quota is left")
 
 
+def until_shown(sh, verb, want):
+    """Waits for the rows of `reserve` or `volume` on S0: {what: amount}."""
+    deadline = time.monotonic() + LONG
+    while True:
+        rows = sh.json(verb)
+        seen = {r["id"] if verb == "volume" else (r["resource"], r.get("volume")):
+                r["size" if verb == "volume" else "amount"] for r in rows}
+        if seen == want:
+            return
+        expect(time.monotonic() < deadline, "%s shows %s, not %s" % (verb, rows, want))
+        time.sleep(0.1)
+
+
+def reservations(sh):
+    until_shown(sh, "reserve", {})
+    finished(sh.reeve("reserve", "S0", "dev/db", "cpus:0.5; disk:96"), 0, "")
+    until_shown(sh, "reserve", {("cpus", None): 0.5, ("disk", None): 96})
+    finished(sh.reeve("volume", "create", "S0", "dev/db", "data", "64", "--path=db"), 0, "")
+    until_shown(sh, "volume", {"data": 64})
+    until_shown(sh, "reserve", {("cpus", None): 0.5, ("disk", None): 32, ("disk", "data"): 64})
+    expect("VOLUME" in sh.reeve("reserve").stdout and "dev/db" in sh.reeve("volume").stdout, "tables")
+    for words, text in ((["reserve", "S0", "dev", "cpus:4000"], "cpus"),
+                        (["reserve", "S0", "a b", "cpus:1"], "role"),
+                        (["reserve", "S9", "dev", "cpus:1"], "S9"),
+                        (["unreserve", "S0", "dev/db", "cpus:1"], "0.5 cpus more than is"),
+                        (["unreserve", "S1", "dev/db"], "nothing"),
+                        (["volume", "create", "S0", "dev/db", "more", "33"], "33 MB"),
+                        (["volume", "create", "S0", "dev/db", "data", "1"], "data"),
+                        (["volume", "destroy", "S0", "dev/db", "none"], "no volume none")):
+        done = sh.reeve(*words)
+        finished(done, 1, "")
+        expect(text in done.stderr, (words, done.stderr))
+    for words in (["reserve", "S0"], ["reserve", "S0", "dev", "cpus"], ["unreserve", "S0"],
+                  ["volume", "create", "S0", "dev", "v", "big"], ["volume", "destroy", "S0", "dev"],
+                  ["volume", "paint"]):
+        finished(sh.reeve(*words), 2, "")
+    finished(sh.reeve("unreserve", "S0", "dev/db", "cpus:0.2;disk:2"), 0, "")
+    until_shown(sh, "reserve", {("cpus", None): 0.3, ("disk", None): 30, ("disk", "data"): 64})
+    finished(sh.reeve("volume", "destroy", "S0", "dev/db", "data"), 0, "")
+    until_shown(sh, "volume", {})
+    finished(sh.reeve("unreserve", "S0", "dev/db"), 0, "")
+    until_shown(sh, "reserve", {})
+
+
 def aligned(table):
     rows = table.splitlines()
     at = rows[0].index("STATE")
@@ -368,7 +412,8 @@ def kill_endpoint(sh, cluster):
 # ------------------------------------------------------------------------- around the verbs
 
 def usage(sh):
-    for verb in ("run", "ps", "logs", "kill", "nodes", "node", "frameworks", "roles", "quota", "state"):
+    for verb in ("run", "ps", "logs", "kill", "nodes", "node", "frameworks", "roles", "quota",
+                 "reserve", "unreserve", "volume", "state"):
         done = sh.reeve(verb, "--help")
         finished(done, 0)
         expect(done.stdout.startswith("reeve " + verb) and "--master" in done.stdout, done.stdout)
@@ -473,7 +518,7 @@ def top_on_a_terminal(sh, node, task):
 
 CASES = [run_one, run_raw_bytes, run_several, run_more_than_fits, run_statuses, run_much,
          run_last_line, run_environment, run_command_keeps_its_options, run_role, run_waits,
-         run_timeout, run_interrupted, run_interrupted_twice, run_reader_gone, lists, quota,
+         run_timeout, run_interrupted, run_interrupted_twice, run_reader_gone, lists, quota, reservations,
          short_ids, ambiguous, logs, logs_follow, rotation, kill, top, usage, no_master, colours]
 
 
