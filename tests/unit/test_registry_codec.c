@@ -387,17 +387,34 @@ static void every_checkpoint(void **state) {
                                .directory = "/d",
                                .user = "u",
                                .shutdown_grace_ms = 1234};
+    struct rv_operation operation = {.type = RV_OP_UNRESERVE, .id = {"o"}};
+    const struct rv_operation_status end = {.operation_id = {"o"},
+                                            .state = RV_OPERATION_FINISHED,
+                                            .converted = &w.task.resources,
+                                            .has_uuid = true,
+                                            .uuid = {4, 5, 6}};
     struct rv_checkpoint all[] = {
-        {.kind = RV_CHECKPOINT_AGENT, .agent = &w.agent, .boot_id = "boot", .containerizer = "x"},
+        {.kind = RV_CHECKPOINT_AGENT,
+         .agent = &w.agent,
+         .boot_id = "boot",
+         .containerizer = "x",
+         .total = &w.task.resources},
         {.kind = RV_CHECKPOINT_FRAMEWORK, .framework = &w.framework},
         {.kind = RV_CHECKPOINT_EXECUTOR, .launch = &launch},
         {.kind = RV_CHECKPOINT_TASK, .task = &w.task},
         {.kind = RV_CHECKPOINT_UPDATE, .status = &w.status},
         {.kind = RV_CHECKPOINT_ACKNOWLEDGED, .task_id = {"t"}, .uuid = {1, 2, 3}},
         {.kind = RV_CHECKPOINT_EXECUTOR_DONE},
-        {.kind = RV_CHECKPOINT_ANEW}};
+        {.kind = RV_CHECKPOINT_ANEW, .total = &w.task.resources},
+        {.kind = RV_CHECKPOINT_OPERATION,
+         .operation = &operation,
+         .operation_status = &end,
+         .total = &w.task.resources,
+         .uuid = {1, 2, 3}},
+        {.kind = RV_CHECKPOINT_OPERATION_DONE, .uuid = {1, 2, 3}}};
 
     (void)state;
+    rv_resources_copy(&operation.resources, &w.task.resources);
     assert_int_equal(RV_COUNT(all), RV_CHECKPOINT_KIND_MAX);
     for (size_t i = 0; i < RV_COUNT(all); i++) {
         struct rv_buf one = {0}, two = {0};
@@ -415,6 +432,17 @@ static void every_checkpoint(void **state) {
             assert_int_equal(c.launch->shutdown_grace_ms, 1234);
         if (c.task)
             assert_true(rv_resources_eq(&c.task->resources, &w.task.resources));
+        assert_int_equal(c.total != NULL, all[i].total != NULL);
+        if (c.total)
+            assert_true(rv_resources_eq(c.total, &w.task.resources));
+        if (c.operation) {
+            assert_int_equal(c.operation->type, RV_OP_UNRESERVE);
+            assert_string_equal(c.operation->id.v, "o");
+            assert_true(rv_resources_eq(&c.operation->resources, &operation.resources));
+            assert_int_equal(c.operation_status->state, RV_OPERATION_FINISHED);
+            assert_memory_equal(c.operation_status->uuid, end.uuid, sizeof end.uuid);
+            assert_true(rv_resources_eq(c.operation_status->converted, &w.task.resources));
+        }
         rv_checkpoint_encode(&c, &w.arena, &two);
         assert_int_equal(one.n, two.n);
         assert_memory_equal(one.data, two.data, one.n);
@@ -425,6 +453,7 @@ static void every_checkpoint(void **state) {
         rv_buf_free(&one);
         rv_buf_free(&two);
     }
+    rv_resources_free(&operation.resources);
 }
 
 static void checkpoints_that_lack_something(void **state) {
