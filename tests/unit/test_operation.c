@@ -458,6 +458,7 @@ static void test_inv32_volumes_that_cannot_be(void **state) {
     DISK(&op.resources, 1, .role = role, .id = id);
     DISK(&op.resources, 1, .role = other, .id = id);
     _cleanup_conversion_ struct rv_conversion c = conversion_of(&op);
+    assert_int_equal(c.converted.n, 2);
     rv_operation_free(&op);
 }
 
