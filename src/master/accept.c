@@ -1,7 +1,8 @@
 /*
  * ACCEPT: takes the offers, does the operations in order on what they hold, and gives back the
  * rest. What always holds: an offer id is consumed at most once (INV-24), and all that the offers
- * held is afterwards either booked to tasks and executors or released, once.
+ * held, or operations made of it, is afterwards either booked to tasks and executors or released,
+ * once.
  */
 #include "master/internal.h"
 
@@ -93,14 +94,9 @@ static void operate(struct rv_master *m, struct rv_master_acceptance *a,
     case RV_OP_CREATE_DISK:
     case RV_OP_DESTROY_DISK:
     case RV_OP_MAX:
+        rv_master_apply_operation(m, a, op);
         break;
     }
-    rv_master_operation_refuse(
-        m, a->framework, op, RV_OPERATION_ERROR,
-        op->problem ? op->problem
-                    : RV_MASTER_TEXT(m, "the operation %s is not supported by this version",
-                                     rv_operation_type_name((int)op->type)),
-        a->agent->id);
 }
 
 void rv_master_accept(struct rv_master *m, struct rv_master_framework *f,
@@ -127,7 +123,7 @@ void rv_master_accept(struct rv_master *m, struct rv_master_framework *f,
     if (!rv_resources_empty(&a.available)) {
         rv_allocator_release(m->allocator, a.agent, f, &a.available, m->now_ms, until);
         /* What is wanted by nobody, and not filtered, waits for the batch as after a DECLINE: else
-         * master and framework would play ball with it. A launch has made progress. */
+         * master and framework would play ball with it. An operation has made progress. */
         if (until || a.used)
             rv_master_allocate_soon(m);
     }

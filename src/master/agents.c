@@ -15,6 +15,8 @@ struct rv_master_agent *rv_master_agent_find(const struct rv_master *m, struct r
 void rv_master_agent_free(void *record) {
     struct rv_master_agent *a = record;
 
+    RV_LIST_EACH (&a->operations, node, tmp)
+        rv_master_operation_free(RV_LIST_ENTRY(node, struct rv_master_operation, on_agent));
     rv_agent_info_free(&a->info);
     rv_resources_free(&a->total);
     rv_resources_free(&a->used);
@@ -128,6 +130,7 @@ static void dispatch(struct rv_master *m, struct rv_master_agent *a,
 
 /* What the call lacks or has wrong; NULL: nothing. */
 static const char *problem_of(const struct rv_agent_call *call) {
+    const struct rv_operation_status *ended;
     const struct rv_task_status *status;
 
     switch (call->type) {
@@ -149,9 +152,13 @@ static const char *problem_of(const struct rv_agent_call *call) {
     case RV_AGENT_CALL_UPDATE_AGENT:
         return call->total ? NULL : "the total resources are missing";
     case RV_AGENT_CALL_OPERATION_STATUS:
-        return call->operation.status && call->operation.status->operation_id.v
+        ended = call->operation.status;
+        if (!ended)
+            return "the status of the operation is missing";
+        return ended->state == RV_OPERATION_FINISHED || ended->state == RV_OPERATION_FAILED ||
+                       ended->state == RV_OPERATION_ERROR || ended->state == RV_OPERATION_DROPPED
                    ? NULL
-                   : "the operation or its status is missing";
+                   : "the state of the operation is none in which it has ended";
     case RV_AGENT_CALL_PONG:
     case RV_AGENT_CALL_UNREGISTER:
     case RV_AGENT_CALL_REGISTER:

@@ -25,22 +25,6 @@ static struct rv_master_framework *caller(struct rv_master *m, const struct rv_m
     return NULL;
 }
 
-static void acknowledge_operation(struct rv_master *m, const struct rv_master_framework *f,
-                                  const struct rv_scheduler_call *call) {
-    struct rv_master_agent *a = rv_master_agent_find(m, call->acknowledge_operation.agent_id);
-    struct rv_agent_event *event =
-        a ? rv_master_tell_agent(m, a, RV_AGENT_EVENT_ACKNOWLEDGE_OPERATION) : NULL;
-
-    m->counters.messages_acknowledge_operation++;
-    if (!event) {
-        m->counters.dropped_messages++;
-        RV_MASTER_WARN(m, "framework %s acknowledges an operation of an agent that is not there",
-                       f->id.v);
-        return;
-    }
-    memcpy(event->acknowledge_operation.uuid, call->acknowledge_operation.uuid, 16);
-}
-
 static void dispatch(struct rv_master *m, struct rv_master_framework *f,
                      const struct rv_scheduler_call *call) {
     switch (call->type) {
@@ -70,7 +54,7 @@ static void dispatch(struct rv_master *m, struct rv_master_framework *f,
         rv_master_acknowledge(m, f, call);
         break;
     case RV_CALL_ACKNOWLEDGE_OPERATION_STATUS:
-        acknowledge_operation(m, f, call);
+        rv_master_operation_acknowledge(m, f, call);
         break;
     case RV_CALL_RECONCILE:
         rv_master_reconcile(m, f, call);

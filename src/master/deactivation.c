@@ -2,8 +2,8 @@
  * Agents that operators take out of service: deactivated (offered to nobody), draining (the agent
  * kills its tasks, too), drained. What always holds: the registry has it before it takes effect,
  * and it outlives the agent's absence and masters; an agent is DRAINED only when it is here and
- * every task of it has ended and was acknowledged (INV-22). One change of an agent is written at a
- * time.
+ * every task and operation of it has ended and was acknowledged (INV-22). One change of an agent is
+ * written at a time.
  */
 #include <stdlib.h>
 
@@ -65,7 +65,8 @@ void rv_master_drain_check(struct rv_master *m, struct rv_master_agent *a) {
     struct rv_deactivation drained;
 
     if (!d || d->drain != RV_DRAIN_DRAINING || !a->connected || a->removing || a->settling ||
-        !rv_list_empty(&a->tasks) || rv_map_gets(&m->changing, a->id.v))
+        !rv_list_empty(&a->tasks) || !rv_list_empty(&a->operations) ||
+        rv_map_gets(&m->changing, a->id.v))
         return;
     if (d->mark_gone) {
         rv_master_agent_remove(m, a, RV_REMOVAL_DRAINED, 0);
@@ -91,11 +92,13 @@ static void send(struct rv_master *m, struct rv_master_agent *a) {
     event->drain = *d;
 }
 
-/* Not drained after all, if it brings tasks: acknowledged, but it did not hear that. */
+/* Not drained after all, if it brings tasks or operations: acknowledged, but it did not hear that.
+ */
 static void drain_again(struct rv_master *m, struct rv_master_agent *a) {
     struct rv_deactivation again = *a->deactivation;
 
-    if (again.drain != RV_DRAIN_DRAINED || rv_list_empty(&a->tasks) ||
+    if (again.drain != RV_DRAIN_DRAINED ||
+        (rv_list_empty(&a->tasks) && rv_list_empty(&a->operations)) ||
         rv_map_gets(&m->changing, a->id.v))
         return;
     again.drain = RV_DRAIN_DRAINING;

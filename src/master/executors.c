@@ -51,6 +51,19 @@ void rv_master_subtract_scalars(struct rv_resources *from, const struct rv_resou
             rv_resources_subtract_one(from, &r->v[i]);
 }
 
+void rv_master_bare(struct rv_resources *out, const struct rv_resources *r) {
+    rv_resources_copy(out, r);
+    rv_resources_allocate(out, NULL);
+    for (size_t i = 0; i < out->n; i++)
+        out->v[i].copies = 1;
+}
+
+void rv_master_subtract_unshared(struct rv_resources *left, const struct rv_resources *r) {
+    for (size_t i = 0; i < r->n; i++)
+        if (!r->v[i].kind->shared)
+            rv_resources_subtract_one(left, &r->v[i]);
+}
+
 void rv_master_book(struct rv_master_framework *f, struct rv_master_agent *a,
                     const struct rv_resources *r) {
     rv_master_add_scalars(&f->used, r);
@@ -131,6 +144,8 @@ void rv_master_each_agent_of(struct rv_master *m, struct rv_master_framework *f,
         visit(m, f, ((struct rv_master_task *)v)->agent, each);
     RV_LIST_EACH (&f->executors, node, tmp)
         visit(m, f, RV_LIST_ENTRY(node, struct rv_master_executor, on_framework)->agent, each);
+    for (size_t it = 0; rv_map_next(&f->operations, &it, NULL, &v);)
+        visit(m, f, ((struct rv_master_operation *)v)->agent, each);
 }
 
 void rv_master_executor_exited(struct rv_master *m, struct rv_master_agent *a,

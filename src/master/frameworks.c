@@ -72,6 +72,7 @@ void rv_master_framework_free(void *record) {
     rv_vec_free(&f->completed);
     rv_master_questions_free(&f->named);
     rv_master_questions_free(&f->all);
+    rv_map_free(&f->operations);
     rv_vec_free(&f->fresh);
     rv_vec_free(&f->asked);
     rv_resources_free(&f->used);
@@ -626,6 +627,7 @@ void rv_master_remove_framework_done(struct rv_master *m, struct rv_master_pendi
     rv_master_each_agent_of(m, f, shut_down_on);
     f->connected = false; /* it asked to go, or is away: no updates of that any more */
     end_tasks(m, f);
+    rv_master_operations_orphan(m, f);
     rv_master_answers_forget(m, f);
     RV_ASSERT(rv_list_empty(&f->offers) && rv_resources_empty(&f->used));
     rv_allocator_remove_framework(m->allocator, f);

@@ -17,6 +17,10 @@
 #define RV_MASTER_MAX_ROLES 1000
 /* Frameworks that have ended and may not come back: the oldest are forgotten. */
 #define RV_MASTER_MAX_ENDED ((size_t)10000)
+/* Operations of one agent that are under way or not acknowledged. */
+#define RV_MASTER_MAX_OPERATIONS 1000
+/* Elements of an agent's total: how far operations may split what it has. */
+#define RV_MASTER_MAX_ELEMENTS 10000
 /* What agents that are gone, and frameworks about their tasks, are told. */
 #define RV_MASTER_GONE "Agent has been marked gone"
 
@@ -62,6 +66,8 @@ struct rv_master_registration {
     RV_VEC(struct rv_task_view) tasks;
     RV_VEC(struct rv_executor_view) executors;
     RV_VEC(struct rv_framework_info) frameworks;
+    struct rv_resources total;
+    RV_VEC(struct rv_operation_view) operations;
 };
 
 /* What waits for a registry write. `kind` says which fields count. */
@@ -288,7 +294,7 @@ struct rv_master_acceptance {
     struct rv_master_agent *agent; /* NULL: the offers are not valid */
     const char *role;
     struct rv_resources available; /* what is left of the offers */
-    bool used;                     /* something of them was booked */
+    bool used;                     /* something of them was booked, or changed */
 };
 void rv_master_accept(struct rv_master *m, struct rv_master_framework *f,
                       const struct rv_scheduler_call *call);
@@ -379,7 +385,11 @@ void rv_master_book(struct rv_master_framework *f, struct rv_master_agent *a,
 /* No longer in use: back to the allocator, a pass soon. */
 void rv_master_unbook(struct rv_master *m, struct rv_master_framework *f, struct rv_master_agent *a,
                       const struct rv_resources *r);
-/* Calls back once for each agent that has tasks or executors of the framework. */
+/* As agents tell of resources: without allocation roles, a shared one once. out is replaced. */
+void rv_master_bare(struct rv_resources *out, const struct rv_resources *r);
+/* What somebody uses is taken off what is left; shared ones are left for others, too. */
+void rv_master_subtract_unshared(struct rv_resources *left, const struct rv_resources *r);
+/* Calls back once for each agent that has tasks, executors or operations of the framework. */
 void rv_master_each_agent_of(struct rv_master *m, struct rv_master_framework *f,
                              void (*each)(struct rv_master *m, struct rv_master_framework *f,
                                           struct rv_master_agent *a));
@@ -395,14 +405,40 @@ void rv_master_reconcile_forget(struct rv_master *m, struct rv_master_framework 
 void rv_master_reconcile_one(struct rv_master *m, struct rv_master_framework *f,
                              struct rv_task_id task_id, struct rv_agent_id agent_id);
 
-/* --- operations.c: those on resources, which this version does not do yet --- */
+/* --- operate.c: those on resources, done --- */
+void rv_master_apply_operation(struct rv_master *m, struct rv_master_acceptance *a,
+                               const struct rv_operation *op);
+void rv_master_apply_for_operator(struct rv_master *m, const struct rv_master_event *e);
+
+/* --- operations.c: what becomes of them --- */
 void rv_master_operation_refuse(struct rv_master *m, struct rv_master_framework *f,
                                 const struct rv_operation *op, enum rv_operation_state state,
                                 const char *message, struct rv_agent_id agent_id);
-void rv_master_reconcile_operations(struct rv_master *m, struct rv_master_framework *f,
-                                    const struct rv_scheduler_call *call);
+/* Under way from now on. op has no allocation roles; the conversion is taken over. */
+struct rv_master_operation *
+rv_master_operation_new(struct rv_master *m, struct rv_framework_id framework_id,
+                        struct rv_master_agent *a, const struct rv_operation *op,
+                        struct rv_conversion *conversion, const uint8_t uuid[16]);
+void rv_master_operation_free(void *o);
 void rv_master_operation_status(struct rv_master *m, struct rv_master_agent *a,
                                 const struct rv_agent_call *call);
+void rv_master_operation_acknowledge(struct rv_master *m, struct rv_master_framework *f,
+                                     const struct rv_scheduler_call *call);
+void rv_master_reconcile_operations(struct rv_master *m, struct rv_master_framework *f,
+                                    const struct rv_scheduler_call *call);
+/* What is wrong with the operations that an agent tells of; NULL: nothing. */
+const char *rv_master_operations_problem(struct rv_master *m, const struct rv_agent_call *call);
+/* The agent has come with these: those that it does not know are dropped... */
+void rv_master_operations_drop_missing(struct rv_master *m, struct rv_master_agent *a,
+                                       const struct rv_master_registration *r);
+/* ... and those that the master does not know are taken in. */
+void rv_master_operations_take(struct rv_master *m, struct rv_master_agent *a,
+                               const struct rv_master_registration *r);
+/* The agent goes; the frameworks are told this state. */
+void rv_master_operations_lose(struct rv_master *m, struct rv_master_agent *a,
+                               enum rv_operation_state state, const char *message);
+/* The framework has ended: nobody acknowledges them any more. */
+void rv_master_operations_orphan(struct rv_master *m, struct rv_master_framework *f);
 
 /* --- quota.c --- */
 void rv_master_quota_call(struct rv_master *m, const struct rv_master_event *e);

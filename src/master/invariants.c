@@ -33,7 +33,7 @@ static bool agent_books(struct rv_master *m, struct rv_master_agent *a, const st
     rv_resources_add(&all, &a->offered);
     if (!rv_resources_eq(&all, booked))
         ok = BREACH(m, "INV-26: agent %s: the allocator's books differ from the master's", a->id.v);
-    rv_resources_allocate(&all, NULL);
+    rv_master_bare(&all, &all);
     if (ok && !rv_resources_contains(&a->total, &all))
         ok = BREACH(m, "INV-26: agent %s: allocated and offered are more than its total", a->id.v);
     rv_resources_free(&all);
@@ -56,6 +56,63 @@ static bool check_task(struct rv_master *m, const struct rv_master_agent *a,
     return true;
 }
 
+/* INV-32 */
+static bool check_total(struct rv_master *m, const struct rv_master_agent *a) {
+    struct rv_map volumes = {0};
+    struct rv_error err;
+    bool ok = true;
+
+    if (rv_resources_validate(&a->total, &err) < 0)
+        return BREACH(m, "INV-32: agent %s: its total is not valid: %s", a->id.v, err.message);
+    for (size_t i = 0; i < a->total.n && ok; i++) {
+        const struct rv_kind *k = a->total.v[i].kind;
+
+        if (!rv_kind_is_volume(k))
+            continue;
+        rv_buf_clear(&m->scratch);
+        rv_buf_printf(&m->scratch, "%s %s", rv_kind_reserved_role(k), k->disk->persistence_id);
+        if (rv_map_put(&volumes, rv_buf_str(&m->scratch), m))
+            ok = BREACH(m, "INV-32: agent %s has volume '%s' of role '%s' twice", a->id.v,
+                        k->disk->persistence_id, rv_kind_reserved_role(k));
+    }
+    rv_map_free(&volumes);
+    return ok;
+}
+
+static bool check_operations(struct rv_master *m, struct rv_master_agent *a, size_t *all) {
+    size_t n = 0;
+
+    RV_LIST_EACH (&a->operations, node, tmp) {
+        const struct rv_master_operation *o =
+            RV_LIST_ENTRY(node, struct rv_master_operation, on_agent);
+        const char *id = o->operation.id.v;
+
+        n++;
+        if (o->agent != a || rv_map_get(&m->operations, rv_strn((const char *)o->uuid, 16)) != o)
+            return BREACH(m, "an operation of agent %s is not known by its uuid", a->id.v);
+        if (o->framework &&
+            (!id || rv_map_gets(&m->frameworks, o->framework_id.v) != o->framework ||
+             rv_map_gets(&o->framework->operations, id) != o))
+            return BREACH(m, "INV-42: operation %s is not known to its framework", id ? id : "?");
+        if (o->has_status_uuid != (o->state != RV_OPERATION_PENDING) ||
+            (o->has_status_uuid && !o->framework))
+            return BREACH(m, "INV-42: operation %s in state %s waits for the wrong thing",
+                          id ? id : "without id", rv_operation_state_name((int)o->state));
+    }
+    *all += n;
+    if (n > RV_MASTER_MAX_OPERATIONS || a->total.n > RV_MASTER_MAX_ELEMENTS)
+        return BREACH(m, "INV-49: agent %s has too many operations, or parts", a->id.v);
+    return true;
+}
+
+/* Operators may go on with an agent that is drained. */
+static bool of_frameworks(struct rv_master_agent *a) {
+    RV_LIST_EACH (&a->operations, node, tmp)
+        if (RV_LIST_ENTRY(node, struct rv_master_operation, on_agent)->framework)
+            return true;
+    return false;
+}
+
 /* What operators have made of it. */
 static bool check_standing(struct rv_master *m, struct rv_master_agent *a) {
     bool down = a->machine && a->machine->is.mode == RV_MACHINE_DOWN;
@@ -70,8 +127,8 @@ static bool check_standing(struct rv_master *m, struct rv_master_agent *a) {
     if (a->machine != (n ? rv_map_get(&m->machines, rv_strn(key, n)) : NULL))
         return BREACH(m, "agent %s is not on its machine of the schedule", a->id.v);
     if (a->deactivation && a->deactivation->drain == RV_DRAIN_DRAINED && a->connected &&
-        !rv_list_empty(&a->tasks) && !rv_map_gets(&m->changing, a->id.v))
-        return BREACH(m, "INV-22: agent %s is drained and has tasks", a->id.v);
+        (!rv_list_empty(&a->tasks) || of_frameworks(a)) && !rv_map_gets(&m->changing, a->id.v))
+        return BREACH(m, "INV-22: agent %s is drained and has tasks or operations", a->id.v);
     for (size_t it = 0; rv_map_next(&a->answers, &it, NULL, &v);) {
         const struct rv_master_answer *answer = v;
 
@@ -84,7 +141,7 @@ static bool check_standing(struct rv_master *m, struct rv_master_agent *a) {
     return true;
 }
 
-static bool check_agent(struct rv_master *m, struct rv_master_agent *a) {
+static bool check_agent(struct rv_master *m, struct rv_master_agent *a, size_t *operations) {
     struct sums s = {0};
     bool ok = true;
 
@@ -107,7 +164,7 @@ static bool check_agent(struct rv_master *m, struct rv_master_agent *a) {
         return false;
     if (!rv_list_empty(&a->offers) && !a->active)
         return BREACH(m, "INV-25: agent %s is not to be offered and is", a->id.v);
-    if (!check_standing(m, a))
+    if (!check_standing(m, a) || !check_total(m, a) || !check_operations(m, a, operations))
         return false;
     if (a->connected != (a->stream != 0))
         return BREACH(m, "agent %s: connected and stream disagree", a->id.v);
@@ -185,6 +242,7 @@ static bool check_away(struct rv_master *m, const struct rv_master_framework *f)
 
 static bool check_framework(struct rv_master *m, struct rv_master_framework *f) {
     const struct rv_master_stream *s;
+    void *v;
 
     if (!check_parts(m, f) || !check_away(m, f))
         return false;
@@ -212,6 +270,9 @@ static bool check_framework(struct rv_master *m, struct rv_master_framework *f) 
         if (rv_map_gets(&m->inverse_offers, o->id.v) != o || !answer || answer->offer != o)
             return BREACH(m, "INV-24: inverse offer %s is not known by its id", o->id.v);
     }
+    for (size_t it = 0; rv_map_next(&f->operations, &it, NULL, &v);)
+        if (((const struct rv_master_operation *)v)->framework != f)
+            return BREACH(m, "INV-42: framework %s hears of an operation of another", f->id.v);
     if (f->fresh.n || f->asked.n)
         return BREACH(m, "framework %s has offers that were not sent", f->id.v);
     return true;
@@ -250,13 +311,16 @@ static bool check_absence(struct rv_master *m) {
 }
 
 static bool check_all(struct rv_master *m) {
-    size_t offers = 0;
+    size_t offers = 0, operations = 0;
     const char *problem;
     void *v;
 
     for (size_t it = 0; rv_map_next(&m->agents, &it, NULL, &v);)
-        if (!check_agent(m, v))
+        if (!check_agent(m, v, &operations))
             return false;
+    if (operations != rv_map_count(&m->operations))
+        return BREACH(m, "%zu operations by agent, %zu by uuid", operations,
+                      rv_map_count(&m->operations));
     for (size_t it = 0; rv_map_next(&m->frameworks, &it, NULL, &v);) {
         struct rv_master_framework *f = v;
 

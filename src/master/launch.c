@@ -19,9 +19,46 @@ static void need_free(struct need *n) {
     rv_resources_free(&n->executor);
 }
 
+/* What cannot be used together: a volume with itself, revocable with other resources of a name
+ * (equal names stand together). */
+static const char *mix_problem(struct rv_master *m, const struct rv_resources *r) {
+    struct rv_map volumes = {0};
+    const char *problem = NULL;
+
+    for (size_t i = 0; i < r->n && !problem; i++) {
+        const struct rv_kind *k = r->v[i].kind, *before = i ? r->v[i - 1].kind : k;
+
+        if (k->revocable != before->revocable && rv_streq(k->name, before->name))
+            problem = RV_MASTER_TEXT(m, "uses revocable '%s' together with other", k->name);
+        if (!rv_kind_is_volume(k))
+            continue;
+        rv_buf_clear(&m->scratch);
+        rv_buf_printf(&m->scratch, "%s %s", rv_kind_reserved_role(k), k->disk->persistence_id);
+        if (rv_map_put(&volumes, rv_buf_str(&m->scratch), m) || r->v[i].copies > 1)
+            problem = RV_MASTER_TEXT(m, "uses the volume '%s' twice", k->disk->persistence_id);
+    }
+    rv_map_free(&volumes);
+    return problem;
+}
+
+/* ... nor can a task and its executor. */
+static const char *pair_problem(struct rv_master *m, const struct rv_resources *task,
+                                const struct rv_resources *executor) {
+    struct rv_resources both = {0};
+    const char *problem;
+
+    rv_resources_copy(&both, task);
+    rv_resources_add(&both, executor);
+    rv_resources_allocate(&both, NULL);
+    problem = mix_problem(m, &both);
+    rv_resources_free(&both);
+    return problem ? RV_MASTER_TEXT(m, "and its executor: it %s", problem) : NULL;
+}
+
 /* out = r with the offer's role as allocation role wherever none is given. */
 static const char *allocate(struct rv_master *m, const struct rv_master_acceptance *a,
                             const struct rv_resources *r, struct rv_resources *out) {
+    const char *problem;
     struct rv_error err;
 
     for (size_t i = 0; i < r->n; i++) {
@@ -33,6 +70,8 @@ static const char *allocate(struct rv_master *m, const struct rv_master_acceptan
     }
     if (rv_resources_validate(r, &err) < 0)
         return RV_MASTER_TEXT(m, "uses invalid resources: %s", err.message);
+    if ((problem = mix_problem(m, r)))
+        return problem;
     rv_resources_copy(out, r);
     rv_resources_allocate(out, a->role);
     return NULL;
@@ -86,11 +125,12 @@ static const char *task_problem(struct rv_master *m, const struct rv_master_acce
     return allocate(m, a, &info->resources, &need->task);
 }
 
-/* Takes r off what is left; ports and sets that are taken do not fit a second time. */
+/* Takes r off what is left; ports and sets that are taken do not fit a second time, shared volumes
+ * do. */
 static const char *take(struct rv_master *m, struct rv_resources *left,
                         const struct rv_resources *r) {
     if (rv_resources_contains(left, r)) {
-        rv_resources_subtract(left, r);
+        rv_master_subtract_unshared(left, r);
         return NULL;
     }
     rv_buf_clear(&m->scratch);
@@ -110,6 +150,19 @@ static void refuse(struct rv_master *m, const struct rv_master_acceptance *a,
     rv_master_send_status(m, a->framework, status);
 }
 
+/* From the offers to the books. What is shared stays offered: this use of it is booked anew. */
+static void use(struct rv_master *m, struct rv_master_acceptance *a, const struct rv_resources *r) {
+    struct rv_resources shared = {0};
+
+    rv_master_subtract_unshared(&a->available, r);
+    for (size_t i = 0; i < r->n; i++)
+        if (r->v[i].kind->shared)
+            rv_resources_add_one(&shared, &r->v[i]);
+    if (!rv_resources_empty(&shared))
+        rv_allocator_use(m->allocator, a->agent, a->framework, &shared);
+    rv_resources_free(&shared);
+}
+
 /* Moves what the task (and a new executor) needs from the offers to the books. */
 static struct rv_master_task *book(struct rv_master *m, struct rv_master_acceptance *a,
                                    const struct rv_task_info *info,
@@ -118,10 +171,10 @@ static struct rv_master_task *book(struct rv_master *m, struct rv_master_accepta
     struct rv_master_task *t;
 
     if (executor && !x) {
-        rv_resources_subtract(&a->available, &need->executor);
+        use(m, a, &need->executor);
         x = rv_master_executor_add(m, a->framework, a->agent, executor, &need->executor);
     }
-    rv_resources_subtract(&a->available, &need->task);
+    use(m, a, &need->task);
     a->used = true;
     t = rv_master_task_new(m, a->framework, a->agent, info, &need->task,
                            executor ? executor->id.v : NULL, RV_TASK_STAGING);
@@ -167,16 +220,20 @@ static void run(struct rv_master *m, struct rv_master_acceptance *a, struct rv_m
 }
 
 static void launch_one(struct rv_master *m, struct rv_master_acceptance *a,
-                       const struct rv_task_info *info) {
+                       const struct rv_operation *op, const struct rv_task_info *info) {
     struct need need = {0};
     struct rv_resources left = {0};
-    const char *problem = task_problem(m, a, info, &need);
+    const char *problem =
+        op->id.v ? "is of a LAUNCH with an id: its task is what is told of, not the operation"
+                 : task_problem(m, a, info, &need);
 
     if (!problem && info->executor) {
         if (info->executor->type == RV_EXECUTOR_DEFAULT)
             problem = "has the default executor, which runs task groups only";
         else
             problem = executor_problem(m, a, info->executor, &need);
+        if (!problem)
+            problem = pair_problem(m, &info->resources, &info->executor->resources);
     }
     if (!problem) {
         rv_resources_copy(&left, &a->available);
@@ -202,7 +259,7 @@ static void launch_one(struct rv_master *m, struct rv_master_acceptance *a,
 void rv_master_launch(struct rv_master *m, struct rv_master_acceptance *a,
                       const struct rv_operation *op) {
     for (size_t i = 0; i < op->n_tasks; i++)
-        launch_one(m, a, &op->tasks[i]);
+        launch_one(m, a, op, &op->tasks[i]);
 }
 
 /* Of one executor, all tasks share its control groups or none does. */
@@ -236,6 +293,8 @@ static const char *group_problem(struct rv_master *m, const struct rv_master_acc
 
     if (op->problem)
         return op->problem;
+    if (op->id.v)
+        return "LAUNCH_GROUP cannot have an id: its tasks are what is told of, not the operation";
     if (!op->executor)
         return "Task group has no executor";
     if ((problem = executor_problem(m, a, op->executor, executor)))
@@ -256,6 +315,8 @@ static const char *group_problem(struct rv_master *m, const struct rv_master_acc
             problem = task_problem(m, a, info, &needs[i]);
         if (!problem && rv_map_put(&ids, rv_str(info->id.v), &needs[i]))
             problem = "is twice in it";
+        if (!problem)
+            problem = pair_problem(m, &info->resources, &op->executor->resources);
         if (!problem)
             problem = take(m, &left, &needs[i].task);
         if (problem)

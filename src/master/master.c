@@ -416,6 +416,7 @@ static void free_agents(struct rv_master *m) {
         rv_master_agent_free(v);
     rv_map_free(&m->agents);
     rv_map_free(&m->addresses);
+    rv_map_free(&m->operations);
     for (size_t it = 0; rv_map_next(&m->recovered, &it, NULL, &v);) {
         rv_agent_info_free(v);
         free(v);

@@ -56,13 +56,15 @@ struct rv_master_offer {
  * it down, or its end is not acknowledged yet. */
 struct rv_master_operation {
     uint8_t uuid[16];
-    struct rv_framework_id framework_id; /* owned; v NULL: the operator's */
+    struct rv_framework_id framework_id;   /* owned; v NULL: the operator's */
+    struct rv_master_framework *framework; /* who hears of it; NULL: nobody (no id was given), or
+                                              not any more */
     struct rv_master_agent *agent;
-    struct rv_operation operation; /* id.v NULL: nobody asked for feedback */
-    struct rv_conversion conversion;
-    enum rv_operation_state state; /* latest known */
-    char *message;                 /* of it, or NULL */
-    bool has_status_uuid;          /* it waits for this to be acknowledged */
+    struct rv_operation operation;   /* without allocation roles; id.v NULL: without feedback */
+    struct rv_conversion conversion; /* with the allocation role, if it is known */
+    enum rv_operation_state state;   /* latest known */
+    char *message;                   /* of it, or NULL */
+    bool has_status_uuid;            /* it waits for this to be acknowledged */
     uint8_t status_uuid[16];
     struct rv_list on_agent; /* of the agent's operations */
 };
@@ -124,6 +126,7 @@ struct rv_master_framework {
     struct rv_list offers;                     /* rv_master_offer.on_framework */
     struct rv_list inverse_offers;             /* rv_master_inverse_offer.on_framework */
     struct rv_list executors;                  /* rv_master_executor.on_framework */
+    struct rv_map operations; /* operation id -> rv_master_operation: those it hears of */
     /* By tasks and executors, with allocation. Scalars only: ports and sets of different agents do
      * not add up. Those stand with the agents, tasks and offers. */
     struct rv_resources used;
@@ -139,9 +142,10 @@ struct rv_master_framework {
 };
 
 struct rv_master_agent {
-    struct rv_agent_id id; /* owned */
-    struct rv_agent_info info;
-    struct rv_resources total, used, offered;
+    struct rv_agent_id id;     /* owned */
+    struct rv_agent_info info; /* resources: what it has by itself */
+    struct rv_resources total; /* what it has now: operations may have changed that */
+    struct rv_resources used, offered;
     bool active; /* is offered: connected, not going, neither deactivated nor on a machine DOWN */
     const struct rv_deactivation *deactivation; /* in m->deactivated; NULL: none */
     struct rv_master_machine *machine;          /* in the schedule; NULL: it is not */

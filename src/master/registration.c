@@ -37,6 +37,35 @@ static struct rv_task_view view_copy(const struct rv_task_view *v) {
     return copy;
 }
 
+static void operation_view_free(struct rv_operation_view *v) {
+    free((char *)(uintptr_t)v->framework_id.v);
+    rv_operation_free((struct rv_operation *)(uintptr_t)v->operation);
+    free((void *)(uintptr_t)v->operation);
+    if (v->status)
+        free((char *)(uintptr_t)v->status->message);
+    free((void *)(uintptr_t)v->status);
+}
+
+/* Of a status only what is looked at: its state, message and uuid. */
+static struct rv_operation_view operation_view_copy(const struct rv_operation_view *v) {
+    struct rv_operation_view copy = *v;
+    struct rv_operation *operation = rv_calloc(1, sizeof *operation);
+
+    copy.framework_id.v = rv_strdup(v->framework_id.v);
+    rv_operation_copy(operation, v->operation);
+    copy.operation = operation;
+    if (v->status) {
+        struct rv_operation_status *status = rv_calloc(1, sizeof *status);
+
+        status->state = v->status->state;
+        status->message = rv_strdup(v->status->message);
+        status->has_uuid = v->status->has_uuid;
+        memcpy(status->uuid, v->status->uuid, sizeof status->uuid);
+        copy.status = status;
+    }
+    return copy;
+}
+
 void rv_master_registration_free(struct rv_master_registration *r) {
     if (!r)
         return;
@@ -54,7 +83,17 @@ void rv_master_registration_free(struct rv_master_registration *r) {
     for (size_t i = 0; i < r->frameworks.n; i++)
         rv_framework_info_free(&r->frameworks.v[i]);
     rv_vec_free(&r->frameworks);
+    rv_resources_free(&r->total);
+    for (size_t i = 0; i < r->operations.n; i++)
+        operation_view_free(&r->operations.v[i]);
+    rv_vec_free(&r->operations);
     free(r);
+}
+
+/* What it has now. */
+static const struct rv_resources *total_of(const struct rv_agent_call *call) {
+    return call->registration.total ? call->registration.total
+                                    : &call->registration.info->resources;
 }
 
 static struct rv_master_registration *registration_new(const struct rv_agent_call *call,
@@ -84,6 +123,9 @@ static struct rv_master_registration *registration_new(const struct rv_agent_cal
         rv_framework_info_copy(&info, &call->registration.frameworks[i]);
         rv_vec_push(&r->frameworks, info);
     }
+    rv_resources_copy(&r->total, total_of(call));
+    for (size_t i = 0; i < call->registration.n_operations; i++)
+        rv_vec_push(&r->operations, operation_view_copy(&call->registration.operations[i]));
     return r;
 }
 
@@ -148,11 +190,10 @@ static bool take(struct rv_resources *left, const struct rv_resources *r) {
     struct rv_resources plain = {0};
     bool yes;
 
-    rv_resources_copy(&plain, r);
-    rv_resources_allocate(&plain, NULL);
+    rv_master_bare(&plain, r);
     yes = rv_resources_contains(left, &plain);
     if (yes)
-        rv_resources_subtract(left, &plain);
+        rv_master_subtract_unshared(left, &plain);
     rv_resources_free(&plain);
     return yes;
 }
@@ -196,7 +237,7 @@ static const char *tasks_problem(struct rv_master *m, const struct rv_agent_call
     struct rv_resources left = {0};
     const char *problem = NULL;
 
-    rv_resources_copy(&left, &call->registration.info->resources);
+    rv_resources_copy(&left, total_of(call));
     for (size_t i = 0; i < call->registration.n_tasks && !problem; i++)
         problem = task_problem(m, call, &call->registration.tasks[i], &left);
     for (size_t i = 0; i < call->registration.n_executors && !problem; i++)
@@ -205,23 +246,33 @@ static const char *tasks_problem(struct rv_master *m, const struct rv_agent_call
     return problem;
 }
 
+/* Of the agent itself: allocated to nobody. */
+static const char *own_problem(struct rv_master *m, const struct rv_resources *r) {
+    struct rv_error err;
+
+    if (rv_resources_validate(r, &err) < 0)
+        return RV_MASTER_TEXT(m, "the agent's resources are not valid: %s", err.message);
+    for (size_t i = 0; i < r->n; i++)
+        if (r->v[i].kind->allocation_role)
+            return "the agent's resources are allocated to a role";
+    return NULL;
+}
+
 /* NULL: fine. */
 static const char *call_problem(struct rv_master *m, const struct rv_agent_call *call) {
     const struct rv_agent_info *info = call->registration.info;
     const char *problem;
-    struct rv_error err;
 
     if (!info || !info->hostname)
         return "the agent's info or hostname is missing";
-    if (rv_resources_validate(&info->resources, &err) < 0)
-        return RV_MASTER_TEXT(m, "the agent's resources are not valid: %s", err.message);
-    for (size_t i = 0; i < info->resources.n; i++)
-        if (info->resources.v[i].kind->allocation_role)
-            return "the agent's resources are allocated to a role";
+    if ((problem = own_problem(m, &info->resources)) || (problem = own_problem(m, total_of(call))))
+        return problem;
     if (call->type == RV_AGENT_CALL_REGISTER)
         return NULL;
-    problem = frameworks_problem(m, call);
-    return problem ? problem : tasks_problem(m, call);
+    if ((problem = rv_master_operations_problem(m, call)) ||
+        (problem = frameworks_problem(m, call)))
+        return problem;
+    return tasks_problem(m, call);
 }
 
 static bool full(const struct rv_master *m) {
@@ -255,10 +306,11 @@ static struct rv_master_agent *add(struct rv_master *m, const struct rv_master_r
 
     a->id.v = rv_strdup(r->info.id.v);
     rv_agent_info_copy(&a->info, &r->info);
-    rv_resources_copy(&a->total, &r->info.resources);
+    rv_resources_copy(&a->total, &r->total);
     rv_list_init(&a->tasks);
     rv_list_init(&a->executors);
     rv_list_init(&a->offers);
+    rv_list_init(&a->operations);
     a->ping.kind = RV_TIMER_PING;
     a->registered_ns = m->wall_ns;
     a->boot_id = rv_strdup(r->boot_id);
@@ -313,14 +365,12 @@ static bool fits(const struct rv_master_agent *a, const struct rv_resources *tot
     struct rv_resources part = {0}, left = {0};
     bool yes;
 
-    rv_resources_copy(&part, &a->used);
-    rv_resources_allocate(&part, NULL);
+    rv_master_bare(&part, &a->used);
     yes = rv_resources_contains(total, &part);
     if (yes && more) {
         rv_resources_copy(&left, total);
-        rv_resources_subtract(&left, &part);
-        rv_resources_copy(&part, more);
-        rv_resources_allocate(&part, NULL);
+        rv_master_subtract_unshared(&left, &part);
+        rv_master_bare(&part, more);
         yes = rv_resources_contains(&left, &part);
     }
     rv_resources_free(&part);
@@ -337,7 +387,6 @@ void rv_master_agent_update_total(struct rv_master *m, struct rv_master_agent *a
         return;
     }
     rv_resources_copy(&a->total, total);
-    rv_resources_copy(&a->info.resources, total);
     rv_allocator_update_agent(m->allocator, a, &a->info, &a->total);
 }
 
@@ -393,6 +442,7 @@ static void drop_missing(struct rv_master *m, struct rv_master_agent *a,
             rv_master_executor_remove(m, x);
     }
     rv_map_free(&told);
+    rv_master_operations_drop_missing(m, a, r);
 }
 
 /* Frameworks that this master does not know yet: they may come back too. */
@@ -435,6 +485,9 @@ static void shut_down_completed(struct rv_master *m, struct rv_master_agent *a,
         tell_of(&told, r->executors.v[i].framework_id.v);
     for (size_t i = 0; i < r->frameworks.n; i++)
         tell_of(&told, r->frameworks.v[i].id.v);
+    for (size_t i = 0; i < r->operations.n; i++)
+        if (r->operations.v[i].framework_id.v)
+            tell_of(&told, r->operations.v[i].framework_id.v);
     for (size_t it = 0; rv_map_next(&told, &it, NULL, &v);)
         if (rv_master_framework_completed(m, v) && !rv_map_gets(&m->frameworks, v))
             shut_down_framework(m, a, v);
@@ -609,11 +662,10 @@ static void again(struct rv_master *m, struct rv_master_agent *a,
     rv_master_bury(m, free_old_info, old);
     memset(&a->info, 0, sizeof a->info);
     rv_agent_info_copy(&a->info, &r->info);
-    rv_resources_copy(&a->info.resources, &a->total);
     put_address(m, a);
     rv_master_agent_place(m, a);
     rv_allocator_update_agent(m->allocator, a, &a->info, &a->total);
-    rv_master_agent_update_total(m, a, &r->info.resources);
+    rv_master_agent_update_total(m, a, &r->total);
     a->reregistered_ns = m->wall_ns;
     free(a->boot_id);
     a->boot_id = rv_strdup(r->boot_id);
@@ -654,6 +706,7 @@ static void settle(struct rv_master *m, const struct rv_master_registration *r, 
     if (stream)
         connect(m, a, request, stream);
     take_tasks(m, a, r);
+    rv_master_operations_take(m, a, r);
     if (absent)
         rv_master_absent_end(m, absent, RV_TASK_DROPPED, "Task is unknown to the agent");
     rv_master_absent_free(m, absent);

@@ -179,6 +179,8 @@ static void lose(struct rv_master *m, struct rv_master_agent *a,
     if (unreachable || gone) /* first: it has the tasks that may come back */
         rv_master_absent_put(m, gone ? &m->gone : &m->unreachable, a->id.v, p->wall_ns);
     lose_tasks(m, a, state_after((enum rv_master_removal)p->why), message, p->wall_ns);
+    rv_master_operations_lose(
+        m, a, unreachable ? RV_OPERATION_UNREACHABLE : RV_OPERATION_GONE_BY_OPERATOR, message);
     tell_lost(m, a->id.v);
     disconnect(m, a, gone);
     if (!unreachable)

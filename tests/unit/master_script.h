@@ -10,6 +10,9 @@
  *   agent A1 CALL key=value ...     likewise
  *   operator O1 CALL key=value ...
  *   close S1                        the stream breaks
+ *   ... accept offers=.. reserve=o1@cpus!r:1 create=o2@disk!r#v1:64 launch=t1@disk!r#v1:64
+ *                                   operations, in the order of the line: see on_resources()
+ *   operator O1 operate agent=M-S0 reserve=@cpus!r:1
  *   registry manual|auto|ok|fail    writes wait for `ok` or `fail`, or are done at once (auto)
  *   restart id=N                    a new leader, with what the registry holds
  *   show                            books and tasks
@@ -188,6 +191,8 @@ static void free_operations(struct rv_scheduler_call *c) {
     for (size_t i = 0; i < c->accept.n_operations; i++) {
         struct rv_operation *op = &c->accept.operations[i];
 
+        rv_resources_free(&op->resources);
+        rv_resources_free(&op->source);
         for (size_t j = 0; j < op->n_tasks; j++) {
             rv_resources_free(&op->tasks[j].resources);
             if (op->tasks[j].executor) {
@@ -202,8 +207,36 @@ static void free_operations(struct rv_scheduler_call *c) {
     }
 }
 
+/* reserve=ID@resources[@source], and in the same way unreserve, create, destroy; grow=ID@volume@
+ * addition, shrink=ID@volume@amount. An empty id: without feedback. Other words: nothing. */
+static void on_resources(struct script *s, const char *word, struct rv_operation *op) {
+    static const struct {
+        const char *word;
+        enum rv_operation_type type;
+    } words[] = {{"reserve=", RV_OP_RESERVE},  {"unreserve=", RV_OP_UNRESERVE},
+                 {"create=", RV_OP_CREATE},    {"destroy=", RV_OP_DESTROY},
+                 {"grow=", RV_OP_GROW_VOLUME}, {"shrink=", RV_OP_SHRINK_VOLUME}};
+    char **parts;
+    size_t n;
+
+    for (size_t i = 0; i < RV_COUNT(words); i++) {
+        if (strncmp(word, words[i].word, strlen(words[i].word)) != 0)
+            continue;
+        n = split(s, word + strlen(words[i].word), '@', &parts);
+        op->type = words[i].type;
+        op->id.v = n > 0 && *parts[0] ? parts[0] : NULL;
+        op->resources = resources(n > 1 ? parts[1] : NULL);
+        if (op->type == RV_OP_SHRINK_VOLUME)
+            op->subtract = n > 2 ? atoll(parts[2]) * 1000 : 0;
+        else
+            op->source = resources(n > 2 ? parts[2] : NULL);
+        for (size_t j = 0; arg(s, "role") && j < op->resources.n; j++)
+            rv_resources_allocate(&op->resources, arg(s, "role"));
+    }
+}
+
 static void accept_call(struct script *s, struct rv_scheduler_call *c) {
-    struct rv_operation *ops = RV_ARENA_ARRAY(&s->arena, struct rv_operation, 3);
+    struct rv_operation *ops = RV_ARENA_ARRAY(&s->arena, struct rv_operation, RV_COUNT(s->words));
     const char *agent = arg(s, "agent");
     struct rv_master_offer *first;
 
@@ -213,17 +246,19 @@ static void accept_call(struct script *s, struct rv_scheduler_call *c) {
     first = c->accept.n_offer_ids ? rv_map_gets(&s->m->offers, c->accept.offer_ids[0].v) : NULL;
     if (!agent)
         agent = first ? rv_arena_strdup(&s->arena, first->agent->id.v) : "M-S0";
-    if (arg(s, "reserve")) {
-        ops[c->accept.n_operations].type = RV_OP_RESERVE;
-        ops[c->accept.n_operations++].id.v = *arg(s, "reserve") ? arg(s, "reserve") : NULL;
-    }
-    if (arg(s, "launch")) {
-        ops[c->accept.n_operations].type = RV_OP_LAUNCH;
-        tasks(s, arg(s, "launch"), agent, &ops[c->accept.n_operations++]);
-    }
-    if (arg(s, "group")) {
-        ops[c->accept.n_operations].type = RV_OP_LAUNCH_GROUP;
-        tasks(s, arg(s, "group"), agent, &ops[c->accept.n_operations++]);
+    for (size_t i = 0; i < s->n_words; i++) {
+        struct rv_operation *op = &ops[c->accept.n_operations];
+
+        if (strncmp(s->words[i], "launch=", 7) == 0) {
+            op->type = RV_OP_LAUNCH;
+            tasks(s, s->words[i] + 7, agent, op);
+        } else if (strncmp(s->words[i], "group=", 6) == 0) {
+            op->type = RV_OP_LAUNCH_GROUP;
+            tasks(s, s->words[i] + 6, agent, op);
+        } else {
+            on_resources(s, s->words[i], op);
+        }
+        c->accept.n_operations += op->type != RV_OP_UNKNOWN;
     }
 }
 
@@ -298,6 +333,11 @@ static void fill_scheduler_call(struct script *s, struct rv_scheduler_call *c) {
         c->acknowledge.task_id.v = arg(s, "task");
         memset(c->acknowledge.uuid, (int)number(s, "uuid", 0), 16);
         break;
+    case RV_CALL_ACKNOWLEDGE_OPERATION_STATUS:
+        c->acknowledge_operation.agent_id.v = arg(s, "agent") ? arg(s, "agent") : "M-S0";
+        c->acknowledge_operation.operation_id.v = arg(s, "operation");
+        memset(c->acknowledge_operation.uuid, (int)number(s, "uuid", 0), 16);
+        break;
     case RV_CALL_RECONCILE:
     case RV_CALL_RECONCILE_OPERATIONS:
         reconcile_call(s, c);
@@ -352,10 +392,47 @@ static enum rv_task_state state_of(const char *name) {
     abort();
 }
 
+static enum rv_operation_state operation_state(const char *name) {
+    for (int i = 0; name && i < RV_OPERATION_STATE_MAX; i++)
+        if (strcmp(rv_operation_state_name(i) + strlen("OPERATION_"), name) == 0)
+            return (enum rv_operation_state)i;
+    fprintf(stderr, "no such state: %s\n", name ? name : "(none)");
+    abort();
+}
+
 static uint32_t agent_capabilities(const struct script *s) {
     return 1u << RV_AGENT_MULTI_ROLE | 1u << RV_AGENT_HIERARCHICAL_ROLE |
            1u << RV_AGENT_RESERVATION_REFINEMENT |
-           (arg(s, "old") ? 0 : 1u << RV_AGENT_AGENT_DRAINING);
+           (arg(s, "old") ? 0
+                          : 1u << RV_AGENT_AGENT_DRAINING | 1u << RV_AGENT_RESIZE_VOLUME |
+                                1u << RV_AGENT_AGENT_OPERATION_FEEDBACK);
+}
+
+/* total=resources operations=NUMBER[@STATE@uuid]+...: by their numbers as told */
+static void registration_of_operations(struct script *s, struct rv_agent_call *c) {
+    struct rv_resources *total = RV_ARENA_NEW(&s->arena, struct rv_resources);
+    char **v, **parts;
+    size_t n = split(s, arg(s, "operations"), '+', &v);
+
+    *total = resources(arg(s, "total"));
+    c->registration.total = arg(s, "total") ? total : NULL;
+    c->registration.operations = RV_ARENA_ARRAY(&s->arena, struct rv_operation_view, n);
+    for (size_t i = 0; i < n; i++) {
+        struct rv_operation_view *view = &c->registration.operations[c->registration.n_operations];
+        struct rv_operation_status *status = RV_ARENA_NEW(&s->arena, struct rv_operation_status);
+        size_t n_parts = split(s, v[i], '@', &parts), number = (size_t)atoll(parts[0]);
+
+        if (number >= s->operations.n)
+            continue;
+        c->registration.n_operations++;
+        view->operation = &s->operations.v[number].operation;
+        view->framework_id.v = s->operations.v[number].framework_id;
+        memcpy(view->uuid, s->operations.v[number].uuid, 16);
+        view->status = n_parts > 1 ? status : NULL;
+        status->state = n_parts > 1 ? operation_state(parts[1]) : RV_OPERATION_PENDING;
+        status->has_uuid = n_parts > 2;
+        memset(status->uuid, n_parts > 2 ? atoi(parts[2]) : 0, 16);
+    }
 }
 
 /* tasks=t1@FRAMEWORK@STATE@resources[@uuid][@executor]+... executors=e@FRAMEWORK@resources+...
@@ -411,10 +488,13 @@ static void registration(struct script *s, struct rv_agent_call *c, struct rv_ag
         c->registration.frameworks[i] = *framework_info(s);
         c->registration.frameworks[i].id.v = v[i];
     }
+    registration_of_operations(s, c);
 }
 
 static void free_registration(struct rv_agent_call *c, struct rv_agent_info *info) {
     rv_resources_free(&info->resources);
+    if (c->registration.total)
+        rv_resources_free((struct rv_resources *)(uintptr_t)c->registration.total);
     for (size_t i = 0; i < c->registration.n_tasks; i++)
         rv_resources_free(
             &((struct rv_task_info *)(uintptr_t)c->registration.tasks[i].info)->resources);
@@ -438,11 +518,31 @@ static void update_call(struct script *s, struct rv_agent_call *c, struct rv_tas
     c->update.latest_state = arg(s, "latest") ? state_of(arg(s, "latest")) : u->state;
 }
 
+/* n=NUMBER state=STATE [uuid=] [message=] */
+static void operation_call(struct script *s, struct rv_agent_call *c,
+                           struct rv_operation_status *o) {
+    size_t n = (size_t)number(s, "n", 0);
+
+    c->type = RV_AGENT_CALL_OPERATION_STATUS;
+    memset(c->operation.operation, 0xff, 16);
+    if (n < s->operations.n) {
+        memcpy(c->operation.operation, s->operations.v[n].uuid, 16);
+        o->operation_id = s->operations.v[n].operation.id;
+        c->operation.framework_id.v = s->operations.v[n].framework_id;
+    }
+    o->state = operation_state(arg(s, "state"));
+    o->message = arg(s, "message");
+    o->has_uuid = arg(s, "uuid") != NULL;
+    memset(o->uuid, (int)number(s, "uuid", 0), 16);
+    c->operation.status = o;
+}
+
 static void agent_line(struct script *s) {
     struct party *p = party(s, s->words[1]);
     const char *what = s->words[2];
     struct rv_agent_call c = {0};
     struct rv_agent_info info = {0};
+    struct rv_operation_status operation = {0};
     struct rv_task_status status = {0};
     struct rv_resources total = {0};
     struct rv_master_event e = {.kind = RV_MASTER_AGENT_CALL, .agent = &c};
@@ -474,6 +574,8 @@ static void agent_line(struct script *s) {
         c.type = RV_AGENT_CALL_UPDATE_AGENT;
         total = resources(arg(s, "resources"));
         c.total = &total;
+    } else if (rv_streq(what, "operation")) {
+        operation_call(s, &c, &operation);
     } else if (rv_streq(what, "unregister")) {
         c.type = RV_AGENT_CALL_UNREGISTER;
     }
@@ -575,9 +677,11 @@ static void operator_line(struct script *s) {
     const char *what = s->words[2];
     struct rv_operator_call c = {.type = RV_OPERATOR_UNSUPPORTED, .name = what};
     struct rv_master_event e = {.kind = RV_MASTER_OPERATOR_CALL, .operator_ = &c};
+    struct rv_operation operation = {0};
     struct rv_weight weight;
 
     e.request = new_number(s, p);
+    e.principal = arg(s, "as");
     if (rv_streq(what, "subscribe")) {
         c.type = RV_OPERATOR_SUBSCRIBE;
         e.stream = new_number(s, p);
@@ -595,6 +699,12 @@ static void operator_line(struct script *s) {
         weight.weight = strtod(arg(s, "weight"), NULL);
         c.weights = &weight;
         c.n_weights = 1;
+    } else if (rv_streq(what, "operate")) {
+        c.type = RV_OPERATOR_OPERATE;
+        c.agent_id.v = arg(s, "agent");
+        for (size_t i = 3; i < s->n_words; i++)
+            on_resources(s, s->words[i], &operation);
+        c.operation = &operation;
     } else if (strstr(what, "quota")) {
         c.type = what[0] == 'q'   ? RV_OPERATOR_UPDATE_QUOTA
                  : what[0] == 's' ? RV_OPERATOR_SET_QUOTA
@@ -605,12 +715,15 @@ static void operator_line(struct script *s) {
         call_about_nodes(s, &c);
     }
     run_step(s, &e);
+    rv_resources_free(&operation.resources);
+    rv_resources_free(&operation.source);
 }
 
 /* --- whole lines --- */
 
 static void new_master(struct script *s) {
-    struct rv_master_config config = {.seed = 1, .id = arg(s, "id") ? arg(s, "id") : "M"};
+    struct rv_master_config config = {.seed = s->next_number + 1,
+                                      .id = arg(s, "id") ? arg(s, "id") : "M"};
     struct rv_registry_snapshot snapshot;
     struct rv_registry_loaded *loaded;
     const char *const *whitelist;
@@ -752,6 +865,11 @@ static void script_free(struct script *s) {
     rv_map_free(&s->names);
     rv_vec_free(&s->writes);
     rv_vec_free(&s->asked);
+    for (size_t i = 0; i < s->operations.n; i++) {
+        rv_operation_free(&s->operations.v[i].operation);
+        free(s->operations.v[i].framework_id);
+    }
+    rv_vec_free(&s->operations);
     sim_content_free(&s->registry);
     forget_packed(s);
     rv_vec_free(&s->packed);

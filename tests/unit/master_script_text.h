@@ -16,6 +16,13 @@
 #include "wire/codec.h"
 #include "wire/convert.h"
 
+/* As an agent was told of it. */
+struct told_operation {
+    uint8_t uuid[16];
+    struct rv_operation operation;
+    char *framework_id; /* NULL: the operator's */
+};
+
 struct script {
     struct rv_master *m;
     struct rv_effects out;
@@ -29,6 +36,7 @@ struct script {
     struct rv_arena arena;        /* of the line under way */
     const char *words[64];
     size_t n_words;
+    RV_VEC(struct told_operation) operations;
     struct sim_content registry;
     RV_VEC(struct rv_blob *) packed; /* of the line under way: its frameworks */
     bool failed;                     /* an invariant broke */
@@ -79,14 +87,58 @@ static size_t split(struct script *s, const char *text, char by, char ***out) {
     return n;
 }
 
-static struct rv_resources resources(const char *text) {
-    struct rv_resources r = {0};
+/* One element "disk!r%p#v~:64": after its name !role for each dynamic reservation, %principal for
+ * the last of them, #id for a volume, ~ if that is shared, ^ if it is revocable. */
+static void add_element(struct rv_resources *to, const char *text) {
+    size_t n = strcspn(text, "!%#~^:");
+    struct rv_reservation reservations[4] = {0};
+    struct rv_resources plain = {0};
+    struct rv_disk disk = {0};
+    char copy[256], *save = NULL;
+    struct rv_kind template;
     struct rv_error err;
 
-    if (text && *text && rv_resources_parse(text, "*", &r, &err) < 0) {
-        fprintf(stderr, "resources '%s': %s\n", text, err.message);
-        abort();
+    snprintf(copy, sizeof copy, "%.*s%s", (int)n, text, strchr(text, ':') ? strchr(text, ':') : "");
+    if (rv_resources_parse(copy, "*", &plain, &err) < 0 || plain.n > 1)
+        fail_msg("resource '%s': %s", text, err.message);
+    if (plain.n == 0) /* nothing of it */
+        return;
+    template = *plain.v[0].kind;
+    template.reservations = reservations;
+    snprintf(copy, sizeof copy, "%.*s", (int)(strcspn(text, ":") - n), text + n);
+    template.revocable = strchr(copy, '^') != NULL;
+    template.shared = strchr(copy, '~') != NULL;
+    for (const char *at = text + n; *at != ':'; at += 1 + strcspn(at + 1, "!%#~^:")) {
+        char *word = strtok_r(save ? NULL : copy, "!%#~^", &save);
+
+        if (*at == '!')
+            reservations[template.n_reservations++] =
+                (struct rv_reservation){.dynamic = true, .role = word};
+        else if (*at == '%')
+            reservations[template.n_reservations - 1].principal = word;
+        else if (*at == '#')
+            disk.persistence_id = word;
     }
+    if (disk.persistence_id) {
+        disk.persistence_principal = reservations[0].principal;
+        disk.volume = rv_blob_new("volume", 6);
+        template.disk = &disk;
+    }
+    rv_kind_unref(plain.v[0].kind);
+    plain.v[0].kind = rv_kind_new(&template);
+    rv_resources_add(to, &plain);
+    rv_blob_unref(disk.volume);
+    rv_resources_free(&plain);
+}
+
+static struct rv_resources resources(const char *text) {
+    struct rv_resources r = {0};
+    char *copy = rv_strdup(text), *save = NULL;
+
+    for (char *one = text ? strtok_r(copy, ";", &save) : NULL; one;
+         one = strtok_r(NULL, ";", &save))
+        add_element(&r, one);
+    free(copy);
     return r;
 }
 
@@ -184,6 +236,40 @@ static void put_offers(struct script *s, const struct rv_scheduler_event *e) {
     }
 }
 
+static void put_operation_status(struct script *s, const struct rv_operation_status *o) {
+    rv_buf_printf(&s->text, " %s %s", o->operation_id.v, rv_operation_state_name((int)o->state));
+    if (o->has_uuid)
+        rv_buf_printf(&s->text, " uuid=%d", o->uuid[0]);
+    if (o->message)
+        rv_buf_printf(&s->text, " \"%s\"", o->message);
+    if (o->converted) {
+        rv_buf_putc(&s->text, ' ');
+        put_resources(s, o->converted);
+    }
+}
+
+/* By its number: of those that agents were told, the first is 0. -1: it was not told. */
+static int number_of(const struct script *s, const uint8_t uuid[16]) {
+    for (size_t i = s->operations.n; i-- > 0;)
+        if (memcmp(s->operations.v[i].uuid, uuid, 16) == 0)
+            return (int)i;
+    return -1;
+}
+
+static void put_apply(struct script *s, const struct rv_agent_event *e) {
+    const struct rv_operation *op = e->apply.operation;
+    struct told_operation told = {.framework_id = rv_strdup(e->apply.framework_id.v)};
+
+    memcpy(told.uuid, e->apply.uuid, 16);
+    rv_operation_copy(&told.operation, op);
+    rv_buf_printf(&s->text, " #%zu %s %s%s%s ", s->operations.n,
+                  told.framework_id ? told.framework_id : "operator",
+                  rv_operation_type_name((int)op->type), op->id.v ? " " : "",
+                  op->id.v ? op->id.v : "");
+    put_resources(s, &op->resources);
+    rv_vec_push(&s->operations, told);
+}
+
 static void put_scheduler_event(struct script *s, const struct rv_scheduler_event *e) {
     static const char *const names[] = {
 #define X(name, number) [number] = #name,
@@ -203,9 +289,7 @@ static void put_scheduler_event(struct script *s, const struct rv_scheduler_even
     else if (e->type == RV_EVENT_UPDATE)
         put_status(s, e->update);
     else if (e->type == RV_EVENT_UPDATE_OPERATION_STATUS)
-        rv_buf_printf(&s->text, " %s %s%s \"%s\"", e->operation->operation_id.v,
-                      rv_operation_state_name((int)e->operation->state),
-                      e->operation->has_uuid ? " uuid" : "", e->operation->message);
+        put_operation_status(s, e->operation);
     else if (e->type == RV_EVENT_MESSAGE)
         rv_buf_printf(&s->text, " %s %s '%.*s'", e->message.agent_id.v, e->message.executor_id.v,
                       (int)e->message.data.n, e->message.data.s);
@@ -262,6 +346,11 @@ static void put_agent_event(struct script *s, const char *label, const struct rv
             rv_buf_printf(&s->text, " grace=%lldms", (long long)e->drain.max_grace_ns / 1000000);
         if (e->drain.mark_gone)
             rv_buf_puts(&s->text, " mark_gone");
+    } else if (e->type == RV_AGENT_EVENT_APPLY_OPERATION) {
+        put_apply(s, e);
+    } else if (e->type == RV_AGENT_EVENT_ACKNOWLEDGE_OPERATION) {
+        rv_buf_printf(&s->text, " #%d uuid=%d", number_of(s, e->acknowledge_operation.operation),
+                      e->acknowledge_operation.uuid[0]);
     } else if (e->type == RV_AGENT_EVENT_SHUTDOWN) {
         rv_buf_printf(&s->text, " \"%s\"", e->why);
     }
@@ -392,6 +481,18 @@ static void show_machines(struct script *s) {
     }
 }
 
+static void show_operations(struct script *s, struct rv_master_agent *a) {
+    RV_LIST_EACH (&a->operations, node, tmp) {
+        const struct rv_master_operation *o =
+            RV_LIST_ENTRY(node, struct rv_master_operation, on_agent);
+
+        rv_buf_printf(&s->text, "->   operation #%d %s of %s%s\n", number_of(s, o->uuid),
+                      rv_operation_state_name((int)o->state),
+                      o->framework_id.v ? o->framework_id.v : "operator",
+                      o->framework ? "" : ", nobody hears of it");
+    }
+}
+
 static void show(struct script *s) {
     void *v, *u;
 
@@ -403,7 +504,12 @@ static void show(struct script *s) {
         put_resources(s, &a->used);
         rv_buf_puts(&s->text, " offered ");
         put_resources(s, &a->offered);
+        if (!rv_resources_eq(&a->total, &a->info.resources)) {
+            rv_buf_puts(&s->text, " total ");
+            put_resources(s, &a->total);
+        }
         rv_buf_putc(&s->text, '\n');
+        show_operations(s, a);
     }
     show_machines(s);
     for (size_t it = 0; rv_map_next(&s->m->frameworks, &it, NULL, &v);) {

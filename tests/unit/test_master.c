@@ -753,7 +753,7 @@ static void test_operations_are_refused_aloud(void **state) {
 
     (void)state;
     tell(&s, CLUSTER "scheduler S1 accept offers=M-O0 refuse=0 reserve=op1 launch=t1@cpus:1\n");
-    EXPECT(s, "UPDATE_OPERATION_STATUS op1 OPERATION_ERROR \"the operation");
+    EXPECT(s, "UPDATE_OPERATION_STATUS op1 OPERATION_ERROR \"no resources");
     EXPECT(s, "RUN_TASKS M-0000 t1");
     tell(&s, "scheduler S1 accept offers=M-O0 reserve=op2\n");
     EXPECT(s, "op2 OPERATION_DROPPED");
