@@ -40,7 +40,9 @@ enum rv_volume_source {
     RV_VOLUME_SANDBOX, /* path: below the container's sandbox; a folder is made if it is not there
                         */
     RV_VOLUME_PARENT,  /* the same below that of the container it is nested in */
-    RV_VOLUME_SECRET   /* data: a file with it, in memory, of the container's user alone */
+    RV_VOLUME_SECRET,  /* data: a file with it, in memory, of the container's user alone */
+    RV_VOLUME_KEPT     /* path: absolute, a folder that the agent keeps for containers: a persistent
+                          volume. Without isolation a symbolic link, which keeps nobody from writing */
 };
 struct rv_container_volume {
     enum rv_volume_source source;
@@ -165,6 +167,13 @@ struct rv_containerizer_ops {
                        struct rv_container_end *why);
     void (*update)(struct rv_containerizer *c, const char *id, const struct rv_resources *r,
                    const struct rv_container_limits *limits);
+    /* Shows a volume of the kind KEPT, below the sandbox, in a container that runs; it may be there
+     * already. */
+    int (*attach)(struct rv_containerizer *c, const char *id, const struct rv_container_volume *v,
+                  struct rv_error *err);
+    /* It is not seen there any more, but by what uses it already; or was not there. */
+    int (*detach)(struct rv_containerizer *c, const char *id, const struct rv_container_volume *v,
+                  struct rv_error *err);
     /* 0, or -RV_ERR_NOT_FOUND. out is overwritten, and the caller's to free. Changes nothing but
      * what it keeps for the next time, so a forked child may ask, too. */
     int (*usage)(struct rv_containerizer *c, const char *id, struct rv_container_usage *out,

@@ -601,6 +601,25 @@ static void linux_update(struct rv_containerizer *base, const char *id,
         return;
 }
 
+static int visit(struct rv_containerizer *base, const char *id, const struct rv_container_volume *v,
+                 bool attach, struct rv_error *err) {
+    const struct rv_linux_container *k = find(self(base), id);
+
+    if (!k || k->dying || k->pidfd < 0)
+        return 0; /* with its end its mounts end */
+    return rv_linux_visit_volume(k, v, attach, err);
+}
+
+static int linux_attach(struct rv_containerizer *base, const char *id,
+                        const struct rv_container_volume *v, struct rv_error *err) {
+    return visit(base, id, v, true, err);
+}
+
+static int linux_detach(struct rv_containerizer *base, const char *id,
+                        const struct rv_container_volume *v, struct rv_error *err) {
+    return visit(base, id, v, false, err);
+}
+
 static char *linux_group(struct rv_containerizer *base, const char *id) {
     struct rv_linux *c = self(base);
     const struct rv_linux_container *k = find(c, id);
@@ -896,6 +915,8 @@ const struct rv_containerizer_ops rv_linux_containerizer = {
     .limit = linux_limit,
     .is_limited = linux_is_limited,
     .update = linux_update,
+    .attach = linux_attach,
+    .detach = linux_detach,
     .usage = linux_usage,
     .group = linux_group,
     .pid = linux_pid,

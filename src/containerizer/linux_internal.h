@@ -124,6 +124,10 @@ RV_MUST_USE int rv_linux_open_groups(struct rv_linux *c, const char *name, struc
 RV_MUST_USE int rv_linux_write_orders(const struct rv_linux_container *k,
                                       const struct rv_linux_launch *l, int *fd,
                                       struct rv_error *err);
+/* linux_volumes.c: shows a KEPT volume in a container that runs, or hides it. */
+RV_MUST_USE int rv_linux_visit_volume(const struct rv_linux_container *k,
+                                      const struct rv_container_volume *v, bool attach,
+                                      struct rv_error *err);
 /* linux_mounts.c. Which hierarchies there are; once, when the groups are open. */
 RV_MUST_USE int rv_linux_find_hierarchies(struct rv_linux *c, struct rv_error *err);
 void rv_linux_forget_hierarchies(struct rv_linux *c);

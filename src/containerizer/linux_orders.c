@@ -106,6 +106,9 @@ static void show_volumes(struct draft *d, const struct rv_linux_container *k,
         switch (from->source) {
         case RV_VOLUME_HOST:
             break;
+        case RV_VOLUME_KEPT:
+            v->source = REEVE__V1__INIT__VOLUME__SOURCE__KEPT;
+            break;
         case RV_VOLUME_SANDBOX:
         case RV_VOLUME_PARENT:
             v->source = REEVE__V1__INIT__VOLUME__SOURCE__FOLDER;

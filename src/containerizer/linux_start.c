@@ -187,7 +187,8 @@ static int open_host(const struct rv_linux_launch *l, int *fd, struct rv_error *
     bool wanted = false;
 
     for (size_t i = 0; l->parent && i < l->isolation->n_volumes; i++)
-        wanted = wanted || l->isolation->volumes[i].source == RV_VOLUME_HOST;
+        wanted = wanted || l->isolation->volumes[i].source == RV_VOLUME_HOST ||
+                 l->isolation->volumes[i].source == RV_VOLUME_KEPT;
     if (!wanted)
         return 0;
     *fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);

@@ -38,6 +38,7 @@
 #include "containerizer/spawn.h"
 #include "containerizer/state.h"
 #include "containerizer/verdict.h"
+#include "containerizer/volume_links.h"
 
 enum {
     SWEEP_MS = 20,     /* least time between two looks at all processes for ended containers */
@@ -510,6 +511,16 @@ static int start_below_init(struct container *k, const struct rv_container_confi
     return rc;
 }
 
+static int link_volumes(const struct rv_container_config *config, struct rv_error *err) {
+    const struct rv_container_isolation *i = config->isolation;
+    int rc = 0;
+
+    for (size_t n = 0; i && n < i->n_volumes && !rc; n++)
+        if (i->volumes[n].source == RV_VOLUME_KEPT)
+            rc = rv_volume_link(config->directory, &i->volumes[n], err);
+    return rc;
+}
+
 static int start(struct container *k, const struct rv_container_config *config,
                  struct rv_error *err) {
     int fds[3] = {-1, -1, -1}, sandbox = -1, rc;
@@ -518,6 +529,8 @@ static int start(struct container *k, const struct rv_container_config *config,
     rc = rv_sandbox_find_user(config->user, &user, err);
     if (!rc)
         rc = rv_sandbox_make(config->directory, &user, &sandbox, err);
+    if (!rc)
+        rc = link_volumes(config, err);
     /* Before it runs, so that an agent that dies in between still finds it, by its sandbox. */
     if (!rc)
         rc = rv_container_state_write(k->records, k->c->boot_id, k->id, &k->state, err);
@@ -633,6 +646,20 @@ static void process_update(struct rv_containerizer *base, const char *id,
     (void)id;
     (void)r;
     (void)limits;
+}
+
+static int process_attach(struct rv_containerizer *base, const char *id,
+                          const struct rv_container_volume *v, struct rv_error *err) {
+    const struct container *k = find(self(base), id);
+
+    return k ? rv_volume_link(k->state.directory, v, err) : 0;
+}
+
+static int process_detach(struct rv_containerizer *base, const char *id,
+                          const struct rv_container_volume *v, struct rv_error *err) {
+    const struct container *k = find(self(base), id);
+
+    return k ? rv_volume_unlink(k->state.directory, v, err) : 0;
 }
 
 static char *process_group(struct rv_containerizer *base, const char *id) {
@@ -900,6 +927,8 @@ const struct rv_containerizer_ops rv_process_containerizer = {
     .limit = process_limit,
     .is_limited = process_is_limited,
     .update = process_update,
+    .attach = process_attach,
+    .detach = process_detach,
     .usage = process_usage,
     .group = process_group,
     .pid = process_pid,

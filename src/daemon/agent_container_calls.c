@@ -487,6 +487,19 @@ size_t rv_api_containers_count(const struct rv_api_containers *t) {
     return rv_map_count(&t->containers) - t->n_ended;
 }
 
+void rv_api_containers_each(const struct rv_api_containers *t,
+                            void (*each)(void *ctx, const char *id, const char *directory,
+                                         const struct rv_resources *resources),
+                            void *ctx) {
+    void *item;
+
+    for (size_t it = 0; rv_map_next(&t->containers, &it, NULL, &item);) {
+        const struct rv_api_container *c = item;
+        if (c->state != RV_API_ENDED)
+            each(ctx, c->id, c->directory, &c->resources);
+    }
+}
+
 static Reeve__V1__ContainerStatus *status_of(const struct rv_api_container *c,
                                              struct rv_arena *arena) {
     struct rv_containerizer *containerizer = c->table->d->containerizer;

@@ -70,6 +70,11 @@ void rv_api_containers_recovered(struct rv_api_containers *t);
 RV_MUST_USE int rv_api_containers_io(struct rv_api_containers *t, const char *id, bool follow,
                                      struct rv_container_io **out, struct rv_error *err);
 
+/* All that have not ended. resources: what they were launched with, as far as that is known. */
+void rv_api_containers_each(const struct rv_api_containers *t,
+                            void (*each)(void *ctx, const char *id, const char *directory,
+                                         const struct rv_resources *resources),
+                            void *ctx);
 size_t rv_api_containers_count(const struct rv_api_containers *t); /* that have not ended */
 
 struct rv_agent_containers;

@@ -23,6 +23,7 @@
 #include "daemon/agent_disk.h"
 #include "daemon/agent_limits.h"
 #include "daemon/agent_views.h"
+#include "daemon/agent_volumes.h"
 #include "daemon/folders.h"
 #include "daemon/snapshot.h"
 #include "executor/embed.h"
@@ -120,8 +121,10 @@ static void update_container(struct rv_agent_daemon *d, const struct rv_launch *
     const struct rv_container_limits limits = rv_isolation_limits(l->limits);
 
     rv_watch_update(d->watch, l->container_id.v, l->resources);
-    if (!rv_agent_launch_update(d, l))
-        d->containerizer->ops->update(d->containerizer, l->container_id.v, l->resources, &limits);
+    if (rv_agent_launch_update(d, l))
+        return;
+    d->containerizer->ops->update(d->containerizer, l->container_id.v, l->resources, &limits);
+    rv_agent_volumes_update(d, l->container_id.v);
 }
 
 static void execute(struct rv_agent_daemon *d, const struct rv_agent_effect *e) {
@@ -216,8 +219,10 @@ static void run_deferred(struct rv_agent_daemon *d) {
 
 void rv_agent_daemon_step(struct rv_agent_daemon *d, struct rv_agent_input *input) {
     if (input->kind == RV_AGENT_CONTAINER_EXITED ||
-        (input->kind == RV_AGENT_CONTAINER_LAUNCHED && !input->container.ok))
+        (input->kind == RV_AGENT_CONTAINER_LAUNCHED && !input->container.ok)) {
         rv_watch_remove(d->watch, input->container.id.v);
+        rv_agent_volumes_exited(d, input->container.id.v);
+    }
     if (d->stepping) {
         RV_ASSERT(input->kind != RV_AGENT_MASTER_EVENT && input->kind != RV_AGENT_EXECUTOR_CALL);
         defer(d, input);
@@ -514,17 +519,22 @@ static int make_core(struct rv_agent_daemon *d, struct rv_agent_recovery *rec,
                      const struct recovery *containers, struct rv_error *err) {
     struct rv_agent_config config = core_config(d, rec->lenient);
     struct rv_agent_sandboxes sandboxes = {0};
+    struct rv_agent_volumes volumes = {0};
 
     rv_agent_find_sandboxes(d->work_dir, &rec->arena, &sandboxes);
+    rv_agent_volumes_find(d->work_dir, &rec->arena, &volumes);
     struct rv_agent_recovered recovered = {.records = rec->records.v,
                                            .n = rec->records.n,
                                            .errors = rec->errors,
                                            .alive = containers->alive.v,
                                            .n_alive = containers->alive.n,
                                            .sandboxes = sandboxes.v.v,
-                                           .n_sandboxes = sandboxes.v.n};
+                                           .n_sandboxes = sandboxes.v.n,
+                                           .volumes = volumes.v.v,
+                                           .n_volumes = volumes.v.n};
     d->core = rv_agent_new(&config, &recovered, rv_now_ms(), rv_wall_ns(), &d->effects);
     rv_vec_free(&sandboxes.v);
+    rv_vec_free(&volumes.v);
     return refused(d, d->core, err);
 }
 
@@ -543,6 +553,7 @@ static int start_core(struct rv_agent_daemon *d, struct rv_agent_recovery *rec,
         r = make_core(d, rec, &containers, err);
     if (!r) {
         rv_agent_checkpoints_compact(d);
+        rv_agent_volumes_recovered(d);
         run_effects(d);
         run_deferred(d);
         rv_api_containers_recovered(d->api);
@@ -801,6 +812,7 @@ struct rv_agent_daemon *rv_agent_daemon_stop(struct rv_agent_daemon *d) {
     if (d->shell.server)
         rv_http_server_stop(d->shell.server);
     rv_agent_launches_free(d);
+    rv_agent_volumes_free(d);
     if (d->containerizer)
         d->containerizer->ops->destroy_all(d->containerizer);
     rv_runtime_close(&d->runtime);

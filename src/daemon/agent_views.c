@@ -6,6 +6,7 @@
 #include "daemon/agent_views.h"
 
 #include "base/fixed.h"
+#include "daemon/agent_volumes.h"
 #include "daemon/fetch.h"
 #include "daemon/folders.h"
 #include "daemon/legacy_json.h"
@@ -501,11 +502,24 @@ void rv_agent_view_measure(void *ctx, struct rv_metrics *m) {
 
 /* --- files --- */
 
-static void attach_latest(const struct rv_agent_executor *ex, struct rv_files *out) {
+static void attach_latest(const struct rv_agent_daemon *d, const struct rv_agent_executor *ex,
+                          const char *path, struct rv_files *out) {
     _cleanup_free_ char *name =
         rv_asprintf("/frameworks/%s/executors/%s/runs/latest", ex->framework->id.v, ex->info.id.v);
 
     rv_files_attach(out, name, ex->directory);
+    if (rv_starts_with(path, name) && ex->state != RV_EXECUTOR_TERMINATED)
+        rv_agent_volumes_attach(d, ex, name, out);
+}
+
+/* What the sandbox's user sees in there is elsewhere on the machine. */
+static void attach_volumes(const struct rv_agent_daemon *d, const char *path,
+                           struct rv_files *out) {
+    struct rv_agent_executor *ex;
+
+    for (size_t i = 0; rv_map_next(&d->core->containers, &i, NULL, (void **)&ex);)
+        if (rv_starts_with(path, ex->directory))
+            rv_agent_volumes_attach(d, ex, ex->directory, out);
 }
 
 void rv_agent_view_files(const struct rv_agent_daemon *d, const char *path, struct rv_files *out) {
@@ -513,15 +527,17 @@ void rv_agent_view_files(const struct rv_agent_daemon *d, const char *path, stru
     struct rv_arena arena;
 
     rv_files_attach(out, sandboxes, sandboxes);
+    if (path)
+        attach_volumes(d, path, out);
     if (!path || !rv_starts_with(path, "/frameworks/"))
         return;
     rv_arena_init(&arena);
     struct rv_agent_executors old = rv_agent_view_executors(d->core, RV_WHICH_COMPLETED, &arena),
                               now = rv_agent_view_executors(d->core, RV_WHICH_PRESENT, &arena);
     for (size_t i = 0; i < old.n; i++)
-        attach_latest(old.v[i], out);
+        attach_latest(d, old.v[i], path, out);
     for (size_t i = 0; i < now.n; i++)
-        attach_latest(now.v[i], out);
+        attach_latest(d, now.v[i], path, out);
     rv_arena_free(&arena);
 }
 

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "daemon/agent_containers.h"
 #include "daemon/agent_daemon.h"
+#include "daemon/agent_volumes.h"
 #include "daemon/fetch.h"
 #include "daemon/volumes.h"
 #include "reeve/v1/v1.pb-c.h"
@@ -164,6 +165,10 @@ struct rv_agent_launching {
     struct rv_container_isolation isolation;
     struct rv_container_config config;
     struct rv_fetch *fetch;
+    /* Of an executor: the volumes of its ContainerInfo; those of its tasks come to it. */
+    const struct rv_container_volume *asked;
+    size_t n_asked;
+    const char *problem; /* why it cannot be launched as its tasks need it */
 };
 
 static void free_launching(struct rv_agent_launching *p) {
@@ -195,6 +200,12 @@ static void failed(const struct rv_agent_launching *p, const char *why) {
 }
 
 static void launch_now(struct rv_agent_launching *p) {
+    if (p->problem) {
+        failed(p, p->problem);
+        return;
+    }
+    if (!p->api)
+        rv_agent_volumes_launched(p->daemon, p->config.id, &p->isolation);
     p->daemon->containerizer->ops->launch(p->daemon->containerizer, &p->config);
 }
 
@@ -277,6 +288,16 @@ bool rv_agent_launch_cancel(struct rv_agent_daemon *d, const char *container_id)
     return true;
 }
 
+/* What its tasks have now: they may become more while it waits. */
+static int add_volumes(struct rv_agent_launching *p, struct rv_error *err) {
+    const struct rv_agent_executor *ex = rv_map_gets(&p->daemon->core->containers, p->config.id);
+
+    p->isolation.volumes = p->asked;
+    p->isolation.n_volumes = p->n_asked;
+    return ex ? rv_agent_volumes_of(p->daemon, ex, p->config.user, &p->arena, &p->isolation, err)
+              : 0;
+}
+
 bool rv_agent_launch_update(struct rv_agent_daemon *d, const struct rv_launch *l) {
     struct rv_agent_launching *p = rv_map_gets(&d->waiting, l->container_id.v);
 
@@ -287,6 +308,8 @@ bool rv_agent_launch_update(struct rv_agent_daemon *d, const struct rv_launch *l
     rv_resources_free(&p->resources);
     rv_resources_copy(&p->resources, l->resources);
     p->isolation.limits = rv_isolation_limits(l->limits);
+    struct rv_error err;
+    p->problem = add_volumes(p, &err) ? rv_arena_strdup(&p->arena, err.message) : NULL;
     return true;
 }
 
@@ -391,7 +414,9 @@ static int prepare(struct rv_agent_daemon *d, const struct rv_launch *l, const s
         .survive = l->checkpoint,
         .isolation = &p->isolation,
     };
-    return r;
+    p->asked = p->isolation.volumes;
+    p->n_asked = p->isolation.n_volumes;
+    return r ? r : add_volumes(p, err);
 }
 
 static int terminal(const Reeve__V1__ContainerInfo *container, struct rv_agent_launching *p,
@@ -526,6 +551,9 @@ static int prepare_api(struct rv_agent_daemon *d, const struct rv_api_launch *la
         .columns = launch->columns,
         .isolation = &p->isolation,
     };
+    if (!r)
+        r = rv_agent_volumes_named(d, launch->executor, launch->id, launch->resources,
+                                   p->config.user, &p->arena, &p->isolation, err);
     return r;
 }
 

@@ -86,9 +86,8 @@ int rv_secret_resolve(const Reeve__V1__Secret *m, const char *secrets, const cha
 
 /* --- paths --- */
 
-/* Without empty parts and '.', and refused with '..'. */
-static int clean(const char *path, const char *field, struct rv_arena *arena, const char **out,
-                 struct rv_error *err) {
+int rv_volume_path_clean(const char *path, const char *field, struct rv_arena *arena,
+                         const char **out, struct rv_error *err) {
     size_t length = strlen(path), n = 0;
     char *to = rv_arena_alloc(arena, length + 2);
 
@@ -129,7 +128,7 @@ static int host_path(const char *path, const Reeve__V1__MountPropagation *propag
     if (*path != '/')
         return rv_error_set(err, RV_ERR_INVALID, "%s: must be absolute", field);
     out->source = RV_VOLUME_HOST;
-    return clean(path, field, arena, &out->path, err);
+    return rv_volume_path_clean(path, field, arena, &out->path, err);
 }
 
 static int sandbox_path(const char *path, bool parent, bool nested, const char *field,
@@ -141,7 +140,7 @@ static int sandbox_path(const char *path, bool parent, bool nested, const char *
     if (parent && !nested)
         return rv_error_set(err, RV_ERR_INVALID, "%s: PARENT is for nested containers", field);
     out->source = parent ? RV_VOLUME_PARENT : RV_VOLUME_SANDBOX;
-    return clean(path, field, arena, &out->path, err);
+    return rv_volume_path_clean(path, field, arena, &out->path, err);
 }
 
 static int source_of(const Reeve__V1__Volume *m, const char *secrets, bool nested, const char *at,
@@ -188,8 +187,9 @@ int rv_volumes_from(const Reeve__V1__ContainerInfo *container, const char *secre
         const Reeve__V1__Volume *m = container->volumes[i];
         const char *at = rv_arena_printf(arena, "container.volumes[%zu]", i);
         v[i].read_only = m->mode == REEVE__V1__VOLUME__MODE__RO;
-        rc = clean(m->container_path, rv_arena_printf(arena, "%s.container_path", at), arena,
-                   &v[i].target, err);
+        rc =
+            rv_volume_path_clean(m->container_path, rv_arena_printf(arena, "%s.container_path", at),
+                                 arena, &v[i].target, err);
         if (!rc && (!*v[i].target || rv_streq(v[i].target, "/")))
             rc = rv_error_set(err, RV_ERR_INVALID, "%s.container_path: must not be the root", at);
         if (!rc)

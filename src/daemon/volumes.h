@@ -20,6 +20,10 @@ RV_MUST_USE int rv_secret_resolve(const Reeve__V1__Secret *secret, const char *s
                                   const char *field, struct rv_arena *arena, struct rv_str *out,
                                   struct rv_error *err);
 
+/* Without empty parts and '.', in the arena; refused with '..'. */
+RV_MUST_USE int rv_volume_path_clean(const char *path, const char *field, struct rv_arena *arena,
+                                     const char **out, struct rv_error *err);
+
 /* nested: there is a parent's sandbox. Fills an array in the arena. */
 RV_MUST_USE int rv_volumes_from(const Reeve__V1__ContainerInfo *container, const char *secrets,
                                 bool nested, struct rv_arena *arena,

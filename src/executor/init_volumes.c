@@ -195,6 +195,14 @@ static int take_host(const orders *o, const volume *v, struct rv_init_mount *out
     return detach(fd, v->read_only, out, err);
 }
 
+/* What the agent keeps is not for the container's user to find, but for the agent to show. */
+static int take_kept(const volume *v, struct rv_init_mount *out, struct rv_error *err) {
+    struct stat owner;
+    int fd, rc = open_folder(v->path, &owner, &fd, err);
+
+    return rc ? rc : detach(fd, v->read_only, out, err);
+}
+
 static int take_folder(const volume *v, struct rv_init_mount *out, struct rv_error *err) {
     struct stat owner;
     int base, fd, rc = open_folder(v->below, &owner, &base, err);
@@ -213,6 +221,20 @@ struct opened {
     struct rv_init_mount mounts[RV_INIT_MAX_VOLUMES];
 };
 
+static void open_all(const orders *o, Reeve__V1__Init__Volume__Source source,
+                     struct opened *shared) {
+    for (size_t i = 0; i < o->n_volumes && !shared->rc; i++) {
+        const volume *v = o->volumes[i];
+        if (v->source != source)
+            continue;
+        shared->rc = source == REEVE__V1__INIT__VOLUME__SOURCE__KEPT
+                         ? take_kept(v, &shared->mounts[i], &shared->err)
+                         : take_host(o, v, &shared->mounts[i], &shared->err);
+        if (shared->rc)
+            rv_error_prefix(&shared->err, "volume '%s'", v->target);
+    }
+}
+
 static void open_on_host(const orders *o, struct opened *shared) {
     gid_t groups[MAX_GROUPS];
     size_t n = RV_MIN(o->n_groups, RV_COUNT(groups));
@@ -221,6 +243,7 @@ static void open_on_host(const orders *o, struct opened *shared) {
         shared->rc = failed(&shared->err, "setns", "to the machine");
         return;
     }
+    open_all(o, REEVE__V1__INIT__VOLUME__SOURCE__KEPT, shared);
     for (size_t i = 0; i < n; i++)
         groups[i] = o->groups[i];
     if (o->switch_user && setgroups(n, groups) != 0) {
@@ -231,12 +254,12 @@ static void open_on_host(const orders *o, struct opened *shared) {
         setfsgid(o->gid);
         setfsuid(o->uid);
     }
-    for (size_t i = 0; i < o->n_volumes && !shared->rc; i++)
-        if (o->volumes[i]->source == REEVE__V1__INIT__VOLUME__SOURCE__HOST) {
-            shared->rc = take_host(o, o->volumes[i], &shared->mounts[i], &shared->err);
-            if (shared->rc)
-                rv_error_prefix(&shared->err, "volume '%s'", o->volumes[i]->target);
-        }
+    open_all(o, REEVE__V1__INIT__VOLUME__SOURCE__HOST, shared);
+}
+
+static bool is_of_host(const volume *v) {
+    return v->source == REEVE__V1__INIT__VOLUME__SOURCE__HOST ||
+           v->source == REEVE__V1__INIT__VOLUME__SOURCE__KEPT;
 }
 
 static int take_all_of_host(const orders *o, struct rv_init_mount *mounts, struct rv_error *err) {
@@ -260,7 +283,7 @@ static int take_all_of_host(const orders *o, struct rv_init_mount *mounts, struc
         rc = rv_error_set(err, RV_ERR_PERMISSION, "%s",
                           shared->rc ? shared->err.message : "volumes could not be opened");
     for (size_t i = 0; i < o->n_volumes && !rc; i++)
-        if (o->volumes[i]->source == REEVE__V1__INIT__VOLUME__SOURCE__HOST)
+        if (is_of_host(o->volumes[i]))
             mounts[i] = shared->mounts[i];
     munmap(shared, sizeof *shared);
     return rc;
@@ -313,7 +336,7 @@ int rv_init_volumes_take(const orders *o, struct rv_init_mount *mounts, struct r
 
     for (size_t i = 0; i < o->n_volumes && !rc; i++) {
         const volume *v = o->volumes[i];
-        host = host || v->source == REEVE__V1__INIT__VOLUME__SOURCE__HOST;
+        host = host || is_of_host(v);
         if (v->source == REEVE__V1__INIT__VOLUME__SOURCE__SECRET)
             secrets += 2 * PAGE + v->data.len;
         if (v->source != REEVE__V1__INIT__VOLUME__SOURCE__FOLDER)
