@@ -9,6 +9,7 @@
 
 #include "daemon/agent_usage.h"
 #include "daemon/agent_views.h"
+#include "daemon/agent_volumes.h"
 #include "daemon/legacy_json.h"
 #include "wire/maintenance_codec.h"
 
@@ -142,7 +143,7 @@ static void put_frameworks(struct rv_json *j, const struct rv_agent *a, struct r
 
 static void put_state_resources(struct rv_json *j, const struct rv_agent *a,
                                 struct rv_arena *scratch) {
-    const struct rv_resources *total = &a->info.resources;
+    const struct rv_resources *total = &a->durable_total;
     _cleanup_(rv_resources_free) struct rv_resources allocated = {0};
 
     rv_agent_view_allocated(a, &allocated);
@@ -198,6 +199,7 @@ bool rv_agent_legacy_handle(struct rv_agent_daemon *d, struct rv_http_request *r
     if (rv_agent_usage_handle(d, req, path))
         return true;
     rv_agent_view_files(d, rv_http_query(req, "path"), &files);
+    rv_agent_volumes_attach(d, rv_http_query(req, "path"), &files);
     rv_agent_view_common(d, &files, &common);
     if (!rv_common_path_is(path, "/state"))
         return rv_common_handle(&common, req, path);

@@ -10,6 +10,7 @@
 #include "daemon/agent_containers.h"
 #include "daemon/agent_usage.h"
 #include "daemon/agent_views.h"
+#include "daemon/agent_volumes.h"
 #include "wire/convert.h"
 #include "wire/maintenance_codec.h"
 
@@ -108,9 +109,8 @@ static int get_tasks(struct ask *ask) {
     return 0;
 }
 
-/* Operations on an agent's resources are the master's to apply: none is ever under way here. */
 static int get_operations(struct ask *ask) {
-    PART(ask, GetOperations, get_operations);
+    ask->response->get_operations = rv_agent_view_operations(ask->core, ask->arena);
     return 0;
 }
 
@@ -250,6 +250,7 @@ void rv_agent_operator_handle(struct rv_agent_daemon *d, struct rv_http_request 
     response.has_type = true;
     response.type = (Reeve__V1__Agent__Response__Type)e->response;
     rv_agent_view_files(d, path_of(call), &files);
+    rv_agent_volumes_attach(d, path_of(call), &files);
     rv_agent_view_common(d, &files, &common);
     if (e->answer(&ask))
         rv_common_refuse(&d->shell, req, &err);

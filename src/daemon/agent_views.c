@@ -6,7 +6,6 @@
 #include "daemon/agent_views.h"
 
 #include "base/fixed.h"
-#include "daemon/agent_volumes.h"
 #include "daemon/fetch.h"
 #include "daemon/folders.h"
 #include "daemon/legacy_json.h"
@@ -349,6 +348,38 @@ void rv_agent_view_allocated(const struct rv_agent *a, struct rv_resources *out)
     }
 }
 
+/* --- operations --- */
+
+static Reeve__V1__Operation *
+operation_to(const struct rv_agent *a, const struct rv_agent_operation *o, struct rv_arena *arena) {
+    bool under_way = o->kept == RV_KEPT_WRITING;
+    struct rv_operation_status status = {
+        .operation_id = o->operation.id,
+        .state = under_way ? RV_OPERATION_PENDING : o->state,
+        .message = o->message,
+        .agent_id = a->info.id,
+        .has_uuid = o->has_status_uuid && !under_way,
+        .converted =
+            !under_way && o->state == RV_OPERATION_FINISHED ? &o->conversion.converted : NULL,
+    };
+
+    memcpy(status.uuid, o->status_uuid, sizeof status.uuid);
+    return rv_wire_operation_record_to(&o->operation, &status, o->framework_id, o->uuid, arena);
+}
+
+Reeve__V1__Agent__Response__GetOperations *rv_agent_view_operations(const struct rv_agent *a,
+                                                                    struct rv_arena *arena) {
+    Reeve__V1__Agent__Response__GetOperations *m =
+        RV_ARENA_NEW(arena, Reeve__V1__Agent__Response__GetOperations);
+    struct rv_agent_operation *o;
+
+    reeve__v1__agent__response__get_operations__init(m);
+    m->operations = RV_ARENA_ARRAY(arena, Reeve__V1__Operation *, rv_map_count(&a->operations) + 1);
+    for (size_t i = 0; rv_map_next(&a->operations, &i, NULL, (void **)&o);)
+        m->operations[m->n_operations++] = operation_to(a, o, arena);
+    return m;
+}
+
 /* --- metrics --- */
 
 static bool is_revocable(const struct rv_kind *k, const void *ctx) {
@@ -363,7 +394,7 @@ static void measure_resources(const struct rv_agent *a, struct rv_metrics *m) {
     for (int revocable = 0; revocable <= 1; revocable++) {
         const bool keep = revocable;
         const char *infix = revocable ? "_revocable" : "";
-        rv_resources_filter(&total, &a->info.resources, is_revocable, &keep);
+        rv_resources_filter(&total, &a->durable_total, is_revocable, &keep);
         rv_resources_filter(&used, &allocated, is_revocable, &keep);
         for (size_t i = 0; i < RV_COUNT(names); i++) {
             double t = rv_fixed_to_double(rv_resources_quantity(&total, names[i])),
@@ -502,24 +533,11 @@ void rv_agent_view_measure(void *ctx, struct rv_metrics *m) {
 
 /* --- files --- */
 
-static void attach_latest(const struct rv_agent_daemon *d, const struct rv_agent_executor *ex,
-                          const char *path, struct rv_files *out) {
+static void attach_latest(const struct rv_agent_executor *ex, struct rv_files *out) {
     _cleanup_free_ char *name =
         rv_asprintf("/frameworks/%s/executors/%s/runs/latest", ex->framework->id.v, ex->info.id.v);
 
     rv_files_attach(out, name, ex->directory);
-    if (rv_starts_with(path, name) && ex->state != RV_EXECUTOR_TERMINATED)
-        rv_agent_volumes_attach(d, ex, name, out);
-}
-
-/* What the sandbox's user sees in there is elsewhere on the machine. */
-static void attach_volumes(const struct rv_agent_daemon *d, const char *path,
-                           struct rv_files *out) {
-    struct rv_agent_executor *ex;
-
-    for (size_t i = 0; rv_map_next(&d->core->containers, &i, NULL, (void **)&ex);)
-        if (rv_starts_with(path, ex->directory))
-            rv_agent_volumes_attach(d, ex, ex->directory, out);
 }
 
 void rv_agent_view_files(const struct rv_agent_daemon *d, const char *path, struct rv_files *out) {
@@ -527,17 +545,15 @@ void rv_agent_view_files(const struct rv_agent_daemon *d, const char *path, stru
     struct rv_arena arena;
 
     rv_files_attach(out, sandboxes, sandboxes);
-    if (path)
-        attach_volumes(d, path, out);
     if (!path || !rv_starts_with(path, "/frameworks/"))
         return;
     rv_arena_init(&arena);
     struct rv_agent_executors old = rv_agent_view_executors(d->core, RV_WHICH_COMPLETED, &arena),
                               now = rv_agent_view_executors(d->core, RV_WHICH_PRESENT, &arena);
     for (size_t i = 0; i < old.n; i++)
-        attach_latest(d, old.v[i], path, out);
+        attach_latest(old.v[i], out);
     for (size_t i = 0; i < now.n; i++)
-        attach_latest(d, now.v[i], path, out);
+        attach_latest(now.v[i], out);
     rv_arena_free(&arena);
 }
 

@@ -41,6 +41,9 @@ Reeve__V1__Agent__Response__GetExecutors *rv_agent_view_get_executors(const stru
                                                                       struct rv_arena *arena);
 Reeve__V1__Agent__Response__GetTasks *rv_agent_view_tasks(const struct rv_agent *a,
                                                           struct rv_arena *arena);
+/* Those that are being written, or whose end is not acknowledged. */
+Reeve__V1__Agent__Response__GetOperations *rv_agent_view_operations(const struct rv_agent *a,
+                                                                    struct rv_arena *arena);
 
 /* --- containers --- */
 

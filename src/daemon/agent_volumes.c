@@ -413,8 +413,8 @@ static void attach_nested(void *ctx, const char *id, const char *directory,
     rv_vec_free(&u.kinds);
 }
 
-void rv_agent_volumes_attach(const struct rv_agent_daemon *d, const struct rv_agent_executor *ex,
-                             const char *root, struct rv_files *files) {
+static void attach_all(const struct rv_agent_daemon *d, const struct rv_agent_executor *ex,
+                       const char *root, struct rv_files *files) {
     struct browsing b = {d, ex, root, files};
     struct uses u = {0};
 
@@ -422,4 +422,18 @@ void rv_agent_volumes_attach(const struct rv_agent_daemon *d, const struct rv_ag
     attach(&b, &u, "");
     rv_vec_free(&u.kinds);
     rv_api_containers_each(d->api, attach_nested, &b);
+}
+
+void rv_agent_volumes_attach(const struct rv_agent_daemon *d, const char *path,
+                             struct rv_files *files) {
+    struct rv_agent_executor *ex;
+
+    for (size_t i = 0; path && rv_map_next(&d->core->containers, &i, NULL, (void **)&ex);) {
+        _cleanup_free_ char *latest = rv_asprintf("/frameworks/%s/executors/%s/runs/latest",
+                                                  ex->framework->id.v, ex->info.id.v);
+        if (rv_starts_with(path, ex->directory))
+            attach_all(d, ex, ex->directory, files);
+        else if (rv_starts_with(path, latest))
+            attach_all(d, ex, latest, files);
+    }
 }

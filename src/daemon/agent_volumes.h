@@ -41,8 +41,9 @@ struct rv_agent_volumes {
 };
 void rv_agent_volumes_find(const char *work_dir, struct rv_arena *arena,
                            struct rv_agent_volumes *out);
-/* Where sandboxes are browsed: their volumes at their places. root: of the sandbox, as browsed. */
-void rv_agent_volumes_attach(const struct rv_agent_daemon *d, const struct rv_agent_executor *ex,
-                             const char *root, struct rv_files *files);
+/* Where sandboxes are browsed (rv_agent_view_files): the volumes of those that run, at the places
+ * where these see them. path: what is asked for; NULL: nothing. */
+void rv_agent_volumes_attach(const struct rv_agent_daemon *d, const char *path,
+                             struct rv_files *files);
 
 #endif

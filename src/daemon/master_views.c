@@ -454,8 +454,8 @@ static void write_roles(const struct rv_master *m, struct rv_lister *l) {
 
 /* --- operations --- */
 
-static Reeve__V1__OperationStatus *operation_status_to(const struct rv_master_operation *o,
-                                                       struct rv_arena *arena) {
+static Reeve__V1__Operation *operation_to(const struct rv_master_operation *o,
+                                          struct rv_arena *arena) {
     struct rv_operation_status status = {
         .operation_id = o->operation.id,
         .state = o->state,
@@ -466,28 +466,7 @@ static Reeve__V1__OperationStatus *operation_status_to(const struct rv_master_op
     };
 
     memcpy(status.uuid, o->status_uuid, sizeof status.uuid);
-    return rv_wire_operation_status_to(&status, RV_SHAPE_ENDPOINT, true, arena);
-}
-
-/* With its resources as they were taken, not as they were written. */
-static Reeve__V1__Operation *operation_to(const struct rv_master_operation *o,
-                                          struct rv_arena *arena) {
-    Reeve__V1__Operation *m = RV_WIRE_MAKE(arena, Operation, operation);
-    struct rv_operation *info = RV_ARENA_NEW(arena, struct rv_operation);
-
-    *info = o->operation;
-    info->packed = NULL;
-    m->framework_id = rv_wire_framework_id_to(o->framework_id, arena);
-    m->agent_id = rv_wire_agent_id_to(o->agent->id, arena);
-    m->info = rv_wire_operation_to(info, arena);
-    m->latest_status = operation_status_to(o, arena);
-    if (o->state != RV_OPERATION_PENDING) {
-        m->n_statuses = 1;
-        m->statuses = &m->latest_status;
-    }
-    m->uuid = RV_WIRE_MAKE(arena, UUID, uuid);
-    m->uuid->value = rv_wire_uuid_to(o->uuid);
-    return m;
+    return rv_wire_operation_record_to(&o->operation, &status, o->framework_id, o->uuid, arena);
 }
 
 static void write_operations(const struct rv_master *m, struct rv_lister *l) {

@@ -142,6 +142,11 @@ static inline enum rv_resource_shape rv_wire_shape_for(uint32_t capabilities) {
 void rv_wire_operation_from(const Reeve__V1__Offer__Operation *m, bool check,
                             struct rv_arena *arena, struct rv_operation *out);
 void rv_wire_operation_release(struct rv_operation *o);
+/* As views show it: with its resources as they were taken, not as they were written. */
+Reeve__V1__Operation *rv_wire_operation_record_to(const struct rv_operation *o,
+                                                  const struct rv_operation_status *latest,
+                                                  struct rv_framework_id framework_id,
+                                                  const uint8_t uuid[16], struct rv_arena *arena);
 /* As sent; without `packed` it is built from the other fields (operations that we make). */
 Reeve__V1__Offer__Operation *rv_wire_operation_to(const struct rv_operation *o,
                                                   struct rv_arena *arena);
