@@ -309,7 +309,14 @@ static void take(struct rv_master *m, struct rv_master_agent *a,
     struct rv_master_operation *o = find(m, a, v->uuid);
     bool ended = v->status && v->status->state != RV_OPERATION_PENDING;
 
-    if (ended && (!v->operation->id.v || !rv_map_gets(&m->frameworks, v->framework_id.v))) {
+    if (o && o->framework && ended && !v->status->has_uuid) { /* it is not told again */
+        set_state(m, o, v->status);
+        send(m, o->framework, latest(m, o));
+        remove_record(m, o);
+        return;
+    }
+    if (ended && (!v->status->has_uuid || !v->operation->id.v ||
+                  !rv_map_gets(&m->frameworks, v->framework_id.v))) {
         if (v->status->has_uuid)
             acknowledge_to_agent(m, a, v->uuid, v->status->uuid); /* nobody else will */
         if (o)

@@ -95,7 +95,7 @@ static void add_element(struct rv_resources *to, const char *text) {
     struct rv_resources plain = {0};
     struct rv_disk disk = {0};
     char copy[256], *save = NULL;
-    struct rv_kind template;
+    struct rv_kind template, *kind;
     struct rv_error err;
 
     snprintf(copy, sizeof copy, "%.*s%s", (int)n, text, strchr(text, ':') ? strchr(text, ':') : "");
@@ -124,8 +124,9 @@ static void add_element(struct rv_resources *to, const char *text) {
         disk.volume = rv_blob_new("volume", 6);
         template.disk = &disk;
     }
+    kind = rv_kind_new(&template);
     rv_kind_unref(plain.v[0].kind);
-    plain.v[0].kind = rv_kind_new(&template);
+    plain.v[0].kind = kind;
     rv_resources_add(to, &plain);
     rv_blob_unref(disk.volume);
     rv_resources_free(&plain);

@@ -143,7 +143,7 @@ static void agent_chance(struct script *s, struct rv_prng *prng, char line[512])
 
     switch (N(10)) {
     case 0:
-        snprintf(line, 512, "agent A%u register resources=cpus:4;mem:1024;ports:[1-9]", a);
+        snprintf(line, 512, "agent A%u register resources=cpus:4;mem:1024;ports:[1-9];disk:100", a);
         break;
     case 1:
         snprintf(line, 512,
@@ -173,6 +173,71 @@ static void agent_chance(struct script *s, struct rv_prng *prng, char line[512])
         break;
     default:
         snprintf(line, 512, "agent A%u total resources=cpus:%u;mem:1024;ports:[1-9]", a, N(6));
+        break;
+    }
+}
+
+/* What may be reserved, made, used, and undone. */
+static const char *const made[] = {"cpus!r:1",     "cpus!r:0.5",   "disk!r:20",
+                                   "disk!r#v1:10", "disk!r:5",     "disk!r#v2:5",
+                                   "disk!r#v1~:5", "cpus!r!r/s:1", "mem!r:32"};
+static const char *const changes[] = {"reserve", "reserve",   "reserve", "create",
+                                      "create",  "unreserve", "destroy", "destroy"};
+#define MADE made[N(RV_COUNT(made))]
+
+static void operations(struct rv_prng *prng, char line[512], size_t n) {
+    for (unsigned more = 1 + N(3); more; more--) {
+        n += (size_t)snprintf(line + n, 512 - n, " %s=%s@%s", changes[N(RV_COUNT(changes))],
+                              (const char *[]){"", "o1", "o2"}[N(3)], MADE);
+        if (N(3) == 0)
+            n += (size_t)snprintf(line + n, 512 - n, ";%s", MADE);
+    }
+    if (N(4) == 0)
+        n += (size_t)snprintf(line + n, 512 - n, " grow=@disk!r#v1:10@disk!r:5");
+    if (N(4) == 0)
+        n += (size_t)snprintf(line + n, 512 - n, " shrink=@disk!r#v1:15@5");
+    if (N(2))
+        snprintf(line + n, 512 - n, " launch=t%u@%s;%s executor=e3@%s", N(6), MADE, MADE, MADE);
+}
+
+/* Somebody asks for operations, or is told how they ended. */
+static void operations_chance(struct script *s, struct rv_prng *prng, char line[512]) {
+    unsigned f = N(3), a = N(3), number = s->operations.n ? N((unsigned)s->operations.n) : 0;
+    unsigned last = s->operations.n > 4 ? (unsigned)s->operations.n - 1 - N(4) : number;
+    size_t n;
+
+    switch (N(11)) {
+    case 0:
+    case 1:
+    case 2:
+    case 8:
+    case 9:
+        n = (size_t)snprintf(line, 512, "scheduler S%u accept offers=M-O%llu refuse=%u", f,
+                             an_offer(s, prng, f), N(2) * 3000);
+        operations(prng, line, n);
+        break;
+    case 3:
+    case 4:
+        snprintf(line, 512, "agent A%u operation n=%u state=%s%s", a, N(4) ? last : number,
+                 N(4) ? "FINISHED" : "FAILED", N(2) ? " uuid=1" : "");
+        break;
+    case 5:
+        snprintf(line, 512,
+                 "scheduler S%u acknowledge_operation_status operation=o%u agent=M-S%u uuid=1", f,
+                 1 + N(2), N(4));
+        break;
+    case 6:
+    case 10:
+        n = (size_t)snprintf(line, 512, "operator O1 operate agent=M-S%u", N(4));
+        snprintf(line + n, 512 - n, " %s=@%s", changes[N(RV_COUNT(changes))], MADE);
+        break;
+    default:
+        snprintf(line, 512,
+                 "agent A%u reregister id=M-S%u resources=cpus:4;mem:1024;disk:100 "
+                 "total=cpus:2;cpus!r:2;mem:1024;disk:60;disk!r:30;disk!r#v1%s:10 "
+                 "frameworks=M-0000,M-0001 operations=%u%s+%u@FINISHED%s",
+                 a, N(4), N(2) ? "~" : "", last, N(2) ? "@FINISHED@1" : "",
+                 number == last ? last + 1 : number, N(2) ? "" : "@1");
         break;
     }
 }
@@ -220,8 +285,10 @@ static void operator_chance(struct rv_prng *prng, char line[512]) {
 static const char *chance(struct script *s, struct rv_prng *prng, char line[512]) {
     unsigned what = N(100);
 
-    if (what < 50)
+    if (what < 36)
         scheduler_chance(s, prng, line);
+    else if (what < 50)
+        operations_chance(s, prng, line);
     else if (what < 84)
         agent_chance(s, prng, line);
     else if (what < 88)
@@ -274,6 +341,7 @@ static bool makes_sense(struct script *s, const char *line) {
 static void test_random_walks(void **state) {
     const char *steps = getenv("RV_STEPS"), *first = getenv("RV_SEED");
     struct rv_master_counters sum = {0};
+    size_t applied = 0;
     uint64_t seed0 = first ? strtoull(first, NULL, 10) : 1;
 
     (void)state;
@@ -300,18 +368,20 @@ static void test_random_walks(void **state) {
         sum.agent_reregistrations += s.m->counters.agent_reregistrations;
         sum.agent_removals += s.m->counters.agent_removals;
         sum.tasks_finished += s.m->counters.tasks_finished;
+        applied += s.operations.n;
         script_free(&s);
     }
     if (first)
-        printf("accepted %llu, updates %llu, back %llu, removed %llu, finished %llu\n",
-               (unsigned long long)sum.offers_accepted,
-               (unsigned long long)sum.valid_status_updates,
-               (unsigned long long)sum.agent_reregistrations,
-               (unsigned long long)sum.agent_removals, (unsigned long long)sum.tasks_finished);
+        printf(
+            "accepted %llu, updates %llu, back %llu, removed %llu, finished %llu, operations "
+            "%zu\n",
+            (unsigned long long)sum.offers_accepted, (unsigned long long)sum.valid_status_updates,
+            (unsigned long long)sum.agent_reregistrations, (unsigned long long)sum.agent_removals,
+            (unsigned long long)sum.tasks_finished, applied);
     else /* the walks did get somewhere */
         assert_true(sum.offers_accepted > 100 && sum.valid_status_updates > 100 &&
                     sum.agent_reregistrations > 20 && sum.agent_removals > 20 &&
-                    sum.tasks_finished > 20);
+                    sum.tasks_finished > 20 && applied > 20);
 }
 int main(void) {
     const struct CMUnitTest tests[] = {
