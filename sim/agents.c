@@ -298,6 +298,19 @@ static void remove_sandboxes(struct sim_agent *a, const char *path) {
     }
 }
 
+static void use_volumes(struct sim_agent *a, const struct rv_launch *l) {
+    struct rv_buf path = {0};
+
+    for (size_t i = 0; i < l->resources->n; i++) {
+        if (!rv_kind_is_volume(l->resources->v[i].kind))
+            continue;
+        rv_buf_clear(&path);
+        rv_volume_directory(a->config.work_dir, l->resources->v[i].kind, &path);
+        sim_audit_volume_used(&a->cluster->auditor, a, l->resources->v[i].kind, path.data);
+    }
+    rv_buf_free(&path);
+}
+
 static void execute(struct sim_agent *a, const struct rv_agent_effect *e) {
     struct sim_conn *c;
     uint64_t number;
@@ -333,6 +346,7 @@ static void execute(struct sim_agent *a, const struct rv_agent_effect *e) {
         link_disconnect(a);
         return;
     case RV_AGENT_LAUNCH_CONTAINER:
+        use_volumes(a, e->launch);
         sim_container_launch(a, e->launch);
         return;
     case RV_AGENT_DESTROY_CONTAINER:
@@ -347,8 +361,11 @@ static void execute(struct sim_agent *a, const struct rv_agent_effect *e) {
             sim_journal_write(&a->journal, e->checkpoint, number);
         return;
     case RV_AGENT_UPDATE_CONTAINER:
+        use_volumes(a, e->launch);
         return;
     case RV_AGENT_REMOVE_VOLUME:
+        sim_audit_volume_removed(&a->cluster->auditor, a, e->path);
+        return;
     case RV_AGENT_REMOVE_DIRECTORY:
         remove_sandboxes(a, e->path);
         return;
@@ -497,7 +514,8 @@ void sim_agent_init(struct sim_agent *a, struct sim_cluster *c, size_t number) {
     a->info.ip = rv_asprintf("10.0.1.%zu", number);
     a->info.port = 5051;
     a->info.capabilities = 1u << RV_AGENT_MULTI_ROLE | 1u << RV_AGENT_HIERARCHICAL_ROLE |
-                           1u << RV_AGENT_RESERVATION_REFINEMENT;
+                           1u << RV_AGENT_RESERVATION_REFINEMENT |
+                           1u << RV_AGENT_AGENT_OPERATION_FEEDBACK | 1u << RV_AGENT_RESIZE_VOLUME;
     if (sim_chance(w, 800)) /* the others are drained by the master, task by task */
         a->info.capabilities |= 1u << RV_AGENT_AGENT_DRAINING;
     a->info.version = rv_strdup("1.12.0");
@@ -605,17 +623,23 @@ void sim_agent_start(struct sim_agent *a) {
     }
     sim_journal_load(&a->journal, &recovery);
     struct rv_container_id *alive = rv_calloc(a->containers.n + 1, sizeof *alive);
+    const char **volumes = rv_calloc(rv_map_count(&a->volumes) + 1, sizeof *volumes);
     struct rv_agent_recovered recovered = {.records = recovery.records.v,
                                            .n = recovery.records.n,
                                            .alive = alive,
                                            .sandboxes = a->sandboxes.v,
-                                           .n_sandboxes = a->sandboxes.n};
+                                           .n_sandboxes = a->sandboxes.n,
+                                           .volumes = volumes};
+    struct rv_str path;
+    for (size_t it = 0; rv_map_next(&a->volumes, &it, &path, NULL);)
+        volumes[recovered.n_volumes++] = rv_arena_strndup(&recovery.arena, path.s, path.n);
     for (size_t i = 0; i < a->containers.n; i++)
         if (a->containers.v[i]->alive)
             alive[recovered.n_alive++].v = a->containers.v[i]->id;
     if (sim_fault(w, w->faults.other_flags) && sim_agent_is_refused(a, &recovered)) {
         sim_recovery_free(&recovery);
         free(alive);
+        free(volumes);
         sim_at_any(w, NULL, sim_between(w, 100, 60000), on_restart, a, 0, NULL);
         return;
     }
@@ -635,6 +659,7 @@ void sim_agent_start(struct sim_agent *a) {
     sim_journal_compact(&a->journal, &recovery, &known);
     sim_recovery_free(&recovery);
     free(alive);
+    free(volumes);
     finish(a);
     if (!a->core) /* it ended at once */
         return;
@@ -669,6 +694,8 @@ void sim_agent_crash(struct sim_agent *a, bool machine) {
 }
 
 void sim_agent_free(struct sim_agent *a) {
+    void *v;
+
     sim_elector_crash(&a->elector);
     rv_agent_free(a->core);
     rv_agent_effects_free(&a->effects);
@@ -682,6 +709,9 @@ void sim_agent_free(struct sim_agent *a) {
     for (size_t i = 0; i < a->queue.n; i++)
         rv_blob_unref(a->queue.v[i]);
     rv_vec_free(&a->queue);
+    for (size_t it = 0; rv_map_next(&a->volumes, &it, NULL, &v);)
+        free(v);
+    rv_map_free(&a->volumes);
     rv_map_free(&a->requests);
     rv_map_free(&a->streams);
     rv_recordio_free(&a->records);

@@ -24,6 +24,7 @@ struct sim_agent {
     struct sim_journal journal;
     RV_VEC(struct sim_container *) containers;
     RV_VEC(struct rv_agent_sandbox) sandboxes; /* that are on the disk; paths are owned */
+    struct rv_map volumes; /* folders that are on the disk -> uuid of the CREATE; owned */
     struct rv_map requests, streams;
     struct rv_arena arena, scratch;
     struct rv_buf encoded;

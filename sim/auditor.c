@@ -93,6 +93,7 @@ static void free_agent(struct sim_audit_agent *g) {
         return;
     free_used(&g->used);
     rv_map_free(&g->waiting);
+    rv_map_free(&g->operations);
     rv_resources_free(&g->total);
     free(g->id);
     free(g);
@@ -191,7 +192,7 @@ static void print_book(struct sim_auditor *a, const struct sim_audit_agent *g) {
                       sim_audit_text(&a->open.v[i]->resources));
 }
 
-static void check_sum(struct sim_auditor *a, const struct sim_audit_agent *g) {
+void sim_audit_sum(struct sim_auditor *a, const struct sim_audit_agent *g) {
     struct rv_resources sum = {0};
     void *r;
 
@@ -264,7 +265,7 @@ static void offered(struct sim_auditor *a, struct sim_audit_framework *f,
     sim_audit_filters_check(a, o);
     sim_audit_nodes_offered(a, g, view->away, o);
     sim_audit_quota_offered(a, o);
-    check_sum(a, g);
+    sim_audit_sum(a, g);
 }
 
 /* --- updates to frameworks --- */
@@ -416,6 +417,9 @@ void sim_audit_to_scheduler(struct sim_auditor *a, uint64_t stream,
     case RV_EVENT_UPDATE:
         updated(a, f, e->update);
         break;
+    case RV_EVENT_UPDATE_OPERATION_STATUS:
+        sim_audit_operation_told(a, f, e->operation);
+        break;
     case RV_EVENT_INVERSE_OFFERS:
     case RV_EVENT_RESCIND_INVERSE_OFFER:
         sim_audit_nodes_told(a, f, e);
@@ -489,7 +493,11 @@ static void registration(struct sim_auditor *a, uint64_t stream, const struct rv
     char buf[KEY_MAX];
 
     g->id = call->agent_id.v ? rv_strdup(call->agent_id.v) : NULL;
-    add_plain(&g->total, &call->registration.info->resources);
+    add_plain(&g->total, call->registration.total ? call->registration.total
+                                                  : &call->registration.info->resources);
+    for (size_t i = 0; i < call->registration.n_operations; i++)
+        if (!call->registration.operations[i].status)
+            rv_map_put(&g->operations, rv_strn(call->registration.operations[i].uuid, 16), a);
     rv_machine_key(call->registration.info->hostname, call->registration.info->ip, g->machine);
     for (size_t i = 0; i < call->registration.n_tasks; i++) {
         const struct rv_task_view *t = &call->registration.tasks[i];
@@ -528,6 +536,8 @@ void sim_audit_agent_call(struct sim_auditor *a, uint64_t stream,
                 rv_map_put(&g->waiting, key, a);
             unuse(g, key);
         }
+    } else if (g && call->type == RV_AGENT_CALL_OPERATION_STATUS) {
+        sim_audit_operation_ended(g, call);
     } else if (g && call->type == RV_AGENT_CALL_PONG) {
         if (g->connected && !g->leaving && !a->stale_call)
             g->alive_ms = a->world->now_ms;
@@ -558,15 +568,18 @@ static void registered(struct sim_auditor *a, uint64_t stream, const char *id) {
         return;
     free_used(&g->used);
     rv_map_free(&g->waiting);
+    rv_map_free(&g->operations);
     rv_resources_free(&g->total);
     g->used = said->used;
     g->waiting = said->waiting;
+    g->operations = said->operations;
     g->total = said->total;
     memcpy(g->machine, said->machine, sizeof g->machine);
     g->told_to_end = false;
     sim_audit_absence_back(a, g);
     memset(&said->used, 0, sizeof said->used);
     memset(&said->waiting, 0, sizeof said->waiting);
+    memset(&said->operations, 0, sizeof said->operations);
     memset(&said->total, 0, sizeof said->total);
     free_agent(said);
 }
@@ -598,7 +611,7 @@ static void run_tasks(struct sim_auditor *a, struct sim_audit_agent *g,
         if (!rv_map_get(&g->used, key))
             use(g, key, &e->run.executor->resources);
     }
-    check_sum(a, g);
+    sim_audit_sum(a, g);
 }
 
 void sim_audit_to_agent(struct sim_auditor *a, uint64_t stream, const struct rv_agent_event *e) {
@@ -622,6 +635,8 @@ void sim_audit_to_agent(struct sim_auditor *a, uint64_t stream, const struct rv_
     g = agent(a, s->agent_id);
     if (e->type == RV_AGENT_EVENT_RUN_TASKS)
         run_tasks(a, g, e);
+    else if (e->type == RV_AGENT_EVENT_APPLY_OPERATION)
+        sim_audit_operation_sent(a, g, e);
     else if (e->type == RV_AGENT_EVENT_SHUTDOWN_FRAMEWORK) {
         unuse_framework(g, e->shutdown_framework.v);
         forget_waiting(g, e->shutdown_framework.v);
@@ -833,6 +848,7 @@ void sim_auditor_free(struct sim_auditor *a) {
     sim_audit_nodes_crashed(a);
     sim_audit_recovery_free(a);
     sim_audit_quota_free(a);
+    sim_audit_operations_free(a);
     sim_audit_links_free(a);
     sim_audit_alone_free(a);
     sim_audit_absence_free(a);

@@ -54,8 +54,9 @@ struct sim_audit_agent {
     bool connected;
     struct sim_audit_stream *stream;
     struct rv_resources total;
-    struct rv_map used;    /* "framework task" or "framework/executor" -> rv_resources */
-    struct rv_map waiting; /* "framework task": it has ended, and that is not acknowledged */
+    struct rv_map used;       /* "framework task" or "framework/executor" -> rv_resources */
+    struct rv_map waiting;    /* "framework task": it has ended, and that is not acknowledged */
+    struct rv_map operations; /* uuids of those that it has not said to be over */
     char machine[RV_MACHINE_KEY_MAX];
     bool told_to_end;  /* on this connection */
     unsigned leaving;  /* so many writes of its end are under way */
@@ -160,6 +161,10 @@ struct sim_auditor {
         size_t n;
         bool beyond; /* what is known to be used is more than a limit, and it is not forced */
     } quota_call;
+    struct rv_map applied;         /* uuids of operations that agents were sent */
+    struct rv_map told_operations; /* "framework operation" -> 1 + its end */
+    struct rv_map volumes;         /* "agent role id" -> uuid of the CREATE that made it */
+    struct rv_map written_volumes; /* uuids of those that a container has had */
     uint64_t checks;
 };
 
@@ -241,6 +246,12 @@ void sim_audit_alone_tells(struct sim_auditor *a, const struct sim_agent *agent,
 /* The executor was told that its update is kept. */
 void sim_audit_alone_took(struct sim_auditor *a, const struct sim_container *c, const char *task_id,
                           const uint8_t uuid[16], enum rv_task_state state);
+
+/* --- volumes on an agent's disk: INV-32 --- */
+/* A container has the volume, whose folder lies at the path; the folder goes. */
+void sim_audit_volume_used(struct sim_auditor *a, struct sim_agent *agent, const struct rv_kind *k,
+                           const char *path);
+void sim_audit_volume_removed(struct sim_auditor *a, struct sim_agent *agent, const char *path);
 
 /* The task id is used twice on purpose: what is said of it does not count. */
 void sim_audit_excuse(struct sim_auditor *a, const char *framework_id, const char *task_id);

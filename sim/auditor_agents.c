@@ -27,6 +27,7 @@ void sim_audit_agent_says(struct sim_auditor *a, const struct sim_agent *agent,
 
     sim_audit_recovery_says(a, agent, call);
     sim_audit_alone_says(a, agent, call);
+    sim_audit_operation_said(a, agent, call);
     if (call->type != RV_AGENT_CALL_STATUS_UPDATE || !call->update.status->has_uuid)
         return;
     const struct rv_task_status *s = call->update.status;
@@ -60,6 +61,7 @@ void sim_audit_agent_heard(struct sim_auditor *a, const struct sim_agent *agent,
 
     sim_audit_recovery_heard(a, agent, e);
     sim_audit_alone_heard(a, agent, e);
+    sim_audit_operation_heard(a, agent, e);
     if (e->type == RV_AGENT_EVENT_ACKNOWLEDGE) {
         t = rv_map_get(&a->agent_tasks, agent_key(buf, agent, e->acknowledge.framework_id.v,
                                                   e->acknowledge.task_id.v));

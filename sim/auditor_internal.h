@@ -17,6 +17,9 @@ static inline struct rv_str sim_audit_number_key(const uint64_t *number) {
     return rv_strn(number, sizeof *number);
 }
 
+/* INV-26: what is offered and used of the agent is not more than it has. */
+void sim_audit_sum(struct sim_auditor *a, const struct sim_audit_agent *g);
+
 /* The books of one leadership. */
 void sim_audit_books_opened(struct sim_auditor *a, const struct rv_registry_snapshot *s);
 void sim_audit_books_closed(struct sim_auditor *a);
@@ -106,6 +109,18 @@ void sim_audit_link_acts(struct sim_auditor *a, const char *how);
 void sim_audit_message_sent(struct sim_auditor *a, const char *framework_id, struct rv_str data);
 void sim_audit_links_idle(struct sim_auditor *a);
 void sim_audit_links_free(struct sim_auditor *a);
+
+/* auditor_operations.c */
+void sim_audit_operation_sent(struct sim_auditor *a, struct sim_audit_agent *g,
+                              const struct rv_agent_event *e);
+void sim_audit_operation_ended(struct sim_audit_agent *g, const struct rv_agent_call *call);
+void sim_audit_operation_said(struct sim_auditor *a, const struct sim_agent *agent,
+                              const struct rv_agent_call *call);
+void sim_audit_operation_told(struct sim_auditor *a, const struct sim_audit_framework *f,
+                              const struct rv_operation_status *s);
+void sim_audit_operation_heard(struct sim_auditor *a, const struct sim_agent *agent,
+                               const struct rv_agent_event *e);
+void sim_audit_operations_free(struct sim_auditor *a);
 
 /* auditor_alone.c */
 void sim_audit_alone_destroys(struct sim_auditor *a, const struct sim_agent *agent,

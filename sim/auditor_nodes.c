@@ -71,6 +71,9 @@ static void drained(struct sim_auditor *a, const struct sim_audit_agent *g) {
 
     if (task)
         sim_fail(a->world, "INV-22: agent %s is drained, but not task %s", g->id, task);
+    if (g && g->connected && rv_map_count(&g->operations))
+        sim_fail(a->world, "INV-22: agent %s is drained, but %zu operations are under way", g->id,
+                 rv_map_count(&g->operations));
 }
 
 static bool is_end(enum rv_registry_kind kind) {

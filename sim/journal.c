@@ -339,3 +339,24 @@ bool sim_journal_has_task(const struct sim_journal *j, const char *framework_id,
     }
     return false;
 }
+
+bool sim_journal_has_operation(const struct sim_journal *j, const uint8_t uuid[16]) {
+    for (size_t i = j->durable.n; i > 0; i--) {
+        const struct sim_record *r = j->durable.v[i - 1];
+        if (r->kind == RV_CHECKPOINT_OPERATION && !memcmp(r->uuid, uuid, 16))
+            return true;
+    }
+    return false;
+}
+
+#define LATEST_OPERATION(list)                                                                     \
+    for (size_t i_ = (list)->n; i_ > 0; i_--)                                                      \
+        if ((list)->v[i_ - 1]->kind == RV_CHECKPOINT_OPERATION)                                    \
+    return (list)->v[i_ - 1]->bytes
+
+const struct rv_blob *sim_journal_operation(const struct sim_journal *j) {
+    LATEST_OPERATION(&j->waiting);
+    LATEST_OPERATION(&j->writing);
+    LATEST_OPERATION(&j->durable);
+    return NULL;
+}

@@ -12,7 +12,9 @@
 #include "base/log.h"
 #include "cluster.h"
 #include "crash_points.h"
+#include "operations.h"
 #include "quotas.h"
+#include "scheduler_operations.h"
 #include "seeds.h"
 
 static struct sim_cluster cluster;
@@ -38,6 +40,7 @@ static void choose_faults(struct sim_world *w) {
     struct sim_faults *f = &w->faults;
 
     *f = (struct sim_faults){.latency_ms = sim_chance(w, 300) ? 200 : 5};
+    f->operations = w->seed % 7 < 3 || crash_points ? 300 : 0;
     if (crash_points)
         return; /* one crash, and nothing else */
     f->message_slow = maybe(w, 20);
@@ -323,6 +326,7 @@ static void inject(void *ctx, uint64_t arg, void *data) {
         faults_of_zookeeper(c);
     sim_operators_turn(c);
     sim_quotas_turn(c);
+    sim_operations_turn(c);
     if (sim_chance(w, 10))
         set_weights(c);
     sim_at(w, NULL, sim_between(w, 500, 5000), inject, c, 0, NULL);
@@ -421,6 +425,7 @@ static void put_back(void *ctx, uint64_t arg, void *data) {
 
     sim_operators_put_back(c);
     sim_quotas_remove(c);
+    sim_operations_undo(c);
     sim_at(&c->world, NULL, 2000, put_back, c, 0, NULL);
 }
 
@@ -494,6 +499,12 @@ static const char *not_done(struct sim_cluster *c) {
                          s->party.name, rv_task_state_name((int)s->jobs.v[k]->state));
                 return text;
             }
+        if (sim_scheduler_waits_for(s)) {
+            snprintf(text, sizeof text, "operation %s of %s is still %s",
+                     sim_scheduler_waits_for(s)->id, s->party.name,
+                     rv_operation_state_name((int)sim_scheduler_waits_for(s)->state));
+            return text;
+        }
     }
     return NULL;
 }
@@ -515,10 +526,15 @@ static const char *still_used(const struct rv_master_agent *g) {
                  x->info.id.v, x->framework->id.v, g->id.v);
         return text;
     }
-    if (rv_resources_empty(&g->used))
-        return NULL;
-    snprintf(text, sizeof text, "INV-27: the master books for nothing on agent %s", g->id.v);
-    return text;
+    if (!rv_resources_empty(&g->used)) {
+        snprintf(text, sizeof text, "INV-27: the master books for nothing on agent %s", g->id.v);
+        return text;
+    }
+    if (!rv_list_empty(&g->operations)) {
+        snprintf(text, sizeof text, "INV-42: the master has operations on agent %s", g->id.v);
+        return text;
+    }
+    return NULL;
 }
 
 static const char *not_free(struct sim_cluster *c) {
@@ -557,6 +573,8 @@ static const char *not_gone(struct sim_cluster *c) {
             snprintf(text, sizeof text, "the framework of sched%zu is still there", i);
             return text;
         }
+    if (sim_operations_left(c))
+        return sim_operations_left(c);
     for (size_t i = 0; i < c->n_agents; i++) {
         if (!c->agents[i].core)
             return "an agent is down";

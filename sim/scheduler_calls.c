@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "cluster.h"
+#include "scheduler_operations.h"
 #include "wire/convert.h"
 
 /* FrameworkInfo.role: what frameworks without MULTI_ROLE still use. */
@@ -173,6 +174,18 @@ static void take_port(struct rv_resources *pool, struct rv_resources *out) {
     }
 }
 
+static void take_volume(struct rv_resources *pool, struct rv_resources *out) {
+    for (size_t i = 0; i < pool->n; i++) {
+        if (!rv_kind_is_volume(pool->v[i].kind))
+            continue;
+        struct rv_resource volume = rv_resource_copy(&pool->v[i]);
+        rv_resources_add_one(out, &volume);
+        rv_resources_subtract_one(pool, &volume);
+        rv_resource_clear(&volume);
+        return;
+    }
+}
+
 static void put_resources(struct sim_scheduler *s, const struct rv_resources *r,
                           Reeve__V1__Resource ***v, size_t *n) {
     bool multi = s->capabilities & 1u << RV_FRAMEWORK_MULTI_ROLE;
@@ -247,6 +260,8 @@ static Reeve__V1__TaskInfo *choose_task(struct sim_scheduler *s, struct sim_offe
         return NULL;
     if (sim_chance(w, 300))
         take_port(&o->resources, held);
+    if (w->faults.operations && sim_chance(w, 500))
+        take_volume(&o->resources, held);
     rv_resources_move(&all, held);
     rv_resources_copy(held, &all);
     if (sim_fault(w, w->faults.invalid_call / 4)) {
@@ -317,20 +332,25 @@ static void accept(struct sim_scheduler *s, struct sim_offer *o, const char *id)
     CALL(ACCEPT);
     Reeve__V1__Scheduler__Call__Accept m = REEVE__V1__SCHEDULER__CALL__ACCEPT__INIT;
     Reeve__V1__Offer__Operation op = REEVE__V1__OFFER__OPERATION__INIT;
-    Reeve__V1__Offer__Operation *ops[] = {&op};
+    Reeve__V1__Offer__Operation *ops[SIM_OPERATIONS_MAX + 1];
+    struct rv_operation asked[SIM_OPERATIONS_MAX] = {0};
     struct launch l = {0};
 
+    m.n_operations = sim_scheduler_operate(s, o, ops, asked);
     launch_tasks(s, o, &l, &op);
     m.offer_ids = offer_ids(s, id);
     m.n_offer_ids = 1;
     m.operations = ops;
-    m.n_operations = op.has_type;
+    if (op.has_type)
+        ops[m.n_operations++] = &op;
     if (world_of(s)->healing || sim_chance(world_of(s), 500))
         m.filters = filters(s);
     call.accept = &m;
     sim_scheduler_post(s, &call);
     for (size_t i = 0; i < RV_COUNT(l.held); i++)
         rv_resources_free(&l.held[i]);
+    for (size_t i = 0; i < RV_COUNT(asked); i++)
+        rv_operation_free(&asked[i]);
 }
 
 void sim_scheduler_answer(struct sim_scheduler *s, struct sim_offer *o) {
@@ -519,6 +539,8 @@ void sim_scheduler_whim(struct sim_scheduler *s) {
         update_framework(s);
     if (sim_chance(w, 5))
         sim_scheduler_teardown(s);
+    if (w->faults.operations && sim_chance(w, 100))
+        sim_scheduler_reconcile_operations(s);
 }
 
 /* About all that the master has: what was said to be LOST may be back. */
@@ -534,6 +556,7 @@ void sim_scheduler_drain(struct sim_scheduler *s) {
     if (!s->subscribed)
         return;
     sim_scheduler_reconcile(s, true);
+    sim_scheduler_reconcile_operations(s);
     reconcile_implicitly(s);
     for (size_t i = 0; i < s->jobs.n; i++)
         if (!s->jobs.v[i]->over)

@@ -6,6 +6,7 @@
 
 #include "cluster.h"
 #include "scheduler_calls.h"
+#include "scheduler_operations.h"
 #include "wire/convert.h"
 
 #define CAST(message) ((const void *)(message))
@@ -110,6 +111,8 @@ static void reborn(struct sim_scheduler *s) {
     s->framework_id = NULL;
     for (size_t i = 0; i < s->jobs.n; i++)
         s->jobs.v[i]->over = true;
+    for (size_t i = 0; i < s->asked.n; i++)
+        s->asked.v[i].over = true;
     s->torn_down = s->ending;
 }
 
@@ -239,6 +242,9 @@ static int on_record(void *ctx, struct rv_str record) {
         break;
     case REEVE__V1__SCHEDULER__EVENT__TYPE__UPDATE:
         on_update(s, e->update->status);
+        break;
+    case REEVE__V1__SCHEDULER__EVENT__TYPE__UPDATE_OPERATION_STATUS:
+        sim_scheduler_on_operation(s, e->update_operation_status->status);
         break;
     case REEVE__V1__SCHEDULER__EVENT__TYPE__MESSAGE:
         sim_audit_message_back(&s->cluster->auditor, s->framework_id, e->message->agent_id->value,
@@ -507,6 +513,7 @@ void sim_scheduler_free(struct sim_scheduler *s) {
         free(s->jobs.v[i]);
     }
     rv_vec_free(&s->jobs);
+    sim_scheduler_operations_free(s);
     for (size_t i = 0; i < s->n_roles; i++)
         free(s->roles[i]);
     free(s->framework_id);

@@ -27,6 +27,8 @@ struct sim_job {
     int64_t last_ms; /* when it was last heard of */
 };
 
+struct sim_asked;
+
 struct sim_scheduler {
     struct sim_party party;
     struct sim_cluster *cluster;
@@ -46,7 +48,8 @@ struct sim_scheduler {
     /* kept over crashes */
     char *framework_id;
     RV_VEC(struct sim_job *) jobs;
-    uint64_t next_task, n_messages;
+    uint64_t next_task, next_operation, n_messages;
+    RV_VEC(struct sim_asked) asked; /* operations */
     /* of one life */
     bool subscribed, removed;
     char stream_id[40];

@@ -78,6 +78,7 @@ struct sim_faults {
     unsigned masters_down;                   /* all of them, for minutes */
     unsigned other_flags; /* an agent is started as what it was not: it must refuse */
     unsigned quotas;      /* the operator asks for quotas of roles */
+    unsigned operations;  /* resources are reserved, volumes made: not a fault, it goes on */
 };
 
 /* When who writes crashes: before it is taken, or sent; once it is durable, but not told; once that
