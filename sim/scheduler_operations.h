@@ -3,6 +3,7 @@
 #ifndef SIM_SCHEDULER_OPERATIONS_H
 #define SIM_SCHEDULER_OPERATIONS_H
 
+#include "model/operation.h"
 #include "schedulers.h"
 
 #define SIM_OPERATIONS_MAX 3
