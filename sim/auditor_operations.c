@@ -257,22 +257,27 @@ void sim_audit_volume_used(struct sim_auditor *a, struct sim_agent *agent, const
     free(rv_map_put(&agent->volumes, rv_str(path), rv_strndup(now, 16)));
 }
 
-/* The folder goes: no volume that the agent has written down lies there. */
+/* The folder goes: it has not got the data of a volume that the agent has. */
 void sim_audit_volume_removed(struct sim_auditor *a, struct sim_agent *agent, const char *path) {
+    const char *on_disk = rv_map_gets(&agent->volumes, path);
     struct rv_resources total = {0};
     struct rv_buf folder = {0};
+    char buf[KEY_MAX];
 
     a->checks++;
-    sim_trace(a->world, &agent->server.party, "removes the volume at %s", path);
+    sim_trace(a->world, &agent->server.party, "removes what is at %s", path ? path : "?");
     total_written(agent, &total);
-    for (size_t i = 0; i < total.n; i++) {
-        if (!rv_kind_is_volume(total.v[i].kind))
+    for (size_t i = 0; on_disk && i < total.n; i++) {
+        const struct rv_kind *k = total.v[i].kind;
+        const char *now = rv_kind_is_volume(k) ? rv_map_get(&a->volumes, volume_key(buf, agent, k))
+                                               : NULL;
+        if (!now)
             continue;
         rv_buf_clear(&folder);
-        rv_volume_directory(agent->config.work_dir, total.v[i].kind, &folder);
-        if (rv_streq(folder.data, path))
-            sim_fail(a->world, "INV-32: %s removes volume %s, which is there",
-                     agent->server.party.name, total.v[i].kind->disk->persistence_id);
+        rv_volume_directory(agent->config.work_dir, k, &folder);
+        if (rv_streq(folder.data, path) && !memcmp(on_disk, now, 16))
+            sim_fail(a->world, "INV-32: %s removes the data of volume %s, which is there",
+                     agent->server.party.name, k->disk->persistence_id);
     }
     free(rv_map_remove(&agent->volumes, rv_str(path)));
     rv_buf_free(&folder);
