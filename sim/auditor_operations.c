@@ -20,6 +20,13 @@ static struct rv_str uuid_key(const uint8_t uuid[16]) {
     return rv_strn(uuid, 16);
 }
 
+static void *uuid_copy(const void *uuid) {
+    void *copy = rv_malloc(16);
+
+    memcpy(copy, uuid, 16);
+    return copy;
+}
+
 /* --- what the master has an agent apply --- */
 
 static bool has_volume(const struct rv_resources *r, const struct rv_kind *volume) {
@@ -231,7 +238,7 @@ void sim_audit_operation_heard(struct sim_auditor *a, const struct sim_agent *ag
         return;
     for (size_t i = 0; i < op->resources.n; i++)
         free(rv_map_put(&a->volumes, volume_key(buf, agent, op->resources.v[i].kind),
-                        rv_strndup((const char *)e->apply.uuid, 16)));
+                        uuid_copy(e->apply.uuid)));
 }
 
 /* A container finds the volume's folder, or makes it: whose data is in it? */
@@ -254,7 +261,7 @@ void sim_audit_volume_used(struct sim_auditor *a, struct sim_agent *agent, const
         sim_fail(a->world, "INV-32: the data of volume %s on %s is lost", k->disk->persistence_id,
                  agent->server.party.name);
     rv_map_put(&a->written_volumes, rv_strn(now, 16), a);
-    free(rv_map_put(&agent->volumes, rv_str(path), rv_strndup(now, 16)));
+    free(rv_map_put(&agent->volumes, rv_str(path), uuid_copy(now)));
 }
 
 /* The folder goes: it has not got the data of a volume that the agent has. */
@@ -269,8 +276,8 @@ void sim_audit_volume_removed(struct sim_auditor *a, struct sim_agent *agent, co
     total_written(agent, &total);
     for (size_t i = 0; on_disk && i < total.n; i++) {
         const struct rv_kind *k = total.v[i].kind;
-        const char *now = rv_kind_is_volume(k) ? rv_map_get(&a->volumes, volume_key(buf, agent, k))
-                                               : NULL;
+        const char *now =
+            rv_kind_is_volume(k) ? rv_map_get(&a->volumes, volume_key(buf, agent, k)) : NULL;
         if (!now)
             continue;
         rv_buf_clear(&folder);

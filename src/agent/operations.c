@@ -2,7 +2,8 @@
  * Operations on what the agent has: APPLY_OPERATION to its end and to the acknowledgement of that.
  *
  * What always holds: `total` is what the agent has once all operations under way are written,
- * `durable_total` what it has by its checkpoints, which is what masters are told. One record is
+ * `durable_total` what it has by its checkpoints. Masters are told the former, with what is under
+ * way: it is what their books have, and if it fails they are told again. One record is
  * both an operation's end and the total after it. Operations are written in the order they came,
  * and what a task was given is durable before the task is started (INV-35). What a living executor
  * uses is neither unreserved nor destroyed (INV-31, INV-32). An end with a uuid is sent again until
@@ -104,7 +105,7 @@ static void tell(struct rv_agent *a, struct rv_agent_operation *o) {
     }
     o->retry_ms = a->config.update_retry_ms;
     send(a, o);
-    if (!o->has_status_uuid) {
+    if (!o->has_status_uuid || o->forgotten) {
         forget(a, o);
     }
 }
@@ -372,11 +373,7 @@ void rv_agent_operation_written(struct rv_agent *a, const uint8_t uuid[16], uint
     RV_ASSERT(rv_conversion_apply(&o->conversion, &a->durable_total));
     change_volumes(a, &o->conversion);
     a->operation_settled = seq;
-    if (o->forgotten) {
-        forget(a, o);
-    } else {
-        tell(a, o);
-    }
+    tell(a, o);
     rv_agent_progress_relying(a);
 }
 
@@ -416,8 +413,8 @@ void rv_agent_operations_view(struct rv_agent *a, struct rv_agent_call *c) {
             forget(a, o); /* its end is told with the total */
         }
     }
-    if (!rv_resources_eq(&a->durable_total, &a->info.resources)) {
-        c->registration.total = rv_agent_hold_resources(a, &a->durable_total);
+    if (!rv_resources_eq(&a->total, &a->info.resources)) {
+        c->registration.total = rv_agent_hold_resources(a, &a->total);
     }
     c->registration.operations =
         RV_ARENA_ARRAY(&a->out->arena, struct rv_operation_view, rv_map_count(&a->operations) + 1);

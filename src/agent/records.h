@@ -202,7 +202,7 @@ struct rv_agent {
     struct rv_map streams;    /* 8-byte number -> rv_agent_executor; private */
     /* What it has: `info.resources` with what operations made of them. */
     struct rv_resources total;         /* when all operations under way are durable */
-    struct rv_resources durable_total; /* what masters are told */
+    struct rv_resources durable_total; /* by its checkpoints */
     struct rv_map operations;          /* uuid -> rv_agent_operation, as they came */
     uint64_t operation_asked;          /* the write of the latest operation */
     uint64_t operation_settled;        /* the latest of those that is done, or failed */

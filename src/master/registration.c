@@ -423,8 +423,13 @@ static void drop_missing(struct rv_master *m, struct rv_master_agent *a,
     RV_LIST_EACH (&a->tasks, node, tmp) {
         struct rv_master_task *t = RV_LIST_ENTRY(node, struct rv_master_task, on_agent);
 
-        if (rv_map_get(&told, task_key(m, t->framework->id.v, t->id.v)))
+        const struct rv_task_view *v = rv_map_get(&told, task_key(m, t->framework->id.v, t->id.v));
+
+        if (v) { /* one that has ended uses nothing of what the agent has now */
+            if (rv_task_state_terminal(v->state))
+                rv_master_task_set_state(m, t, v->state);
             continue;
+        }
         if (!rv_task_state_terminal(t->state))
             rv_master_task_lose(m, t, RV_TASK_DROPPED, RV_REASON_RECONCILIATION,
                                 "Task is unknown to the agent", 0);
