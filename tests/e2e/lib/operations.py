@@ -71,6 +71,16 @@ def offer_with(s, *wanted):
         s.call("DECLINE", {"offer_ids": [o["id"]], "filters": {"refuse_seconds": 0}})
 
 
+def leave(s):
+    """Wants nothing for now, and gives back what it holds."""
+    s.call("SUPPRESS", {})
+    gone = {e["rescind"]["offer_id"]["value"] for e in s.events if e["type"] == "RESCIND"}
+    held = [o["id"] for e in s.events[s.first:] if e["type"] == "OFFERS"
+            for o in e["offers"]["offers"] if o["id"]["value"] not in s.used | gone]
+    s.used |= {o["value"] for o in held}
+    s.call("DECLINE", {"offer_ids": held, "filters": {"refuse_seconds": 0}})
+
+
 def accept(s, offer, *operations):
     s.agent_id = offer["agent_id"]
     s.call("ACCEPT", {"offer_ids": [offer["id"]], "filters": {"refuse_seconds": 0},
