@@ -64,6 +64,24 @@ void rv_master_subtract_unshared(struct rv_resources *left, const struct rv_reso
             rv_resources_subtract_one(left, &r->v[i]);
 }
 
+const struct rv_kind *rv_master_volume_twice(struct rv_master *m, const struct rv_resources *r) {
+    const struct rv_kind *twice = NULL;
+    struct rv_map seen = {0};
+
+    for (size_t i = 0; i < r->n && !twice; i++) {
+        const struct rv_kind *k = r->v[i].kind;
+
+        if (!rv_kind_is_volume(k))
+            continue;
+        rv_buf_clear(&m->scratch);
+        rv_buf_printf(&m->scratch, "%s %s", rv_kind_reserved_role(k), k->disk->persistence_id);
+        if (rv_map_put(&seen, rv_buf_str(&m->scratch), m) || r->v[i].copies > 1)
+            twice = k;
+    }
+    rv_map_free(&seen);
+    return twice;
+}
+
 void rv_master_book(struct rv_master_framework *f, struct rv_master_agent *a,
                     const struct rv_resources *r) {
     rv_master_add_scalars(&f->used, r);

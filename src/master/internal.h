@@ -389,6 +389,8 @@ void rv_master_unbook(struct rv_master *m, struct rv_master_framework *f, struct
 void rv_master_bare(struct rv_resources *out, const struct rv_resources *r);
 /* What somebody uses is taken off what is left; shared ones are left for others, too. */
 void rv_master_subtract_unshared(struct rv_resources *left, const struct rv_resources *r);
+/* A volume (a role's id) that is in r twice; NULL: none is. */
+const struct rv_kind *rv_master_volume_twice(struct rv_master *m, const struct rv_resources *r);
 /* Calls back once for each agent that has tasks, executors or operations of the framework. */
 void rv_master_each_agent_of(struct rv_master *m, struct rv_master_framework *f,
                              void (*each)(struct rv_master *m, struct rv_master_framework *f,

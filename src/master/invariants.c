@@ -58,25 +58,15 @@ static bool check_task(struct rv_master *m, const struct rv_master_agent *a,
 
 /* INV-32 */
 static bool check_total(struct rv_master *m, const struct rv_master_agent *a) {
-    struct rv_map volumes = {0};
+    const struct rv_kind *twice = rv_master_volume_twice(m, &a->total);
     struct rv_error err;
-    bool ok = true;
 
+    if (twice)
+        return BREACH(m, "INV-32: agent %s has volume '%s' of role '%s' twice", a->id.v,
+                      twice->disk->persistence_id, rv_kind_reserved_role(twice));
     if (rv_resources_validate(&a->total, &err) < 0)
         return BREACH(m, "INV-32: agent %s: its total is not valid: %s", a->id.v, err.message);
-    for (size_t i = 0; i < a->total.n && ok; i++) {
-        const struct rv_kind *k = a->total.v[i].kind;
-
-        if (!rv_kind_is_volume(k))
-            continue;
-        rv_buf_clear(&m->scratch);
-        rv_buf_printf(&m->scratch, "%s %s", rv_kind_reserved_role(k), k->disk->persistence_id);
-        if (rv_map_put(&volumes, rv_buf_str(&m->scratch), m))
-            ok = BREACH(m, "INV-32: agent %s has volume '%s' of role '%s' twice", a->id.v,
-                        k->disk->persistence_id, rv_kind_reserved_role(k));
-    }
-    rv_map_free(&volumes);
-    return ok;
+    return true;
 }
 
 static bool check_operations(struct rv_master *m, struct rv_master_agent *a, size_t *all) {

@@ -22,23 +22,15 @@ static void need_free(struct need *n) {
 /* What cannot be used together: a volume with itself, revocable with other resources of a name
  * (equal names stand together). */
 static const char *mix_problem(struct rv_master *m, const struct rv_resources *r) {
-    struct rv_map volumes = {0};
-    const char *problem = NULL;
+    const struct rv_kind *twice = rv_master_volume_twice(m, r);
 
-    for (size_t i = 0; i < r->n && !problem; i++) {
-        const struct rv_kind *k = r->v[i].kind, *before = i ? r->v[i - 1].kind : k;
-
-        if (k->revocable != before->revocable && rv_streq(k->name, before->name))
-            problem = RV_MASTER_TEXT(m, "uses revocable '%s' together with other", k->name);
-        if (!rv_kind_is_volume(k))
-            continue;
-        rv_buf_clear(&m->scratch);
-        rv_buf_printf(&m->scratch, "%s %s", rv_kind_reserved_role(k), k->disk->persistence_id);
-        if (rv_map_put(&volumes, rv_buf_str(&m->scratch), m) || r->v[i].copies > 1)
-            problem = RV_MASTER_TEXT(m, "uses the volume '%s' twice", k->disk->persistence_id);
-    }
-    rv_map_free(&volumes);
-    return problem;
+    if (twice)
+        return RV_MASTER_TEXT(m, "uses the volume '%s' twice", twice->disk->persistence_id);
+    for (size_t i = 1; i < r->n; i++)
+        if (r->v[i].kind->revocable != r->v[i - 1].kind->revocable &&
+            rv_streq(r->v[i].kind->name, r->v[i - 1].kind->name))
+            return RV_MASTER_TEXT(m, "uses revocable '%s' together with other", r->v[i].kind->name);
+    return NULL;
 }
 
 /* ... nor can a task and its executor. */

@@ -289,8 +289,9 @@ struct rv_master *rv_master_free(struct rv_master *m);
 void rv_master_step(struct rv_master *m, const struct rv_master_event *e, struct rv_effects *out);
 /* When the next TICK is due, monotonic ms; INT64_MAX: none. */
 int64_t rv_master_deadline(const struct rv_master *m);
-/* All that must always hold (INV-24 to INV-29, INV-33, INV-36, INV-37, INV-43 for its part). NULL,
- * or the first breach in words. The simulator calls it after every step. */
+/* All that must always hold (INV-22, INV-24 to INV-29, INV-32, INV-33, INV-36, INV-37, INV-42,
+ * INV-43 for its part). NULL, or the first breach in words. The simulator calls it after every
+ * step. */
 const char *rv_master_check(struct rv_master *m);
 
 #endif

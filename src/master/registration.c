@@ -145,6 +145,20 @@ static bool framework_told(const struct rv_master *m, const struct rv_agent_call
     return false;
 }
 
+/* Of the agent itself: allocated to nobody. */
+static const char *own_problem(struct rv_master *m, const struct rv_resources *r) {
+    struct rv_error err;
+
+    if (rv_resources_validate(r, &err) < 0)
+        return RV_MASTER_TEXT(m, "the agent's resources are not valid: %s", err.message);
+    for (size_t i = 0; i < r->n; i++)
+        if (r->v[i].kind->allocation_role)
+            return "the agent's resources are allocated to a role";
+    if (r->n > RV_MASTER_MAX_ELEMENTS)
+        return "the agent's resources are in too many parts";
+    return rv_master_volume_twice(m, r) ? "two volumes of a role have the same id" : NULL;
+}
+
 /* Roles of frameworks and allocations go into the allocator: they must be roles. */
 static const char *roles_problem(struct rv_master *m, const struct rv_resources *r) {
     struct rv_error err;
@@ -244,18 +258,6 @@ static const char *tasks_problem(struct rv_master *m, const struct rv_agent_call
         problem = executor_problem(m, call, &call->registration.executors[i], &left);
     rv_resources_free(&left);
     return problem;
-}
-
-/* Of the agent itself: allocated to nobody. */
-static const char *own_problem(struct rv_master *m, const struct rv_resources *r) {
-    struct rv_error err;
-
-    if (rv_resources_validate(r, &err) < 0)
-        return RV_MASTER_TEXT(m, "the agent's resources are not valid: %s", err.message);
-    for (size_t i = 0; i < r->n; i++)
-        if (r->v[i].kind->allocation_role)
-            return "the agent's resources are allocated to a role";
-    return NULL;
 }
 
 /* NULL: fine. */
@@ -381,9 +383,12 @@ static bool fits(const struct rv_master_agent *a, const struct rv_resources *tot
 /* The offers of the agent have gone before. */
 void rv_master_agent_update_total(struct rv_master *m, struct rv_master_agent *a,
                                   const struct rv_resources *total) {
-    if (!fits(a, total, NULL)) {
-        RV_MASTER_WARN(m, "agent %s: total resources smaller than what is in use: kept as before",
-                       a->id.v);
+    const char *problem = own_problem(m, total);
+
+    if (!problem && !fits(a, total, NULL))
+        problem = "they are less than what is in use";
+    if (problem) {
+        RV_MASTER_WARN(m, "agent %s: total resources are kept as before: %s", a->id.v, problem);
         return;
     }
     rv_resources_copy(&a->total, total);

@@ -251,9 +251,11 @@ static void accept_call(struct script *s, struct rv_scheduler_call *c) {
 
         if (strncmp(s->words[i], "launch=", 7) == 0) {
             op->type = RV_OP_LAUNCH;
+            op->id.v = arg(s, "launch_id");
             tasks(s, s->words[i] + 7, agent, op);
         } else if (strncmp(s->words[i], "group=", 6) == 0) {
             op->type = RV_OP_LAUNCH_GROUP;
+            op->id.v = arg(s, "launch_id");
             tasks(s, s->words[i] + 6, agent, op);
         } else {
             on_resources(s, s->words[i], op);

@@ -410,6 +410,7 @@ static void test_an_agent_comes_back(void **state) {
 static void test_registrations_that_are_refused(void **state) {
     static const char *const wrong[] = {
         "total=cpus:4;disk#v1:10",
+        "total=cpus:4;disk!x#v1:10;disk!x#v1:11",
         "total=cpus:1;cpus!x:1 tasks=t1@M-0000@RUNNING@cpus:2 frameworks=M-0000",
         "operations=0+0",
         "operations=0@UNKNOWN@1+0",
@@ -512,6 +513,19 @@ static void test_an_agent_goes(void **state) {
     script_free(&s);
 }
 
+/* What is told of a launch are its tasks. */
+static void test_launches_have_no_id(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, DISK_CLUSTER FIRST "launch_id=o1 launch=t1@cpus:1 group=t2@cpus:1 executor=e\n");
+    EXPECT(s, "t1 TASK_ERROR SOURCE_MASTER REASON_TASK_INVALID");
+    EXPECT(s, "t2 TASK_ERROR SOURCE_MASTER REASON_TASK_GROUP_INVALID");
+    REFUTE(s, "RUN_TASKS");
+    REFUTE(s, "OPERATION");
+    script_free(&s);
+}
+
 /* Revocable resources are not mixed with others of the name; volumes are used once. */
 static void test_tasks_that_mix(void **state) {
     struct script s = {0};
@@ -579,6 +593,7 @@ int main(void) {
         cmocka_unit_test(test_a_framework_comes_back),
         cmocka_unit_test(test_a_framework_ends),
         cmocka_unit_test(test_an_agent_goes),
+        cmocka_unit_test(test_launches_have_no_id),
         cmocka_unit_test(test_tasks_that_mix),
         cmocka_unit_test(test_inv49_bound),
     };
