@@ -142,6 +142,8 @@ int rv_linux_visit_volume(const struct rv_linux_container *k, const struct rv_co
                             v->target);
     if (attach)
         rc = make_target(path, err);
+    if (rc)
+        rv_error_prefix(err, "volume '%s'", v->target);
     *slash = '\0';
     const struct visit asked = {.k = k, .volume = v, .folder = path, .name = slash + 1};
     return rc ? rc : visit(&asked, attach, err);
