@@ -163,7 +163,7 @@ static const char *check_operation(struct rv_agent *a, const struct rv_agent_ope
     if (!under_way && !o->sent && a->link == RV_LINK_REGISTERED) {
         return breach(a, "an operation's end could be sent and is not (INV-42)", o->operation.id.v);
     }
-    if (!under_way && o->forgotten) {
+    if (!under_way && o->forgotten && a->link == RV_LINK_REGISTERED) {
         return breach(a, "an operation is over and still here", o->operation.id.v);
     }
     return NULL;

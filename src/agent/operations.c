@@ -409,7 +409,7 @@ void rv_agent_operations_view(struct rv_agent *a, struct rv_agent_call *c) {
     struct rv_agent_operation *o;
 
     for (size_t i = 0; rv_map_next(&a->operations, &i, NULL, (void **)&o);) {
-        if (!is_under_way(o) && !o->has_status_uuid) {
+        if (!is_under_way(o) && (!o->has_status_uuid || o->forgotten)) {
             forget(a, o); /* its end is told with the total */
         }
     }

@@ -219,6 +219,27 @@ static void test_a_framework_that_is_over(void **state) {
     assert_int_equal(rv_map_count(&w->agent->operations), 1); /* o1: its DONE was not written */
 }
 
+/* The same where the link is lost meanwhile: a master was told that it is under way. */
+static void test_a_framework_that_is_over_and_a_link(void **state) {
+    struct world *w = *state;
+    struct rv_agent_event e = {.type = RV_AGENT_EVENT_SHUTDOWN_FRAMEWORK,
+                               .shutdown_framework = {"f1"}};
+
+    join_master(w);
+    w->manual_disk = true;
+    operate(w, RV_OP_RESERVE, "o1", 1, 30000, NULL);
+    const struct rv_checkpoint *record = checkpoint(w, 0);
+    master(w, &e);
+    act_kind(w, RV_AGENT_MASTER_LOST);
+    pass(w, 1000);
+    assert_int_equal(call(w, RV_AGENT_CALL_REREGISTER)->registration.n_operations, 1);
+    w->manual_disk = false;
+    answer(w, record, true);
+    say_registered(w);
+    expect_end(w, RV_OPERATION_FINISHED);
+    assert_int_equal(rv_map_count(&w->agent->operations), 0);
+}
+
 static void test_not_too_many_wait(void **state) {
     struct world *w = *state;
 
@@ -559,6 +580,7 @@ int main(void) {
         TEST(inv_42_under_way_in_a_registration),
         TEST(inv_42_told_to_a_new_instance),
         TEST(a_framework_that_is_over),
+        TEST(a_framework_that_is_over_and_a_link),
         TEST(not_too_many_wait),
         TEST(inv_23_it_cannot_be_written),
         TEST(what_is_not_there),

@@ -182,6 +182,7 @@ struct options {
     uint64_t log_max_bytes;
     unsigned log_keep;
     bool survive, keep_status, tty;
+    const struct rv_container_isolation *isolation;
 };
 
 static void launch_argv(struct fixture *f, const char *id, const char *const *argv,
@@ -199,7 +200,8 @@ static void launch_argv(struct fixture *f, const char *id, const char *const *ar
                                          .keep_status = o->keep_status,
                                          .tty = o->tty,
                                          .rows = 33,
-                                         .columns = 44};
+                                         .columns = 44,
+                                         .isolation = o->isolation};
 
     snprintf(directory, sizeof directory, "%s/sandboxes/%s", f->root, id);
     snprintf(variable, sizeof variable, "MESOS_SANDBOX=%s", directory);
@@ -252,6 +254,14 @@ static void expect_text(struct fixture *f, const char *id, const char *name, con
 
     assert_string_equal(text, want);
 }
+
+static void touch(struct fixture *f, const char *id, const char *name) {
+    _cleanup_free_ char *path = sandbox_file(f, id, name);
+
+    close(open(path, O_CREAT | O_WRONLY, 0600));
+}
+
+#define UNTIL_END "echo ready; while ! test -e end; do sleep 0.05; done; exit "
 
 static void test_exit_statuses(void **state) {
     struct fixture *f = *state;
@@ -381,6 +391,46 @@ static void test_user(void **state) {
 #define DAEMONS                                                                                    \
     "trap '' TERM; (setsid sh -c '(setsid sleep 1000 & sleep 1000) & sleep 1000' &);"              \
     "(sleep 1000 &); sleep 0.3; echo ready; "
+
+/* A link in the sandbox; no link of the task's on the way, and nothing else in its place. */
+static void test_inv_32_persistent_volumes(void **state) {
+    struct fixture *f = *state;
+    _cleanup_free_ char *folder = rv_asprintf("%s/volume", f->root),
+                        *trap = rv_asprintf("mkdir -p %s && echo kept >%s/file && "
+                                            "mkdir -p %s/sandboxes/c && ln -s / %s/sandboxes/c/out",
+                                            folder, folder, f->root, f->root);
+    struct rv_container_volume v[] = {
+        {.source = RV_VOLUME_KEPT, .path = folder, .target = "data"},
+        {.source = RV_VOLUME_KEPT, .path = folder, .target = "deep/down", .read_only = true}};
+    const struct rv_container_isolation i = {.volumes = v, .n_volumes = RV_COUNT(v)};
+    static const char *const refused[] = {"/tmp/data", "out/data", "stdout"};
+    struct rv_error err;
+
+    assert_int_equal(system(trap), 0);
+    launch_with(f, "a", "cat data/file deep/down/file; echo new >data/new",
+                &(struct options){.isolation = &i});
+    run_until(f, &f->n_exited, 1);
+    expect_text(f, "a", "stdout", "kept\nkept\n");
+    launch(f, "c", UNTIL_END "0");
+    wait_text(f, "c", "stdout", "ready");
+    assert_int_equal(ops->attach(f->c, "c", &v[1], &err), 0);
+    assert_int_equal(ops->attach(f->c, "c", &v[1], &err), 0); /* after a restart */
+    _cleanup_free_ char *text = read_sandbox(f, "c", "deep/down/new");
+    assert_string_equal(text, "new\n");
+    assert_int_equal(ops->detach(f->c, "c", &v[1], &err), 0);
+    assert_int_equal(ops->detach(f->c, "c", &v[1], &err), 0);
+    _cleanup_free_ char *place = sandbox_file(f, "c", "deep/down");
+    assert_int_not_equal(access(place, F_OK), 0);
+    for (size_t n = 0; n < RV_COUNT(refused); n++) {
+        v[0].target = refused[n];
+        assert_true(ops->attach(f->c, "c", &v[0], &err) < 0);
+        assert_non_null(strstr(err.message, n == 1 ? "out" : refused[n]));
+    }
+    touch(f, "c", "end");
+    run_until(f, &f->n_exited, 2);
+    _cleanup_free_ char *file = rv_asprintf("%s/new", folder);
+    assert_int_equal(access(file, F_OK), 0);
+}
 
 static void test_destroy_kills_all(void **state) {
     struct fixture *f = *state;
@@ -573,14 +623,6 @@ static void restart(struct fixture *f) {
     close_containerizer(f);
     open_containerizer(f);
 }
-
-static void touch(struct fixture *f, const char *id, const char *name) {
-    _cleanup_free_ char *path = sandbox_file(f, id, name);
-
-    close(open(path, O_CREAT | O_WRONLY, 0600));
-}
-
-#define UNTIL_END "echo ready; while ! test -e end; do sleep 0.05; done; exit "
 
 static void test_recovery(void **state) {
     struct fixture *f = *state;
@@ -830,6 +872,7 @@ int main(void) {
         TEST(cannot_execute),
         TEST(sandbox_cannot_be_made),
         TEST(user),
+        TEST(inv_32_persistent_volumes),
         TEST(destroy_kills_all),
         TEST(end_kills_the_rest),
         TEST(forking_does_not_escape),
