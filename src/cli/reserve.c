@@ -55,12 +55,12 @@ static int list(struct rv_cli *cli, const struct rv_cli_cluster *c) {
         {"AMOUNT", "amount", RV_CLI_CELL_NUMBER, 0, NULL},
         {"VOLUME", "volume", RV_CLI_CELL_TEXT, 0, NULL},
     };
-    const Reeve__V1__Master__Response__GetAgents *all = c->state->get_agents;
     struct rv_cli_table t;
+    void *v;
 
     rv_cli_table_init(&t, columns, RV_COUNT(columns));
-    for (size_t i = 0; all && i < all->n_agents; i++)
-        put_rows(&t, all->agents[i]);
+    for (size_t it = 0; rv_map_next(&c->agents, &it, NULL, &v);)
+        put_rows(&t, v);
     rv_cli_table_print(&t, cli->format);
     rv_cli_table_free(&t);
     return RV_CLI_OK;

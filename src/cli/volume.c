@@ -29,6 +29,21 @@ static const struct rv_cli_verb verb = {
     .max_operands = 5,
 };
 
+static void put_rows(struct rv_cli_table *t,
+                     const Reeve__V1__Master__Response__GetAgents__Agent *agent) {
+    for (size_t i = 0; i < agent->n_total_resources; i++) {
+        const Reeve__V1__Resource *r = agent->total_resources[i];
+
+        if (!rv_cli_volume_id(r) || !r->n_reservations)
+            continue;
+        rv_cli_cell(t, agent->agent_info->id->value);
+        rv_cli_cell(t, r->reservations[r->n_reservations - 1]->role);
+        rv_cli_cell(t, rv_cli_volume_id(r));
+        rv_cli_cell_number(t, r->scalar ? r->scalar->value : 0);
+        rv_cli_cell(t, r->shared ? "yes" : NULL);
+    }
+}
+
 static int list(struct rv_cli *cli, const struct rv_cli_cluster *c) {
     const struct rv_cli_column columns[] = {
         {"NODE", "node", RV_CLI_CELL_ID, 0, &c->agent_ids},
@@ -37,22 +52,12 @@ static int list(struct rv_cli *cli, const struct rv_cli_cluster *c) {
         {"SIZE", "size", RV_CLI_CELL_NUMBER, 0, NULL},
         {"SHARED", "shared", RV_CLI_CELL_TEXT, 0, NULL},
     };
-    const Reeve__V1__Master__Response__GetAgents *all = c->state->get_agents;
     struct rv_cli_table t;
+    void *v;
 
     rv_cli_table_init(&t, columns, RV_COUNT(columns));
-    for (size_t i = 0; all && i < all->n_agents; i++)
-        for (size_t k = 0; k < all->agents[i]->n_total_resources; k++) {
-            const Reeve__V1__Resource *r = all->agents[i]->total_resources[k];
-
-            if (!rv_cli_volume_id(r))
-                continue;
-            rv_cli_cell(&t, all->agents[i]->agent_info->id->value);
-            rv_cli_cell(&t, r->reservations[r->n_reservations - 1]->role);
-            rv_cli_cell(&t, rv_cli_volume_id(r));
-            rv_cli_cell_number(&t, r->scalar->value);
-            rv_cli_cell(&t, r->shared ? "yes" : NULL);
-        }
+    for (size_t it = 0; rv_map_next(&c->agents, &it, NULL, &v);)
+        put_rows(&t, v);
     rv_cli_table_print(&t, cli->format);
     rv_cli_table_free(&t);
     return RV_CLI_OK;
