@@ -65,6 +65,10 @@
       "Acknowledgements that were passed on")                                                      \
     X("invalid_status_update_acknowledgements", invalid_acknowledgements,                          \
       "Acknowledgements that were refused")                                                        \
+    X("valid_operation_status_update_acknowledgements", valid_operation_acknowledgements,          \
+      "Acknowledgements of operations that were passed on")                                        \
+    X("invalid_operation_status_update_acknowledgements", invalid_operation_acknowledgements,      \
+      "Acknowledgements of operations that were refused")                                          \
     X("valid_framework_to_executor_messages", valid_framework_messages,                            \
       "Messages of schedulers that were passed on")                                                \
     X("invalid_framework_to_executor_messages", invalid_framework_messages,                        \
@@ -274,13 +278,31 @@ static void measure_quota(const struct rv_master *master, struct rv_metrics *m) 
 
 struct operations {
     size_t all, pending;
+    uint64_t ended[RV_OPERATION_STATE_MAX];
 };
 
+/* of: "reserve/", or "" of all. */
 static void put_operations(struct rv_metrics *m, const char *of, const struct operations *n) {
-    rv_metrics_gauge(m, rv_arena_printf(&m->arena, "master/operations/%stotal", of),
-                     "Operations that are under way or wait to be acknowledged", (double)n->all);
-    rv_metrics_gauge(m, rv_arena_printf(&m->arena, "master/operations/%spending", of),
-                     "Operations that agents have not ended yet", (double)n->pending);
+    static const struct {
+        enum rv_operation_state state;
+        const char *name;
+    } ends[] = {
+        {RV_OPERATION_FINISHED, "finished"},
+        {RV_OPERATION_FAILED, "failed"},
+        {RV_OPERATION_ERROR, "error"},
+        {RV_OPERATION_DROPPED, "dropped"},
+        {RV_OPERATION_GONE_BY_OPERATOR, "gone_by_operator"},
+    };
+
+#define NAME(what) rv_arena_printf(&m->arena, "master/operations/%s%s", of, what)
+    rv_metrics_gauge(m, NAME("total"), "Operations that are under way, or not acknowledged",
+                     (double)n->all);
+    rv_metrics_gauge(m, NAME("pending"), "Operations that agents have not ended yet",
+                     (double)n->pending);
+    for (size_t i = 0; i < RV_COUNT(ends); i++)
+        rv_metrics_counter(m, NAME(ends[i].name), "Operations that ended so",
+                           (double)n->ended[ends[i].state]);
+#undef NAME
 }
 
 static void measure_operations(const struct rv_master *master, struct rv_metrics *m) {
@@ -291,22 +313,28 @@ static void measure_operations(const struct rv_master *master, struct rv_metrics
         {RV_OP_RESERVE, "reserve/"},         {RV_OP_UNRESERVE, "unreserve/"},
         {RV_OP_CREATE, "create/"},           {RV_OP_DESTROY, "destroy/"},
         {RV_OP_GROW_VOLUME, "grow_volume/"}, {RV_OP_SHRINK_VOLUME, "shrink_volume/"},
+        {RV_OP_CREATE_DISK, "create_disk/"}, {RV_OP_DESTROY_DISK, "destroy_disk/"},
     };
     struct operations all = {0}, of[RV_OP_MAX] = {0};
     void *v;
 
     for (size_t it = 0; rv_map_next(&master->operations, &it, NULL, &v);) {
         const struct rv_master_operation *o = v;
-        bool pending = o->state == RV_OPERATION_PENDING;
+        struct operations *one = &of[o->operation.type];
 
-        all.all++;
-        all.pending += pending;
-        of[o->operation.type].all++;
-        of[o->operation.type].pending += pending;
+        one->all++;
+        one->pending += o->state == RV_OPERATION_PENDING;
+    }
+    for (size_t i = 0; i < RV_COUNT(shown); i++) {
+        struct operations *one = &of[shown[i].type];
+
+        for (size_t k = 0; k < RV_OPERATION_STATE_MAX; k++)
+            all.ended[k] += one->ended[k] = master->counters.operations[shown[i].type][k];
+        all.all += one->all;
+        all.pending += one->pending;
+        put_operations(m, shown[i].name, one);
     }
     put_operations(m, "", &all);
-    for (size_t i = 0; i < RV_COUNT(shown); i++)
-        put_operations(m, shown[i].name, &of[shown[i].type]);
 }
 
 /* What only a leader has. */

@@ -70,6 +70,11 @@ static void remove_record(struct rv_master *m, struct rv_master_operation *o) {
     rv_master_bury(m, rv_master_operation_free, o);
 }
 
+static void count_end(struct rv_master *m, const struct rv_operation *op,
+                      enum rv_operation_state state) {
+    m->counters.operations[op->type][state]++;
+}
+
 static void set_state(struct rv_master *m, struct rv_master_operation *o,
                       const struct rv_operation_status *status) {
     o->state = status->state;
@@ -103,9 +108,10 @@ static void send(struct rv_master *m, struct rv_master_framework *f,
         event->operation = status;
 }
 
-/* Made here, without uuid. */
+/* Made here, without uuid. It ends with this. */
 static void tell(struct rv_master *m, const struct rv_master_operation *o,
                  enum rv_operation_state state, const char *message) {
+    count_end(m, &o->operation, state);
     if (o->framework)
         send(m, o->framework,
              status_new(m, o->operation.id.v, o->agent->id.v, NULL, state, message));
@@ -127,6 +133,7 @@ void rv_master_operation_refuse(struct rv_master *m, struct rv_master_framework 
                                 const char *message, struct rv_agent_id agent_id) {
     RV_MASTER_WARN(m, "framework %s: operation %s refused: %s", f->id.v,
                    op->id.v ? op->id.v : "without id", message);
+    count_end(m, op, state);
     if (op->id.v)
         send(m, f, status_new(m, op->id.v, agent_id.v, NULL, state, message));
     else
@@ -152,6 +159,8 @@ void rv_master_operation_status(struct rv_master *m, struct rv_master_agent *a,
     m->counters.messages_operation_status_update++;
     if (!o)
         m->counters.dropped_messages++;
+    else if (o->state == RV_OPERATION_PENDING)
+        count_end(m, &o->operation, from->state);
     if (o && o->framework) {
         struct rv_operation_status *s;
 
@@ -188,11 +197,12 @@ void rv_master_operation_acknowledge(struct rv_master *m, struct rv_master_frame
     if (!o || !a->connected || !o->has_status_uuid || (agent_id && !rv_streq(agent_id, a->id.v)) ||
         memcmp(o->status_uuid, call->acknowledge_operation.uuid, 16) != 0) {
         /* If the agent still has it, it is told again when the agent is there. */
-        m->counters.dropped_messages++;
+        m->counters.invalid_operation_acknowledgements++;
         RV_MASTER_WARN(m, "framework %s acknowledges a status of operation %s that does not wait",
                        f->id.v, call->acknowledge_operation.operation_id.v);
         return;
     }
+    m->counters.valid_operation_acknowledgements++;
     acknowledge_to_agent(m, a, o->uuid, o->status_uuid);
     remove_record(m, o);
     rv_master_drain_check(m, a);

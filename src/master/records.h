@@ -181,6 +181,7 @@ struct rv_master_counters {
     X(messages_reconcile) X(messages_message) X(messages_request) X(messages_update_framework) \
     X(messages_reconcile_operations) X(messages_acknowledge_operation) X(valid_status_updates) \
     X(invalid_status_updates) X(valid_acknowledgements) X(invalid_acknowledgements) \
+    X(valid_operation_acknowledgements) X(invalid_operation_acknowledgements) \
     X(valid_framework_messages) X(invalid_framework_messages) X(agent_registrations) \
     X(agent_reregistrations) X(agent_removals) X(agent_unreachable) X(removals_unhealthy) X(removals_unregistered) \
     X(removals_registered) X(unreachable_scheduled) X(unreachable_canceled) X(offers_made) \
@@ -191,6 +192,7 @@ struct rv_master_counters {
 #define X(name) uint64_t name;
     RV_MASTER_COUNTERS(X)
 #undef X
+    uint64_t operations[RV_OP_MAX][RV_OPERATION_STATE_MAX]; /* of that type, that ended so */
 };
 
 struct rv_master_weight {
