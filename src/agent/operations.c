@@ -241,13 +241,15 @@ static bool has_twice(const struct rv_resources *total, const struct rv_conversi
     return false;
 }
 
-/* Ids name folders, so the agent does not take another's word for them. */
+/* Ids name folders on the agent's own disk, so it does not take another's word for them. */
 static const char *ids_problem(const struct rv_conversion *c) {
     const char *problem = NULL;
 
     for (size_t i = 0; i < c->converted.n && !problem; i++) {
         const struct rv_kind *k = c->converted.v[i].kind;
-        if (rv_kind_is_volume(k)) {
+        if (rv_kind_is_volume(k) && k->disk->source) {
+            problem = "it lies on a disk with a source, which is not supported";
+        } else if (rv_kind_is_volume(k)) {
             problem = rv_id_problem(k->disk->persistence_id);
         }
     }
@@ -265,7 +267,7 @@ static const char *apply(struct rv_agent *a, struct rv_agent_operation *o) {
     rv_conversion_allocate(&o->conversion, NULL);
     problem = ids_problem(&o->conversion);
     if (problem) {
-        return rv_arena_printf(&a->out->arena, "'disk.persistence.id': %s", problem);
+        return rv_arena_printf(&a->out->arena, "the volume cannot be made: %s", problem);
     }
     if (has_twice(&a->total, &o->conversion)) {
         return "the agent has a persistent volume of this role and id already";

@@ -150,7 +150,9 @@ static const char *lacks(const Reeve__V1__Checkpoint__Record *m) {
     case RV_CHECKPOINT_EXECUTOR_DONE:
         return m->container_id ? NULL : "container_id";
     case RV_CHECKPOINT_OPERATION:
-        return !m->operation ? "operation" : m->operation_status ? NULL : "operation_status";
+        if (!m->operation || !m->operation_status)
+            return m->operation ? "operation_status" : "operation";
+        return m->has_uuid ? NULL : "uuid";
     case RV_CHECKPOINT_OPERATION_DONE:
         return m->has_uuid ? NULL : "uuid";
     case RV_CHECKPOINT_ANEW:
@@ -211,9 +213,9 @@ int rv_checkpoint_decode(struct rv_str bytes, struct rv_arena *arena, struct rv_
         r = rv_wire_task_status_from(m->status, arena, status, err);
         c.status = status;
     }
-    if (!r && m->operation)
+    if (!r && c.kind == RV_CHECKPOINT_OPERATION)
         r = operation_from(m, arena, &c, err);
-    if (!r && (m->n_total || m->operation))
+    if (!r && (m->n_total || c.operation))
         r = total_from(m, arena, &c, err);
     *out = c;
     if (r)

@@ -360,6 +360,9 @@ static char *disk_problem(const Reeve__V1__Resource__DiskInfo *m, const char *pa
     if (!m->persistence)
         return m->source ? NULL
                          : rv_arena_printf(arena, "'%s' must have 'persistence' or 'source'", path);
+    if (m->source)
+        return PROBLEM(arena, path, "source",
+                       "must not be set: volumes on disks with a source are not supported");
     if (!m->volume)
         return PROBLEM(arena, path, "volume", "must be set for a persistent volume");
     if (m->volume->host_path || m->volume->image || m->volume->source)

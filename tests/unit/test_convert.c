@@ -448,6 +448,8 @@ static void test_operation_problems(void **state) {
          "'create.volumes[0].disk.volume' must be set"},
         {"CREATE", VOLUMES("create", "\"volume\":{\"container_path\":\"p\",\"mode\":\"RW\"}"),
          "'create.volumes[0].disk.persistence' must be set"},
+        {"CREATE", VOLUMES("create", AT("") ",\"source\":{\"type\":\"PATH\"}"),
+         "'create.volumes[0].disk.source' must not be set"},
         {"CREATE", VOLUMES("create", RO), "'create.volumes[0].disk.volume.mode' must be RW"},
         {"CREATE",
          VOLUMES("create", "\"persistence\":{\"id\":\"v\"},\"volume\":{\"container_path\":\"\","

@@ -473,13 +473,32 @@ static void checkpoints_that_lack_something(void **state) {
     }
 }
 
+/* What belongs to another kind of record is passed over, whole or not. */
+static void an_operation_where_there_is_none(void **state) {
+    Reeve__V1__Checkpoint__Record m = REEVE__V1__CHECKPOINT__RECORD__INIT;
+    Reeve__V1__Offer__Operation operation = REEVE__V1__OFFER__OPERATION__INIT;
+    struct rv_buf bytes = {0};
+    struct rv_checkpoint c;
+
+    (void)state;
+    m.has_kind = 1;
+    m.kind = REEVE__V1__CHECKPOINT__RECORD__KIND__ANEW;
+    m.operation = &operation;
+    rv_wire_encode(&m.base, RV_ENC_PROTOBUF, &bytes);
+    assert_int_equal(rv_checkpoint_decode(rv_buf_str(&bytes), &w.arena, &c, &w.err), 0);
+    assert_null(c.operation);
+    assert_null(c.total);
+    rv_checkpoint_release(&c);
+    rv_buf_free(&bytes);
+}
+
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     static const struct CMUnitTest tests[] = {
         TEST(every_change_of_the_registry),    TEST(what_operators_ask_of_agents),
         TEST(machines_in_the_schedule),        TEST(whose_registry_it_is),
         TEST(damaged_records_of_the_registry), TEST(every_checkpoint),
-        TEST(checkpoints_that_lack_something),
+        TEST(checkpoints_that_lack_something), TEST(an_operation_where_there_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
