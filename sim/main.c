@@ -552,6 +552,11 @@ static const char *not_free(struct sim_cluster *c) {
             return still_used(g);
     }
     for (size_t i = 0; i < c->n_agents; i++)
+        if (c->agents[i].core && rv_map_count(&c->agents[i].core->operations)) {
+            snprintf(text, sizeof text, "INV-42: agent%zu still has operations", i);
+            return text;
+        }
+    for (size_t i = 0; i < c->n_agents; i++)
         for (size_t it = 0; c->agents[i].core &&
                             rv_map_next(&c->agents[i].core->frameworks, &it, NULL, (void **)&f);)
             for (size_t k = 0; rv_map_next(&f->tasks, &k, NULL, (void **)&t);) {
