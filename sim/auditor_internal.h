@@ -114,6 +114,8 @@ void sim_audit_links_free(struct sim_auditor *a);
 void sim_audit_operation_sent(struct sim_auditor *a, struct sim_audit_agent *g,
                               const struct rv_agent_event *e);
 void sim_audit_operation_ended(struct sim_audit_agent *g, const struct rv_agent_call *call);
+void sim_audit_total_said(struct sim_auditor *a, const struct sim_agent *agent,
+                          const struct rv_agent_call *call);
 void sim_audit_operation_said(struct sim_auditor *a, const struct sim_agent *agent,
                               const struct rv_agent_call *call);
 void sim_audit_operation_told(struct sim_auditor *a, const struct sim_audit_framework *f,

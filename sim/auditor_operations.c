@@ -127,7 +127,7 @@ static bool same_made(const struct rv_resources *x, const struct rv_resources *y
 
 /* What the agent has written that it has, the latest of it, also what is still being written. */
 static void total_written(const struct sim_agent *agent, struct rv_resources *out) {
-    const struct rv_blob *bytes = sim_journal_operation(&agent->journal);
+    const struct rv_blob *bytes = sim_journal_total(&agent->journal);
     struct rv_checkpoint c = {0};
     struct rv_arena arena;
     struct rv_error err;
@@ -137,8 +137,8 @@ static void total_written(const struct sim_agent *agent, struct rv_resources *ou
         return;
     rv_arena_init(&arena);
     if (rv_checkpoint_decode(rv_strn(bytes->data, bytes->n), &arena, &c, &err))
-        sim_fail(&agent->cluster->world, "INV-19: a record of an operation: %s", err.message);
-    else
+        sim_fail(&agent->cluster->world, "INV-19: a record of what an agent has: %s", err.message);
+    else if (c.total)
         rv_resources_copy(out, c.total);
     rv_checkpoint_release(&c);
     rv_arena_free(&arena);
@@ -158,8 +158,9 @@ static void check_amounts(struct sim_auditor *a, const struct sim_agent *agent,
     rv_quantities_free(&has);
 }
 
-static void check_registration(struct sim_auditor *a, const struct sim_agent *agent,
-                               const struct rv_agent_call *call) {
+/* At registration. */
+void sim_audit_total_said(struct sim_auditor *a, const struct sim_agent *agent,
+                          const struct rv_agent_call *call) {
     const struct rv_resources *told =
         call->registration.total ? call->registration.total : &call->registration.info->resources;
     struct rv_resources written = {0};
@@ -167,6 +168,8 @@ static void check_registration(struct sim_auditor *a, const struct sim_agent *ag
     a->checks++;
     total_written(agent, &written);
     check_amounts(a, agent, told);
+    if (!same_made(told, &written))
+        sim_trace(a->world, &agent->server.party, "has written %s", sim_audit_text(&written));
     if (!same_made(told, &written))
         sim_fail(a->world, "INV-31: %s says that it has %s, which is not what it has written",
                  agent->server.party.name, sim_audit_text(told));
@@ -178,8 +181,6 @@ void sim_audit_operation_said(struct sim_auditor *a, const struct sim_agent *age
     const struct rv_operation_status *s = call->operation.status;
     bool durable;
 
-    if (call->type == RV_AGENT_CALL_REGISTER || call->type == RV_AGENT_CALL_REREGISTER)
-        check_registration(a, agent, call);
     if (call->type != RV_AGENT_CALL_OPERATION_STATUS)
         return;
     a->checks++;

@@ -74,6 +74,7 @@ void sim_audit_agent_registers(struct sim_auditor *a, const struct sim_agent *ag
                                const struct rv_agent_call *call) {
     struct sim_audit_life *l = life(a, agent);
 
+    sim_audit_total_said(a, agent, call);
     a->checks++;
     if (l->id && !rv_streq(l->id, call->agent_id.v))
         sim_fail(a->world, "INV-17: %s registers as %s, but it is %s", agent->server.party.name,

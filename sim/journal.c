@@ -349,14 +349,19 @@ bool sim_journal_has_operation(const struct sim_journal *j, const uint8_t uuid[1
     return false;
 }
 
-#define LATEST_OPERATION(list)                                                                     \
+static bool has_total(const struct sim_record *r) {
+    return r->kind == RV_CHECKPOINT_AGENT || r->kind == RV_CHECKPOINT_ANEW ||
+           r->kind == RV_CHECKPOINT_OPERATION;
+}
+
+#define LATEST_TOTAL(list)                                                                         \
     for (size_t i_ = (list)->n; i_ > 0; i_--)                                                      \
-        if ((list)->v[i_ - 1]->kind == RV_CHECKPOINT_OPERATION)                                    \
+        if (has_total((list)->v[i_ - 1]))                                                          \
     return (list)->v[i_ - 1]->bytes
 
-const struct rv_blob *sim_journal_operation(const struct sim_journal *j) {
-    LATEST_OPERATION(&j->waiting);
-    LATEST_OPERATION(&j->writing);
-    LATEST_OPERATION(&j->durable);
+const struct rv_blob *sim_journal_total(const struct sim_journal *j) {
+    LATEST_TOTAL(&j->waiting);
+    LATEST_TOTAL(&j->writing);
+    LATEST_TOTAL(&j->durable);
     return NULL;
 }

@@ -65,8 +65,8 @@ void sim_journal_compact(struct sim_journal *j, const struct sim_recovery *loade
 bool sim_journal_has_update(const struct sim_journal *j, const uint8_t uuid[16]);
 /* Whether this operation is: INV-42. */
 bool sim_journal_has_operation(const struct sim_journal *j, const uint8_t uuid[16]);
-/* The latest record of an operation, which may still be under way; NULL: there is none. */
-const struct rv_blob *sim_journal_operation(const struct sim_journal *j);
+/* The latest record of what the agent has, which may still be under way; NULL: there is none. */
+const struct rv_blob *sim_journal_total(const struct sim_journal *j);
 bool sim_journal_has_task(const struct sim_journal *j, const char *framework_id,
                           const char *task_id);
 
