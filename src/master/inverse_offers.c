@@ -145,6 +145,10 @@ static void ask_users(struct asking *asking, struct rv_master_agent *a) {
         ask(asking, RV_LIST_ENTRY(node, struct rv_master_task, on_agent)->framework, a);
     RV_LIST_EACH (&a->executors, node, tmp)
         ask(asking, RV_LIST_ENTRY(node, struct rv_master_executor, on_agent)->framework, a);
+}
+
+static void ask_offered(struct asking *asking, struct rv_master_agent *a) {
+    asking->m->visits++;
     RV_LIST_EACH (&a->offers, node, tmp)
         ask(asking, RV_LIST_ENTRY(node, struct rv_master_offer, on_agent)->framework, a);
 }
@@ -170,16 +174,26 @@ static void send(struct rv_master *m, struct rv_master_framework *f) {
     rv_vec_free(&f->asked);
 }
 
-void rv_master_inverse_offers_due(struct rv_master *m) {
-    struct asking asking = {.m = m};
+static void each_leaving(struct asking *asking,
+                         void (*each)(struct asking *asking, struct rv_master_agent *a)) {
     void *v;
 
-    for (size_t it = 0; rv_map_count(&m->machines) && rv_map_next(&m->agents, &it, NULL, &v);) {
+    for (size_t it = 0; rv_map_next(&asking->m->agents, &it, NULL, &v);) {
         struct rv_master_agent *a = v;
 
         if (a->machine && a->active)
-            ask_users(&asking, a);
+            each(asking, a);
     }
+}
+
+/* What a framework uses comes before what it was only offered. */
+void rv_master_inverse_offers_due(struct rv_master *m) {
+    struct asking asking = {.m = m};
+
+    if (rv_map_count(&m->machines) == 0)
+        return;
+    each_leaving(&asking, ask_users);
+    each_leaving(&asking, ask_offered);
     for (size_t i = 0; i < asking.frameworks.n; i++)
         send(m, asking.frameworks.v[i]);
     rv_vec_free(&asking.frameworks);

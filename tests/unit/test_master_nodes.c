@@ -424,6 +424,21 @@ static void test_inverse_offers(void **state) {
     script_free(&s);
 }
 
+/* Of two agents on one machine the one that it uses is named first. */
+static void test_inverse_offers_in_order(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, "agent A1 register host=h\nagent A2 register host=h\n"
+             "operator O1 deactivate agent=M-S0\n"
+             "scheduler S1 subscribe name=a roles=x failover=60000\nt=10\n"
+             "scheduler S1 accept offers=M-O0 refuse=100000000 launch=t1@cpus:1\n"
+             "operator O1 reactivate agent=M-S0\nt=500\n"
+             "operator O1 schedule windows=h/10.0.0.1@5000\nt=1500\n");
+    EXPECT(s, "-> S1 INVERSE_OFFERS M-O3(M-S1 away=5000) M-O4(M-S0 away=5000)");
+    script_free(&s);
+}
+
 static void test_inv25_inverse_offers_do_not_outlive(void **state) {
     struct script s = {0};
 
@@ -482,6 +497,7 @@ int main(void) {
         cmocka_unit_test(test_machines_go_down_and_up),
         cmocka_unit_test(test_down_while_it_comes),
         cmocka_unit_test(test_inverse_offers),
+        cmocka_unit_test(test_inverse_offers_in_order),
         cmocka_unit_test(test_inv25_inverse_offers_do_not_outlive),
         cmocka_unit_test(test_inv33_inverse_offer_timeout),
     };
