@@ -323,6 +323,24 @@ static bool make_free(struct rv_master *m, struct rv_master_agent *a,
     return enough;
 }
 
+/* Why there is not enough. */
+static const char *want_of(struct rv_master *m, const struct rv_master_agent *a,
+                           const struct rv_resources *consumed) {
+    struct rv_resources missing = {0};
+    struct rv_buf text = {0};
+    const char *why;
+
+    rv_resources_copy(&missing, consumed);
+    rv_resources_subtract(&missing, &a->total);
+    rv_resources_format(rv_resources_empty(&missing) ? consumed : &missing, &text);
+    why = rv_resources_empty(&missing)
+              ? RV_MASTER_TEXT(m, "some of this is in use on agent '%s': %s", a->id.v, text.data)
+              : RV_MASTER_TEXT(m, "agent '%s' lacks %s", a->id.v, text.data);
+    rv_resources_free(&missing);
+    rv_buf_free(&text);
+    return why;
+}
+
 void rv_master_apply_for_operator(struct rv_master *m, const struct rv_master_event *e) {
     const struct rv_operator_call *call = e->operator_;
     struct rv_master_agent *a = rv_master_agent_find(m, call->agent_id);
@@ -342,9 +360,7 @@ void rv_master_apply_for_operator(struct rv_master *m, const struct rv_master_ev
     } else if (!a->connected || a->removing) {
         RV_MASTER_REPLY(m, e->request, 409, "agent '%s' is not connected", a->id.v);
     } else if (!make_free(m, a, &c.consumed)) {
-        RV_MASTER_REPLY(m, e->request, 409,
-                        "agent '%s' has not got all that it takes, or some of it is in use",
-                        a->id.v);
+        rv_master_reply_text(m, e->request, 409, want_of(m, a, &c.consumed));
     } else {
         change_total(m, a, &c);
         apply(m, (struct rv_framework_id){NULL}, a, &plain, &c);

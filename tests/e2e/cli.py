@@ -270,7 +270,7 @@ def reservations(sh):
     until_shown(sh, "volume", {"data": 64})
     until_shown(sh, "reserve", {("cpus", None): 0.5, ("disk", None): 32, ("disk", "data"): 64})
     expect("VOLUME" in sh.reeve("reserve").stdout and "dev/db" in sh.reeve("volume").stdout, "tables")
-    for words, text in ((["reserve", "S0", "dev", "cpus:4000"], "in use"),
+    for words, text in ((["reserve", "S0", "dev", "cpus:4000"], "lacks cpus:399"),
                         (["reserve", "S0", "a b", "cpus:1"], "role"),
                         (["reserve", "S9", "dev", "cpus:1"], "S9"),
                         (["unreserve", "S0", "dev/db", "cpus:1"], "0.5 cpus more than is"),

@@ -232,9 +232,11 @@ static void test_inv31_in_use(void **state) {
     EXPECT(s, "APPLY_OPERATION #1 M-0000 UNRESERVE o2");
     EXPECT(s, "total {cpus:2.5; cpus(x,):1.5;");
     tell(&s, "t=1100\noperator O1 operate agent=M-S0 unreserve=@cpus!x:1\n");
-    EXPECT(s, "-> O1 409 \"agent 'M-S0' has not got all that it takes, or some of it is in use\"");
+    EXPECT(s, "-> O1 409 \"some of this is in use on agent 'M-S0': cpus(x,):1\"");
     REFUTE(s, "RESCIND"); /* that would be for nothing */
     REFUTE(s, "APPLY_OPERATION");
+    tell(&s, "operator O1 operate agent=M-S0 unreserve=@cpus!x:2\n");
+    EXPECT(s, "-> O1 409 \"agent 'M-S0' lacks cpus(x,):0.5\"");
     script_free(&s);
 }
 
@@ -259,7 +261,7 @@ static void test_operators(void **state) {
              "operator O1 operate agent=M-S0 reserve=@cpus:1\n"
              "operator O1 operate agent=M-S0 reserve=@cpus!x:1 role=x\n"
              "operator O1 operate agent=M-S0 reserve=@cpus!z:1@cpus!y:1\n");
-    EXPECT(s, "-> O1 409 \"agent 'M-S0' has not got");
+    EXPECT(s, "-> O1 409 \"agent 'M-S0' lacks cpus:1");
     EXPECT(s, "-> O1 400 \"there is no agent 'M-S9'\"");
     EXPECT(s, "-> O1 400 \"resource 'cpus': the reservation to be made must be DYNAMIC\"");
     EXPECT(s, "-> O1 400 \"resources that are allocated to a role\"");
