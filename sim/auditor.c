@@ -335,7 +335,7 @@ static void updated(struct sim_auditor *a, const struct sim_audit_framework *f,
         sim_fail(a->world, "INV-37: task %s was %s and is %s now (reason %s)", s->task_id.v,
                  rv_task_state_name((int)t->state), rv_task_state_name((int)s->state),
                  rv_reason_name((int)s->reason));
-    sim_audit_absence_state(a, t, key, s);
+    sim_audit_absence_state(a, key, s);
     if (!t->sticky && s->reason != RV_REASON_RECONCILIATION) {
         t->state = s->state;
         t->sticky = rv_task_state_sticky(s->state);

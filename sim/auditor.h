@@ -92,8 +92,7 @@ struct sim_audit_task {
     bool waits; /* the update is not acknowledged */
     bool by_executor;
     uint8_t uuid[16];
-    struct rv_map uuids;    /* seen by the framework */
-    int64_t unreachable_ms; /* when it was told so, and nothing since; 0: it was not */
+    struct rv_map uuids; /* seen by the framework */
 };
 
 /* A call whose fate the effects of its step tell. */
@@ -141,6 +140,7 @@ struct sim_auditor {
     struct rv_map pipes;         /* stream, or stream id -> sim_audit_pipe */
     struct rv_map messages;      /* "framework data" -> its number, or "framework agent executor" */
     uint64_t n_messages;         /* that masters have passed on to executors */
+    char *returning;             /* the agent that the registry has back in this step, or NULL */
     struct rv_map back; /* "framework task": its agent has come back with it in this step */
     bool stale_call;    /* the call of this step is of a stream that is over */
     struct {

@@ -60,7 +60,7 @@ void sim_audit_absence_registry(struct sim_auditor *a, const struct rv_registry_
 void sim_audit_absence_told(struct sim_auditor *a, const struct sim_audit_framework *f,
                             const struct rv_task_status *s, bool is_used);
 /* The task was told in this state; the agent is back, with what it uses. */
-void sim_audit_absence_state(struct sim_auditor *a, struct sim_audit_task *t, struct rv_str key,
+void sim_audit_absence_state(struct sim_auditor *a, struct rv_str key,
                              const struct rv_task_status *s);
 void sim_audit_absence_back(struct sim_auditor *a, const struct sim_audit_agent *g);
 void sim_audit_absence_free(struct sim_auditor *a);

@@ -330,6 +330,8 @@ struct rv_task_status *rv_master_status(struct rv_master *m, const char *task_id
                                         const char *agent_id, const char *executor_id,
                                         enum rv_task_state state, enum rv_reason reason,
                                         const char *message);
+/* Health, container and the like, as last heard: borrowed from the task's record (NULL: none). */
+void rv_master_status_details(struct rv_task_status *status, const struct rv_task_status *last);
 void rv_master_send_status(struct rv_master *m, struct rv_master_framework *f,
                            const struct rv_task_status *status);
 void rv_master_count_state(struct rv_master *m, struct rv_master_framework *f,

@@ -501,14 +501,16 @@ static void take_known(struct rv_master *m, struct rv_master_task *t,
 }
 
 /* INV-14: back with its latest status; for a framework that was told LOST, LOST reverts (INV-37).
- */
+ * One that is not connected asks when it is again (INV-38). */
 static void tell_back(struct rv_master *m, struct rv_master_task *t) {
+    const struct rv_task_status *last = t->statuses.n ? &t->statuses.v[t->statuses.n - 1] : NULL;
     struct rv_master_framework *f = t->framework;
     struct rv_task_status *status =
         rv_master_status(m, t->id.v, t->agent_id.v, t->executor_id.v, t->update_state,
                          RV_REASON_AGENT_REREGISTERED, "Task's agent has registered again");
     struct rv_operator_event *event;
 
+    rv_master_status_details(status, last);
     rv_master_send_status(m, f, status);
     event = rv_master_tell_operators(m, 0, RV_OPERATOR_EVENT_TASK_UPDATED);
     if (event) {
@@ -518,8 +520,10 @@ static void tell_back(struct rv_master *m, struct rv_master_task *t) {
     }
 }
 
+/* was_away: this master, or one before, may have said of it that it is unreachable or unknown. */
 static void take_unknown(struct rv_master *m, struct rv_master_agent *a,
-                         struct rv_master_framework *f, const struct rv_task_view *v) {
+                         struct rv_master_framework *f, const struct rv_task_view *v,
+                         bool was_away) {
     struct rv_master_task *parked, *t;
     struct rv_resources r = {0};
     bool lost;
@@ -555,7 +559,7 @@ static void take_unknown(struct rv_master *m, struct rv_master_agent *a,
     set_update(m, t, v);
     if (!parked)
         rv_master_task_added(m, t);
-    if (parked || lost)
+    if (parked || lost || was_away)
         tell_back(m, t);
     if (t->kill_asked && uses(t->state))
         rv_master_kill_send(m, t);
@@ -563,7 +567,7 @@ static void take_unknown(struct rv_master *m, struct rv_master_agent *a,
 }
 
 static void take_tasks(struct rv_master *m, struct rv_master_agent *a,
-                       const struct rv_master_registration *r) {
+                       const struct rv_master_registration *r, bool was_away) {
     for (size_t i = 0; i < r->executors.n; i++)
         take_executor(m, a, &r->executors.v[i]);
     for (size_t i = 0; i < r->tasks.n; i++) {
@@ -576,7 +580,7 @@ static void take_tasks(struct rv_master *m, struct rv_master_agent *a,
         if (t && t->agent == a)
             take_known(m, t, v);
         else
-            take_unknown(m, a, f, v);
+            take_unknown(m, a, f, v, was_away);
     }
 }
 
@@ -633,7 +637,7 @@ static void settle(struct rv_master *m, const struct rv_master_registration *r, 
     struct rv_master_agent *a = rv_map_gets(&m->agents, r->info.id.v);
     struct rv_agent_info *recovered = rv_map_remove(&m->recovered, rv_str(r->info.id.v));
     struct rv_master_absent *absent = rv_map_remove(&m->unreachable, rv_str(r->info.id.v));
-    bool is_new = !a;
+    bool is_new = !a, was_away = is_new && !recovered;
 
     rv_master_agent_seen(m, r->info.id.v);
     if (recovered)
@@ -653,7 +657,7 @@ static void settle(struct rv_master *m, const struct rv_master_registration *r, 
     }
     if (stream)
         connect(m, a, request, stream);
-    take_tasks(m, a, r);
+    take_tasks(m, a, r, was_away);
     if (absent)
         rv_master_absent_end(m, absent, RV_TASK_DROPPED, "Task is unknown to the agent");
     rv_master_absent_free(m, absent);

@@ -200,6 +200,14 @@ struct rv_task_status *rv_master_status(struct rv_master *m, const char *task_id
     return s;
 }
 
+void rv_master_status_details(struct rv_task_status *status, const struct rv_task_status *last) {
+    if (!last)
+        return;
+    status->healthy = last->healthy;
+    status->container_id = last->container_id;
+    status->rest = last->rest;
+}
+
 void rv_master_send_status(struct rv_master *m, struct rv_master_framework *f,
                            const struct rv_task_status *status) {
     struct rv_scheduler_event *event = rv_master_tell(m, f, RV_EVENT_UPDATE);
