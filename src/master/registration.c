@@ -676,13 +676,31 @@ static void settle(struct rv_master *m, const struct rv_master_registration *r, 
     rv_master_shut_down(m, a); /* the machine went down while the registry wrote */
 }
 
+/* Whether a new agent, now that the registry has it, is the one at its address. Two tries of one
+ * process may have waited for the registry together: the one that it made last counts. */
+static bool takes_address(struct rv_master *m, const struct rv_master_pending *p) {
+    const struct rv_master_registration *r = p->registration;
+    struct rv_master_agent *old =
+        r->info.port > 0 ? rv_map_get(&m->addresses, address(m, &r->info)) : NULL;
+
+    if (!p->stream)
+        return false;
+    if (old && (is_late(old, r->life, r->attempt) || (old->connected && old->life != r->life))) {
+        RV_MASTER_REPLY(m, p->request, 503, "agent %s is connected from this address", old->id.v);
+        return false;
+    }
+    if (old)
+        rv_master_agent_remove(m, old, RV_REMOVAL_REPLACED, 0);
+    return true;
+}
+
 void rv_master_admitted(struct rv_master *m, struct rv_master_pending *p, bool ok) {
     if (!ok) {
         if (p->stream)
             RV_MASTER_REPLY(m, p->request, 503, "the registry could not be written");
         return;
     }
-    if (!p->known && !p->stream) {
+    if (!p->known && !takes_address(m, p)) {
         /* It never learned its id and will ask for a new one. */
         rv_master_write(m, RV_REGISTRY_REMOVE_AGENT, NULL)->agent_id.v = rv_master_keep(m, p->id);
         return;
