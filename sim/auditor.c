@@ -336,7 +336,7 @@ static void updated(struct sim_auditor *a, const struct sim_audit_framework *f,
         sim_fail(a->world, "INV-37: task %s was %s and is %s now (reason %s)", s->task_id.v,
                  rv_task_state_name((int)t->state), rv_task_state_name((int)s->state),
                  rv_reason_name((int)s->reason));
-    sim_audit_absence_state(a, t, key, s);
+    sim_audit_absence_state(a, key, s);
     if (!t->sticky && s->reason != RV_REASON_RECONCILIATION) {
         t->state = s->state;
         t->sticky = rv_task_state_sticky(s->state);
@@ -383,11 +383,12 @@ void sim_audit_to_scheduler(struct sim_auditor *a, uint64_t stream,
     struct sim_audit_offer *o;
 
     sim_audit_link_acts(a, "tell a framework something");
+    sim_audit_stream_tells(a, s);
     if (e->type == RV_EVENT_SUBSCRIBED) {
         sim_audit_durable(a, "framework", e->subscribed.framework_id.v, "SUBSCRIBED");
         subscribed(a, stream, e->subscribed.framework_id.v);
     }
-    if (!s || !s->open)
+    if (!s)
         return;
     s->last_ms = a->world->now_ms;
     f = s->framework_id ? framework(a, s->framework_id) : NULL;
@@ -401,6 +402,7 @@ void sim_audit_to_scheduler(struct sim_auditor *a, uint64_t stream,
         return;
     if (f->stream != s)
         sim_fail(a->world, "INV-43: an event on an older subscription of framework %s", f->id);
+    sim_audit_stream_sends(a, s, e);
     switch (e->type) {
     case RV_EVENT_OFFERS:
         for (size_t i = 0; i < e->offers.n; i++)
@@ -521,6 +523,7 @@ void sim_audit_agent_call(struct sim_auditor *a, uint64_t stream,
     struct sim_audit_agent *g = rv_map_gets(&a->agents, call->agent_id.v);
     char buf[KEY_MAX];
 
+    sim_audit_stream_agent_said(a, call);
     if (call->type == RV_AGENT_CALL_REGISTER || call->type == RV_AGENT_CALL_REREGISTER) {
         registration(a, stream, call);
         sim_audit_quota_returned(a, call->registration.info->id.v);
@@ -619,6 +622,8 @@ void sim_audit_to_agent(struct sim_auditor *a, uint64_t stream, const struct rv_
     struct sim_audit_agent *g;
 
     sim_audit_link_acts(a, "tell an agent something");
+    sim_audit_stream_tells(a, s);
+    sim_audit_stream_orders(a, e);
     if (e->type == RV_AGENT_EVENT_REGISTERED) {
         sim_audit_durable(a, "agent", e->registered.agent_id.v, "REGISTERED");
         registered(a, stream, e->registered.agent_id.v);
@@ -667,6 +672,8 @@ static void framework_removed(struct sim_auditor *a, const char *id) {
 
 void sim_audit_registry_asked(struct sim_auditor *a, const struct rv_registry_op *op) {
     sim_audit_link_acts(a, "change the registry");
+    if (op->kind == RV_REGISTRY_ADMIT_AGENT || op->kind == RV_REGISTRY_MARK_REACHABLE)
+        sim_audit_stream_agent_back(a, op->agent_id.v);
     sim_audit_nodes_asked(a, op);
     sim_audit_absence_asked(a, op);
     sim_audit_quota_written(a, op);
@@ -850,6 +857,7 @@ void sim_auditor_free(struct sim_auditor *a) {
     sim_audit_quota_free(a);
     sim_audit_operations_free(a);
     sim_audit_links_free(a);
+    sim_audit_streams_free(a);
     sim_audit_alone_free(a);
     sim_audit_absence_free(a);
     free_all(&a->streams, free_stream);

@@ -13,6 +13,7 @@
 #include "disk.h"
 #include "model/channel.h"
 #include "model/scheduler.h"
+#include "reeve/v1/scheduler.pb-c.h"
 #include "world.h"
 
 struct sim_agent;
@@ -20,6 +21,7 @@ struct sim_conn;
 struct sim_container;
 struct sim_master;
 struct sim_message;
+struct sim_scheduler;
 struct sim_zk_txn;
 
 struct sim_audit_stream {
@@ -28,6 +30,7 @@ struct sim_audit_stream {
     char stream_id[40];
     char *framework_id, *agent_id; /* one of them once it is known */
     int64_t last_ms;               /* the last event on it */
+    int64_t heartbeat_ms;          /* the last HEARTBEAT; 0: none yet */
 };
 
 struct sim_audit_framework {
@@ -93,8 +96,7 @@ struct sim_audit_task {
     bool waits; /* the update is not acknowledged */
     bool by_executor;
     uint8_t uuid[16];
-    struct rv_map uuids;    /* seen by the framework */
-    int64_t unreachable_ms; /* when it was told so, and nothing since; 0: it was not */
+    struct rv_map uuids; /* seen by the framework */
 };
 
 /* A call whose fate the effects of its step tell. */
@@ -104,6 +106,7 @@ struct sim_audit_call {
     const struct rv_scheduler_call *call; /* NULL: none */
     bool accepted;                        /* its offers were all valid */
     const char *agent_id;                 /* of the offers */
+    bool ordered;                         /* an agent was told what it asks for */
     struct rv_resources pool;
     struct rv_map expected; /* RECONCILE: task id -> 1 + expected state of a ghost */
 };
@@ -140,8 +143,15 @@ struct sim_auditor {
     struct rv_map undelivered;   /* "framework task": an agent has said that it never was */
     struct rv_map links;         /* name of an agent -> sim_audit_link */
     struct rv_map pipes;         /* stream, or stream id -> sim_audit_pipe */
-    struct rv_map messages;      /* "framework data" -> its number, or "framework agent executor" */
-    uint64_t n_messages;         /* that masters have passed on to executors */
+    struct rv_map messages;      /* "framework data" -> its number; "framework agent executor" and
+                                    "framework" -> the last one heard of that */
+    uint64_t n_messages;         /* that schedulers have sent to executors */
+    struct rv_map asked;         /* requests that the master has not answered -> how many calls */
+    struct rv_map readers;       /* stream -> sim_audit_reader: what its scheduler has heard */
+    struct rv_map told_of;       /* a uuid or "framework/executor": an agent has just said so */
+    struct rv_map lost;          /* "agent framework": it was told that the agent is lost */
+    struct rv_map newest;        /* "framework task" -> sim_audit_newest */
+    char *returning;             /* the agent that the registry has back in this step, or NULL */
     struct rv_map back; /* "framework task": its agent has come back with it in this step */
     bool stale_call;    /* the call of this step is of a stream that is over */
     struct {
@@ -235,7 +245,19 @@ void sim_audit_link_heard(struct sim_auditor *a, const struct sim_agent *agent, 
 void sim_audit_link_said(struct sim_auditor *a, const char *stream_id, struct rv_str call);
 void sim_audit_link_read(struct sim_auditor *a, const char *stream_id,
                          const struct rv_agent_call *call, struct rv_str bytes);
-/* A framework's message is with its executor; its answer with the framework. */
+/* --- between master and scheduler: INV-34 --- */
+/* A request of a scheduler, on this connection; as it arrives. */
+void sim_audit_request_said(struct sim_auditor *a, uint64_t connection, struct rv_str body);
+void sim_audit_request_read(struct sim_auditor *a, uint64_t connection, struct rv_str body);
+/* The master is to answer this call; it does. */
+void sim_audit_asked(struct sim_auditor *a, uint64_t request);
+void sim_audit_request_answered(struct sim_auditor *a, uint64_t request);
+/* An event as its scheduler reads it. */
+void sim_audit_stream_heard(struct sim_auditor *a, const struct sim_scheduler *s,
+                            struct rv_str event, const Reeve__V1__Scheduler__Event *e);
+/* A framework's message to an executor is to be sent; it is with its executor; its answer is with
+ * the framework. */
+void sim_audit_message_said(struct sim_auditor *a, const char *framework_id, struct rv_str data);
 void sim_audit_message_got(struct sim_auditor *a, struct sim_container *c, struct rv_str data);
 void sim_audit_message_back(struct sim_auditor *a, const char *framework_id, const char *agent_id,
                             const char *executor_id, struct rv_str data);

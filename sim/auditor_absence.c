@@ -6,6 +6,8 @@
  * own, and what counts as running here was told by the agent itself or sent to it, so that what is
  * said to be over by the master alone is wrong. Costs: O(1) an event, O(frameworks) a step.
  */
+#include <stdlib.h>
+
 #include "auditor_internal.h"
 #include "cluster.h"
 
@@ -98,6 +100,11 @@ void sim_audit_absence_registry(struct sim_auditor *a, const struct rv_registry_
 
     if (ok && g && op->kind == RV_REGISTRY_MARK_UNREACHABLE)
         g->was_away = true;
+    if (ok && (g ? op->kind == RV_REGISTRY_MARK_REACHABLE && g->place == SIM_UNREACHABLE
+                 : op->kind == RV_REGISTRY_ADMIT_AGENT)) { /* forgotten, or new */
+        free(a->returning);
+        a->returning = rv_strdup(op->agent_id.v);
+    }
     if (!f)
         return;
     f->writing -= f->writing > 0;
@@ -140,28 +147,21 @@ void sim_audit_absence_told(struct sim_auditor *a, const struct sim_audit_framew
 
 /* --- tasks that come back --- */
 
-void sim_audit_absence_state(struct sim_auditor *a, struct sim_audit_task *t, struct rv_str key,
+void sim_audit_absence_state(struct sim_auditor *a, struct rv_str key,
                              const struct rv_task_status *s) {
-    /* That an agent is unreachable is said of tasks that the master does not know, too. */
-    t->unreachable_ms = s->state == RV_TASK_UNREACHABLE && s->reason != RV_REASON_RECONCILIATION
-                            ? a->world->now_ms
-                        : s->state == RV_TASK_UNREACHABLE ? t->unreachable_ms
-                                                          : 0;
     if (s->state != RV_TASK_UNREACHABLE)
         rv_map_remove(&a->back, key);
 }
 
-/* Another leader may not know of it, and one that may remember only so many may have forgotten. */
+/* Whoever said that it was away, and of whatever tasks: all that it brings is told. */
 void sim_audit_absence_back(struct sim_auditor *a, const struct sim_audit_agent *g) {
-    const struct rv_master_config *c = &a->master->config;
     struct rv_str key;
 
-    for (size_t it = 0; rv_map_next(&g->used, &it, &key, NULL);) {
-        const struct sim_audit_task *t = rv_map_get(&a->told, key);
-        if (t && t->unreachable_ms > a->began_ms && !rv_map_get(&a->excused, key) &&
-            !c->max_unreachable_tasks && !c->max_absent_agents && !c->absent_age_ms)
+    if (!rv_streq(a->returning, g->id))
+        return;
+    for (size_t it = 0; rv_map_next(&g->used, &it, &key, NULL);)
+        if (memchr(key.s, ' ', key.n) && !rv_map_get(&a->excused, key))
             rv_map_put(&a->back, key, a);
-    }
 }
 
 static void back_stepped(struct sim_auditor *a) {
@@ -181,6 +181,7 @@ static void back_stepped(struct sim_auditor *a) {
 
 void sim_audit_absence_free(struct sim_auditor *a) {
     rv_map_free(&a->back);
+    free(a->returning);
 }
 
 /* --- after each step --- */
@@ -190,6 +191,8 @@ void sim_audit_absence_stepped(struct sim_auditor *a, int64_t awake_ms) {
 
     if (rv_map_count(&a->back))
         back_stepped(a);
+    free(a->returning);
+    a->returning = NULL;
     for (size_t it = 0; rv_map_next(&a->frameworks, &it, NULL, &v);) {
         const struct sim_audit_framework *f = v;
         int64_t wait_ms =

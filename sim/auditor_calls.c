@@ -123,6 +123,10 @@ void sim_audit_scheduler_call(struct sim_auditor *a, uint64_t request, uint64_t 
         sim_audit_filters_doubt(a, call->framework_id.v, NULL, NULL);
     sim_trace(a->world, &a->master->server.party, "call %d of %s", (int)call->type,
               call->framework_id.v ? call->framework_id.v : "a new framework");
+    const struct sim_audit_framework *f = rv_map_gets(&a->frameworks, call->framework_id.v);
+
+    a->stale_call = call->type != RV_CALL_SUBSCRIBE && (!f || !f->stream || !f->stream->open ||
+                                                        !rv_streq(f->stream->stream_id, stream_id));
     a->call.call = call;
     a->call.request = request;
     a->call.stream = stream;
@@ -140,6 +144,7 @@ void sim_audit_reply(struct sim_auditor *a, uint64_t request, int status) {
     const struct rv_scheduler_call *call = a->call.call;
     struct sim_audit_framework *f;
 
+    sim_audit_request_answered(a, request);
     sim_audit_quota_replied(a, request, status);
     if (!call || request != a->call.request || status >= 300 || call->type == RV_CALL_SUBSCRIBE)
         return;
@@ -202,7 +207,7 @@ void sim_audit_call_stepped(struct sim_auditor *a) {
             sim_fail(a->world, "INV-38: no answer about task %.*s", (int)key.n, key.s);
     rv_map_clear(&a->call.expected);
     a->call.call = NULL;
-    a->call.accepted = false;
+    a->call.accepted = a->call.ordered = false;
     a->call.agent_id = NULL;
     rv_resources_free(&a->call.pool);
 }

@@ -63,7 +63,7 @@ void sim_audit_absence_registry(struct sim_auditor *a, const struct rv_registry_
 void sim_audit_absence_told(struct sim_auditor *a, const struct sim_audit_framework *f,
                             const struct rv_task_status *s, bool is_used);
 /* The task was told in this state; the agent is back, with what it uses. */
-void sim_audit_absence_state(struct sim_auditor *a, struct sim_audit_task *t, struct rv_str key,
+void sim_audit_absence_state(struct sim_auditor *a, struct rv_str key,
                              const struct rv_task_status *s);
 void sim_audit_absence_back(struct sim_auditor *a, const struct sim_audit_agent *g);
 void sim_audit_absence_free(struct sim_auditor *a);
@@ -106,6 +106,9 @@ struct sim_audit_link *sim_audit_link(struct sim_auditor *a, const struct sim_ag
 void sim_audit_link_started(struct sim_auditor *a, const struct sim_agent *agent);
 /* The master does something in this step. */
 void sim_audit_link_acts(struct sim_auditor *a, const char *how);
+/* In one direction of one connection, whose key it is; the next of what was said is heard. */
+void sim_audit_say(struct sim_auditor *a, struct rv_str key, struct rv_str what);
+void sim_audit_hear(struct sim_auditor *a, struct rv_str key, struct rv_str what, const char *who);
 void sim_audit_message_sent(struct sim_auditor *a, const char *framework_id, struct rv_str data);
 void sim_audit_links_idle(struct sim_auditor *a);
 void sim_audit_links_free(struct sim_auditor *a);
@@ -123,6 +126,17 @@ void sim_audit_operation_told(struct sim_auditor *a, const struct sim_audit_fram
 void sim_audit_operation_heard(struct sim_auditor *a, const struct sim_agent *agent,
                                const struct rv_agent_event *e);
 void sim_audit_operations_free(struct sim_auditor *a);
+
+/* auditor_streams.c */
+/* An event goes out on the stream. */
+void sim_audit_stream_tells(struct sim_auditor *a, const struct sim_audit_stream *s);
+void sim_audit_stream_sends(struct sim_auditor *a, struct sim_audit_stream *s,
+                            const struct rv_scheduler_event *e);
+/* The master has read this of an agent; it tells an agent this. */
+void sim_audit_stream_agent_said(struct sim_auditor *a, const struct rv_agent_call *call);
+void sim_audit_stream_orders(struct sim_auditor *a, const struct rv_agent_event *e);
+void sim_audit_stream_agent_back(struct sim_auditor *a, const char *agent_id);
+void sim_audit_streams_free(struct sim_auditor *a);
 
 /* auditor_alone.c */
 void sim_audit_alone_destroys(struct sim_auditor *a, const struct sim_agent *agent,

@@ -19,13 +19,14 @@ static struct rv_str key_of(const uint64_t *number) {
 static void open_stream(struct sim_master *m, const struct rv_master_effect *e) {
     struct sim_conn *c = rv_map_remove(&m->requests, key_of(&e->request));
 
+    sim_audit_request_answered(&m->cluster->auditor, e->request);
+    sim_audit_opened(&m->cluster->auditor, e->stream, e->stream_id);
     if (!c || !c->server_open) { /* it went while the request waited */
         rv_vec_push(&m->closed, e->stream);
         return;
     }
     c->stream = e->stream;
     rv_map_put(&m->streams, key_of(&e->stream), c);
-    sim_audit_opened(&m->cluster->auditor, e->stream, e->stream_id);
     sim_stream(c, e->stream_id);
 }
 
@@ -202,6 +203,7 @@ void sim_master_step(struct sim_master *m, struct rv_master_event *event) {
         return;
     }
     sim_audit_master_acts(&m->cluster->auditor, m);
+    sim_audit_asked(&m->cluster->auditor, event->request);
     step_one(m, event);
     while (m->closed.n && !m->dying) {
         struct rv_master_event closed = {.kind = RV_MASTER_STREAM_CLOSED, .stream = m->closed.v[0]};
@@ -281,6 +283,7 @@ static void scheduler_request(struct sim_master *m, struct sim_conn *c,
     rv_map_put(&m->requests, key_of(&c->request), c);
     sim_audit_scheduler_call(&m->cluster->auditor, c->request, event.stream, msg->stream_id, &call);
     sim_master_step(m, &event);
+    m->cluster->auditor.stale_call = false;
     rv_wire_scheduler_call_release(&call);
 }
 
@@ -358,6 +361,8 @@ static void standby_answer(struct sim_master *m, struct sim_conn *c) {
 static void on_request(void *ctx, struct sim_conn *c, const struct sim_message *msg) {
     struct sim_master *m = ctx;
 
+    if (msg->api == SIM_SCHEDULER_API)
+        sim_audit_request_read(&m->cluster->auditor, c->id, body_of(msg));
     if (!sim_master_leads(m)) {
         standby_answer(m, c);
         return;

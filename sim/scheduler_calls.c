@@ -464,6 +464,8 @@ static void message_executor(struct sim_scheduler *s, const struct sim_job *job)
     m.data.data = (uint8_t *)keep(s, text);
     m.data.len = strlen(text);
     call.message = &m;
+    if (s->subscribed)
+        sim_audit_message_said(&s->cluster->auditor, s->framework_id, rv_str(text));
     sim_scheduler_post(s, &call);
 }
 

@@ -224,6 +224,7 @@ static int on_record(void *ctx, struct rv_str record) {
     }
     const Reeve__V1__Scheduler__Event *e = CAST(message);
     s->last_event_ms = w->now_ms;
+    sim_audit_stream_heard(&s->cluster->auditor, s, record, e);
     switch ((int)e->type) {
     case REEVE__V1__SCHEDULER__EVENT__TYPE__SUBSCRIBED:
         on_subscribed(s, e->subscribed);
@@ -312,12 +313,15 @@ static void no_bytes(void *ctx, struct sim_conn *conn, struct rv_str bytes) {
 
 static const struct sim_client call_ops = {on_call_answer, no_bytes, on_call_closed};
 
-static struct sim_message message_of(struct sim_scheduler *s, struct rv_blob *body) {
+/* The body is taken over. */
+static void request(struct sim_scheduler *s, struct sim_conn *c, struct rv_blob *body,
+                    const char *stream_id) {
     struct sim_message m = {
         .api = SIM_SCHEDULER_API, .content = s->encoding, .accept = s->encoding, .body = body};
 
-    memcpy(m.stream_id, s->stream_id, sizeof m.stream_id);
-    return m;
+    snprintf(m.stream_id, sizeof m.stream_id, "%s", stream_id);
+    sim_audit_request_said(&s->cluster->auditor, c->id, rv_strn(body->data, body->n));
+    sim_request(c, m);
 }
 
 static void send_next(struct sim_scheduler *s) {
@@ -326,7 +330,7 @@ static void send_next(struct sim_scheduler *s) {
     if (!s->calls)
         s->calls = sim_connect(&s->cluster->network, &s->party, master_of(s), &call_ops, s);
     s->calls_busy = true;
-    sim_request(s->calls, message_of(s, rv_blob_ref(s->queue.v[0])));
+    request(s, s->calls, rv_blob_ref(s->queue.v[0]), s->stream_id);
 }
 
 static struct rv_blob *encode(struct sim_scheduler *s, Reeve__V1__Scheduler__Call *call) {
@@ -359,12 +363,9 @@ void sim_scheduler_post(struct sim_scheduler *s, Reeve__V1__Scheduler__Call *cal
 void sim_scheduler_post_aside(struct sim_scheduler *s, struct rv_blob *body,
                               const char *stream_id) {
     static const struct sim_client ops = {NULL, no_bytes, NULL};
-    struct sim_message m = message_of(s, body);
     struct sim_conn *c = sim_connect(&s->cluster->network, &s->party, master_of(s), &ops, s);
 
-    memset(m.stream_id, 0, sizeof m.stream_id);
-    snprintf(m.stream_id, sizeof m.stream_id, "%s", stream_id);
-    sim_request(c, m);
+    request(s, c, body, stream_id);
     sim_client_close(c);
 }
 
@@ -395,7 +396,7 @@ static void subscribe(void *ctx, uint64_t arg, void *data) {
     s->suppressed = false;
     s->last_event_ms = world_of(s)->now_ms;
     s->stream = sim_connect(&s->cluster->network, &s->party, master_of(s), &stream_ops, s);
-    sim_request(s->stream, message_of(s, subscription(s)));
+    request(s, s->stream, subscription(s), s->stream_id);
 }
 
 void sim_scheduler_duplicate(struct sim_scheduler *s) {

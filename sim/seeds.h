@@ -29,6 +29,8 @@ static const uint64_t sim_seeds[] = {
     20507, /* an offer that was held until its timeout, on the only agent */
     60823, /* an update made while its executor subscribed was told to nobody (libreeve's too) */
     85013, /* a longer failover timeout was written when its framework was away: it did not count */
+    521,   /* an update came again behind the next one: its acknowledgement was not durable yet */
+    890,   /* who had not led for a moment led on, and had missed that a stream was over */
     94,    /* an agent was marked one ping too early: its connection broke after it had answered */
 };
 

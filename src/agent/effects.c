@@ -312,9 +312,9 @@ uint64_t rv_agent_write_update(struct rv_agent *a, const struct rv_agent_task *t
     return c->seq;
 }
 
-uint64_t rv_agent_write_acknowledged(struct rv_agent *a, const struct rv_agent_task *t,
-                                     const uint8_t uuid[16]) {
-    return write_of_task(a, RV_CHECKPOINT_ACKNOWLEDGED, t, uuid)->seq;
+void rv_agent_write_acknowledged(struct rv_agent *a, const struct rv_agent_task *t,
+                                 const uint8_t uuid[16]) {
+    write_of_task(a, RV_CHECKPOINT_ACKNOWLEDGED, t, uuid);
 }
 
 uint64_t rv_agent_write_operation(struct rv_agent *a, const struct rv_agent_operation *o) {
@@ -374,10 +374,15 @@ static void written(struct rv_agent *a, const struct waiting *w, uint64_t seq, b
         rv_agent_operation_written(a, w->uuid, seq, ok, message);
         break;
     case RV_CHECKPOINT_ACKNOWLEDGED:
+        t = fw ? rv_map_gets(&fw->tasks, w->id) : NULL;
+        if (t) {
+            rv_agent_acknowledged_written(a, t, w->uuid, ok);
+        }
+        break;
     case RV_CHECKPOINT_EXECUTOR_DONE:
     case RV_CHECKPOINT_OPERATION_DONE:
     case RV_CHECKPOINT_KIND_MAX:
-        break; /* without it the update is sent once more after a restart, no more */
+        break;
     }
 }
 

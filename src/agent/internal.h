@@ -74,8 +74,8 @@ uint64_t rv_agent_write_task(struct rv_agent *a, const struct rv_agent_task *t);
 uint64_t rv_agent_write_anew(struct rv_agent *a);
 uint64_t rv_agent_write_update(struct rv_agent *a, const struct rv_agent_task *t,
                                const struct rv_task_status *s);
-uint64_t rv_agent_write_acknowledged(struct rv_agent *a, const struct rv_agent_task *t,
-                                     const uint8_t uuid[16]);
+void rv_agent_write_acknowledged(struct rv_agent *a, const struct rv_agent_task *t,
+                                 const uint8_t uuid[16]);
 uint64_t rv_agent_write_operation(struct rv_agent *a, const struct rv_agent_operation *o);
 uint64_t rv_agent_write_operation_done(struct rv_agent *a, const uint8_t uuid[16]);
 void rv_agent_write_done(struct rv_agent *a, uint64_t seq, bool ok, const char *message);
@@ -205,6 +205,8 @@ int rv_agent_executor_update(struct rv_agent *a, struct rv_agent_executor *ex,
 void rv_agent_updates_write(struct rv_agent *a, struct rv_agent_task *t);
 void rv_agent_update_written(struct rv_agent *a, struct rv_agent_task *t, const uint8_t uuid[16],
                              bool ok, const char *message);
+void rv_agent_acknowledged_written(struct rv_agent *a, struct rv_agent_task *t,
+                                   const uint8_t uuid[16], bool ok);
 void rv_agent_updates_send(struct rv_agent *a, struct rv_agent_task *t);
 void rv_agent_updates_resume(struct rv_agent *a); /* registered: all that waits goes out */
 /* The framework has subscribed anew: what waits for it goes out now, not at its next retry. */

@@ -42,7 +42,8 @@ static const char *check_task(struct rv_agent *a, const struct rv_agent_executor
     if (t->sent && (a->link != RV_LINK_REGISTERED || !rv_timer_is_set(&t->retry))) {
         return breach(a, "an update was sent and nothing sends it again (INV-35)", t->id.v);
     }
-    if (a->link == RV_LINK_REGISTERED && !t->sent && t->updates.n && t->updates.v[0].durable) {
+    if (a->link == RV_LINK_REGISTERED && !t->sent && !t->acknowledging && t->updates.n &&
+        t->updates.v[0].durable) {
         return breach(a, "an update could be sent and is not (INV-36)", t->id.v);
     }
     if (!updates_hold(t)) {

@@ -52,6 +52,7 @@ struct rv_agent_task {
     uint64_t write;                    /* the checkpoint under way of the record itself */
     bool writing;                      /* one of an update is under way: one after the other */
     bool sent;                         /* the first update was sent to this master */
+    bool acknowledging;                /* ... was acknowledged: that is being written */
     RV_VEC(struct rv_agent_uuid) seen; /* of latest updates, to know repeated ones */
     uint64_t after; /* the write of an operation that it may rely on; 0: none that is not durable */
 };

@@ -1,6 +1,6 @@
 /*
  * Status updates: a stream a task. An update is written, then acknowledged to the executor, then
- * sent, then kept until the scheduler's acknowledgement comes; then the next one.
+ * sent, then kept until the scheduler's acknowledgement has come and is written; then the next one.
  *
  * What always holds: of one task one update is under way, and it is durable (INV-35, INV-36); one
  * checkpoint of an update is written at a time, so that they lie on disk in order; nothing follows
@@ -82,7 +82,7 @@ const struct rv_task_status *rv_agent_durable_status(const struct rv_agent_task 
 void rv_agent_update_pop(struct rv_agent_task *t) {
     rv_task_status_free(&t->updates.v[0].status);
     rv_vec_remove_at(&t->updates, 0);
-    t->sent = false;
+    t->sent = t->acknowledging = false;
 }
 
 static bool is_seen(const struct rv_agent_task *t, const uint8_t uuid[16]) {
@@ -200,7 +200,8 @@ static void send_first(struct rv_agent *a, struct rv_agent_task *t) {
 }
 
 void rv_agent_updates_send(struct rv_agent *a, struct rv_agent_task *t) {
-    if (a->link == RV_LINK_REGISTERED && !t->sent && t->updates.n && t->updates.v[0].durable) {
+    if (a->link == RV_LINK_REGISTERED && !t->sent && !t->acknowledging && t->updates.n &&
+        t->updates.v[0].durable) {
         t->retry_ms = a->config.update_retry_ms;
         send_first(a, t);
     }
@@ -211,7 +212,9 @@ int64_t rv_agent_retry_doubled(const struct rv_agent *a, int64_t ms) {
 }
 
 void rv_agent_retry_due(struct rv_agent *a, struct rv_agent_task *t) {
-    if (t->sent && a->link == RV_LINK_REGISTERED) {
+    if (t->acknowledging) {
+        rv_timer_set(&a->timers, &t->retry, a->now_ms + t->retry_ms);
+    } else if (t->sent && a->link == RV_LINK_REGISTERED) {
         a->counters.updates_resent++;
         t->retry_ms = rv_agent_retry_doubled(a, t->retry_ms);
         send_first(a, t);
@@ -414,21 +417,46 @@ static void forget_stray(struct rv_agent *a, size_t i) {
     free(s);
 }
 
+static bool is_first(const struct rv_agent_task *t, const uint8_t uuid[16]) {
+    return t->updates.n && memcmp(t->updates.v[0].status.uuid, uuid, 16) == 0;
+}
+
+static void first_done(struct rv_agent *a, struct rv_agent_task *t) {
+    rv_agent_update_pop(t);
+    rv_timer_cancel(&a->timers, &t->retry);
+    if (t->updates.n == 0 && t->place == RV_TASK_TERMINATED) {
+        rv_agent_task_complete(a, t);
+    } else {
+        rv_agent_updates_write(a, t);
+    }
+}
+
+/* The next update follows only now: after a crash this one would come again behind it. If it could
+ * not be written the update is sent again in its time, and acknowledged again. */
+void rv_agent_acknowledged_written(struct rv_agent *a, struct rv_agent_task *t,
+                                   const uint8_t uuid[16], bool ok) {
+    if (!is_first(t, uuid)) {
+        return; /* of an earlier task of this id */
+    }
+    t->acknowledging = false;
+    if (ok) {
+        first_done(a, t);
+    } else {
+        rv_agent_updates_send(a, t); /* if it was not sent to this master, and waited for this */
+    }
+}
+
 void rv_agent_acknowledge(struct rv_agent *a, const char *framework_id, const char *task_id,
                           const uint8_t uuid[16]) {
     struct rv_agent_framework *fw = rv_agent_framework_find(a, framework_id);
     struct rv_agent_task *t = fw ? rv_map_gets(&fw->tasks, task_id) : NULL;
 
-    if (t && t->sent && memcmp(t->updates.v[0].status.uuid, uuid, 16) == 0) {
-        if (fw->info.checkpoint && t->kept != RV_KEPT_NO) {
+    if (t && t->sent && is_first(t, uuid)) {
+        if (!fw->info.checkpoint || t->kept == RV_KEPT_NO) {
+            first_done(a, t);
+        } else if (!t->acknowledging) {
+            t->acknowledging = true;
             rv_agent_write_acknowledged(a, t, uuid);
-        }
-        rv_agent_update_pop(t);
-        rv_timer_cancel(&a->timers, &t->retry);
-        if (t->updates.n == 0 && t->place == RV_TASK_TERMINATED) {
-            rv_agent_task_complete(a, t);
-        } else {
-            rv_agent_updates_write(a, t);
         }
         return;
     }

@@ -115,6 +115,7 @@ int64_t rv_allocator_framework_share_ppm(const struct rv_allocator *a, void *han
 int64_t rv_allocator_quota_consumed(const struct rv_allocator *a, const char *role,
                                     const char *resource);
 size_t rv_allocator_filters(const struct rv_allocator *a);
+size_t rv_allocator_role_filters(const struct rv_allocator *a, const char *role);
 /* What the books say is in use on the agent, for auditors; valid until the next call. NULL: there
  * is no such agent. */
 const struct rv_resources *rv_allocator_agent_used(const struct rv_allocator *a, void *agent);

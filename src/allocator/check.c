@@ -158,6 +158,8 @@ static const char *check_client(struct rv_allocator *a, struct sums *s, const st
         return breach(a, "a framework stands wrong", "in role", c->role->name);
     if (!c->subscribed && !c->n_uses)
         return breach(a, "a framework of no use", "in role", c->role->name);
+    for (const struct filter *f = c->filters; f; f = f->next)
+        sums_of(s, &c->role->n_filters)[s->n_names]++;
     if (c->filters && !c->framework->active)
         return breach(a, "filters of an inactive framework", "in role", c->role->name);
     return NULL;
@@ -212,6 +214,12 @@ const char *rv_allocator_check(struct rv_allocator *a) {
 
         for (size_t i = 0; !problem && i < f->clients.n; i++)
             problem = check_client(a, &s, f->clients.v[i]);
+    }
+    for (size_t it = 0; !problem && rv_map_next(&a->roles, &it, NULL, &value);) {
+        const struct role *role = value;
+
+        if ((size_t)sums_of(&s, &role->n_filters)[s.n_names] != role->n_filters)
+            problem = breach(a, "wrong count of filters", "of role", role->name);
     }
     for (size_t i = 1; !problem && i < a->filters.n; i++) {
         if (a->filters.v[i].until_ms < a->filters.v[(i - 1) / 2].until_ms)

@@ -135,6 +135,7 @@ void rv_refused_unref(struct refused *r) {
 static void detach(struct rv_allocator *a, struct filter *f) {
     heap_remove(&a->filters, f);
     table_remove(f->agent, f);
+    f->client->role->n_filters--;
     *(f->prev ? &f->prev->next : &f->client->filters) = f->next;
     if (f->next)
         f->next->prev = f->prev;
@@ -196,6 +197,7 @@ void rv_filters_add(struct rv_allocator *a, struct client *c, struct agent *agen
                          .until_ms = until_ms,
                          .next = c->filters};
     f->refused->refs++;
+    c->role->n_filters++;
     if (f->next)
         f->next->prev = f;
     c->filters = f;
@@ -237,4 +239,10 @@ int64_t rv_allocator_deadline(const struct rv_allocator *a) {
 
 size_t rv_allocator_filters(const struct rv_allocator *a) {
     return a->filters.n;
+}
+
+size_t rv_allocator_role_filters(const struct rv_allocator *a, const char *name) {
+    const struct role *role = rv_map_gets(&a->roles, name);
+
+    return role ? role->n_filters : 0;
 }

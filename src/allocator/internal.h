@@ -88,8 +88,9 @@ struct role {
     struct role *top; /* the topmost role above it, or itself; NULL: the root */
     char *name;
     uint32_t id;
-    uint32_t pins;  /* children, clients, cells, a weight, a quota */
-    int64_t weight; /* millionths */
+    uint32_t pins;    /* children, clients, cells, a weight, a quota */
+    size_t n_filters; /* of frameworks directly in the role */
+    int64_t weight;   /* millionths */
     bool weighted;
     struct rv_rank rank;       /* in parent->order, while anything active is below */
     struct rv_ranking order;   /* child roles, and own_rank while clients is not empty */

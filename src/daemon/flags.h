@@ -100,6 +100,7 @@ struct rv_flag {
     X(INT, max_completed_frameworks, "50", "Frameworks that are remembered after their end.")      \
     X(INT, max_completed_tasks_per_framework, "1000", "Ended tasks that are remembered.")          \
     X(INT, max_unreachable_tasks_per_framework, "1000", "Unreachable tasks that are remembered.")  \
+    X(BOOL, publish_per_framework_metrics, "true", "Metrics of each framework by itself, too.")    \
     X(INT, max_frameworks, "100000", "Most frameworks at once.")                                   \
     X(INT, max_agents, "100000", "Most agents.")
 

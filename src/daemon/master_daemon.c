@@ -129,9 +129,30 @@ static void send_operator(struct rv_master_daemon *d, const struct rv_master_eff
 
 /* --- the registry --- */
 
+static double ms_since(uint64_t began_ns) {
+    return (double)(uv_hrtime() - began_ns) / 1e6;
+}
+
+/* Answers come in the order of the writes. */
+static void stored(struct rv_master_daemon *d, uint64_t seq, bool ok) {
+    size_t n = d->times.n_stored, all = d->times.storing.n;
+    struct rv_master_store *v = d->times.storing.v;
+
+    for (; n < all && v[n].seq <= seq; n++)
+        if (ok && v[n].seq == seq)
+            rv_timing_add(&d->times.stores, ms_since(v[n].began_ns));
+    if (n > all - n) { /* so that what is answered never takes more room than what is not */
+        memmove(v, v + n, (all - n) * sizeof *v);
+        d->times.storing.n = all - n;
+        n = 0;
+    }
+    d->times.n_stored = n;
+}
+
 static void registry_done(void *ctx, uint64_t seq, int result, const struct rv_error *err) {
     struct rv_master_daemon *d = ctx;
 
+    stored(d, seq, !result);
     if (result)
         RV_ERROR(MODULE, "the registry refused a change: %s", err->message);
     rv_vec_push(&d->registry_done, seq | (result ? UINT64_C(1) << 63 : 0));
@@ -148,8 +169,10 @@ static void collect_change(void *ctx, const char *key, struct rv_str value) {
 }
 
 static void write_registry(struct rv_master_daemon *d, const struct rv_master_effect *e) {
+    struct rv_master_store store = {e->registry->seq, uv_hrtime()};
     struct changes c = {.list = {.v = NULL}};
 
+    rv_vec_push(&d->times.storing, store);
     rv_registry_op_encode(e->registry, &d->scratch, collect_change, &c);
     d->registry->ops->write(d->registry, c.list.v, c.list.n, e->registry->seq, registry_done, d);
     rv_vec_free(&c.list);
@@ -213,10 +236,24 @@ void rv_master_daemon_arm(struct rv_master_daemon *d) {
     }
 }
 
+/* Passes of the allocator are ticks; a tick without one is not measured. */
+static void tick(struct rv_master_daemon *d, const struct rv_master_event *event) {
+    uint64_t began_ns = uv_hrtime(), runs = d->core->counters.allocation_runs;
+
+    rv_master_step(d->core, event, &d->effects);
+    if (d->core->counters.allocation_runs == runs)
+        return;
+    rv_timing_add(&d->times.passes, ms_since(began_ns));
+    rv_timing_add(&d->times.passes_waited, (double)d->core->pass_waited_ms);
+}
+
 static void step(struct rv_master_daemon *d, struct rv_master_event *event) {
     event->now_ms = rv_now_ms();
     event->wall_ns = rv_wall_ns();
-    rv_master_step(d->core, event, &d->effects);
+    if (event->kind == RV_MASTER_TICK)
+        tick(d, event);
+    else
+        rv_master_step(d->core, event, &d->effects);
     for (size_t i = 0; i < d->effects.n; i++)
         execute(d, &d->effects.v[i]);
     rv_effects_clear(&d->effects);
@@ -533,6 +570,11 @@ void rv_master_daemon_drop(struct rv_master_daemon *d, const char *why) {
     rv_effects_clear(&d->effects);
     uv_timer_stop(d->timer);
     d->core = rv_master_free(d->core);
+    rv_timing_clear(&d->times.passes);
+    rv_timing_clear(&d->times.passes_waited);
+    rv_timing_clear(&d->times.stores);
+    d->times.storing.n = d->times.n_stored = 0;
+    d->times.fetched_ns = 0;
 }
 
 struct rv_master_daemon *rv_master_daemon_stop(struct rv_master_daemon *d) {
@@ -554,6 +596,7 @@ struct rv_master_daemon *rv_master_daemon_stop(struct rv_master_daemon *d) {
     free_pending(d);
     rv_map_free(&d->operators);
     rv_vec_free(&d->registry_done);
+    rv_vec_free(&d->times.storing);
     rv_vec_free(&d->closed);
     rv_arena_free(&d->arena);
     rv_arena_free(&d->scratch);

@@ -7,10 +7,16 @@
 
 #include "daemon/flags.h"
 #include "daemon/shell.h"
+#include "daemon/timing.h"
 #include "io/election.h"
 #include "io/registry.h"
 #include "master/master.h"
 #include "master/records.h"
+
+/* A write to the registry, and when it began. */
+struct rv_master_store {
+    uint64_t seq, began_ns;
+};
 
 struct rv_master_daemon {
     uv_loop_t *loop;
@@ -51,6 +57,12 @@ struct rv_master_daemon {
     int64_t started_ns; /* wall clock */
     uint64_t bytes_in;
     bool stepping;
+    struct { /* how long what took; of this leadership */
+        struct rv_timing passes, passes_waited, stores;
+        uint64_t fetch_began_ns, fetched_ns;    /* the registry; fetched_ns 0: not yet */
+        RV_VEC(struct rv_master_store) storing; /* in the order of their answers */
+        size_t n_stored;                        /* of these */
+    } times;
     /* Called once when it cannot go on. */
     void (*on_exit)(void *ctx, int status, const char *why);
     void *exit_ctx;

@@ -295,6 +295,7 @@ static int finish_loading(struct rv_master_daemon *d, int result, const struct r
         *err = *why;
         r = result;
     } else {
+        d->times.fetched_ns = uv_hrtime();
         start_core(d, rv_registry_snapshot(d->loaded));
         record_cluster(d, rv_registry_cluster(d->loaded));
     }
@@ -336,6 +337,7 @@ void rv_master_lead_begin(struct rv_master_daemon *d, struct rv_registry *regist
     d->registry->on_lost = on_lost;
     d->registry->lost_ctx = d;
     d->loaded = rv_registry_loaded_new();
+    d->times.fetch_began_ns = uv_hrtime();
     d->registry->ops->load(d->registry, on_record, on_loaded, d);
 }
 

@@ -4,6 +4,7 @@
  */
 #include "daemon/master_metrics.h"
 
+#include <ctype.h>
 #include <stdio.h>
 
 #include "base/fixed.h"
@@ -20,6 +21,8 @@
       "Agents that were removed because they unregistered")                                        \
     X("slave_removals/reason_registered", removals_registered,                                     \
       "Agents that were removed because another registered at their address")                      \
+    X("recovery_slave_removals", removals_recovery,                                                \
+      "Agents that did not come back in time after a failover")                                    \
     X("slave_unreachable_scheduled", unreachable_scheduled,                                        \
       "Agents that were to become unreachable")                                                    \
     X("slave_unreachable_canceled", unreachable_canceled,                                          \
@@ -33,7 +36,8 @@
     X("tasks_dropped", tasks_dropped, "Tasks that were never started")                             \
     X("tasks_gone", tasks_gone, "Tasks that are gone with their agent")                            \
     X("tasks_gone_by_operator", tasks_gone_by_operator, "Tasks of agents marked gone")             \
-    X("messages_register_framework", messages_subscribe, "SUBSCRIBE calls of schedulers")          \
+    X("messages_register_framework", messages_subscribe, "SUBSCRIBE calls of new frameworks")      \
+    X("messages_reregister_framework", messages_resubscribe, "SUBSCRIBE calls of known ones")      \
     X("messages_unregister_framework", messages_teardown, "TEARDOWN calls")                        \
     X("messages_launch_tasks", messages_accept, "ACCEPT calls")                                    \
     X("messages_decline_offers", messages_decline, "DECLINE calls")                                \
@@ -54,6 +58,7 @@
     X("messages_register_slave", messages_register_agent, "Registrations that agents asked for")   \
     X("messages_reregister_slave", messages_reregister_agent,                                      \
       "Registrations that known agents asked for")                                                 \
+    X("messages_update_slave", messages_update_agent, "Changes of their totals that agents told")  \
     X("messages_unregister_slave", messages_unregister_agent, "Agents that said farewell")         \
     X("messages_status_update", messages_status_update, "Status updates of agents")                \
     X("messages_operation_status_update", messages_operation_status_update,                        \
@@ -73,6 +78,10 @@
       "Messages of schedulers that were passed on")                                                \
     X("invalid_framework_to_executor_messages", invalid_framework_messages,                        \
       "Messages of schedulers that were refused")                                                  \
+    X("valid_executor_to_framework_messages", valid_executor_messages,                             \
+      "Messages of executors that were passed on")                                                 \
+    X("invalid_executor_to_framework_messages", invalid_executor_messages,                         \
+      "Messages of executors whose framework is not there")                                        \
     X("dropped_messages", dropped_messages, "Calls and messages that were dropped")                \
     X("offers_sent", offers_made, "Offers that were made")                                         \
     X("offers_accepted", offers_accepted, "Offers that were accepted")                             \
@@ -85,6 +94,33 @@ static void measure_counters(const struct rv_master_counters *c, struct rv_metri
 #undef X
     rv_metrics_counter(m, "allocator/mesos/allocation_runs", "Passes of the allocator",
                        (double)c->allocation_runs);
+}
+
+/* As names of metrics have it: lower case, and agents by their older name. */
+static const char *lower(struct rv_metrics *m, const char *name) {
+    char *out = rv_arena_strdup(&m->arena, name), *agent;
+
+    for (char *c = out; *c; c++)
+        *c = (char)tolower((unsigned char)*c);
+    while ((agent = strstr(out, "agent")))
+        memcpy(agent, "slave", 5);
+    return out;
+}
+
+static void measure_ends(const struct rv_master *master, struct rv_metrics *m) {
+    for (int state = 0; state < RV_TASK_STATE_MAX; state++)
+        for (int source = 0; source < RV_SOURCE_MAX; source++)
+            for (int reason = 0; reason < RV_REASON_MAX; reason++) {
+                uint64_t n = master->ends[state][source][reason];
+
+                if (n)
+                    rv_metrics_counter(m,
+                                       rv_arena_printf(&m->arena, "master/%s/%s/%s",
+                                                       lower(m, rv_task_state_name(state)),
+                                                       lower(m, rv_source_name(source)),
+                                                       lower(m, rv_reason_name(reason))),
+                                       NULL, (double)n);
+            }
 }
 
 /* --- frameworks and tasks --- */
@@ -118,16 +154,59 @@ static void count_states(const struct rv_master_framework *f, struct states *out
     out->of[RV_TASK_UNREACHABLE] += rv_map_count(&f->unreachable);
 }
 
-static void measure_framework(const struct rv_master_framework *f, const struct states *states,
-                              struct rv_metrics *m) {
+struct type {
+    int number;
+    const char *name;
+};
+#define X(name, number) {number, #name},
+static const struct type calls[] = {RV_SCHEDULER_CALLS(X)};
+static const struct type events[] = {RV_SCHEDULER_EVENTS(X)};
+#undef X
+
+#define OF(name, counter, value)                                                                   \
+    rv_metrics_of(m, base, "master/framework", "framework", f->id.v, name, counter, (double)(value))
+
+static void measure_types(const struct rv_master_framework *f, const char *base, const char *what,
+                          const struct type *types, size_t n, const uint64_t *counts,
+                          struct rv_metrics *m) {
+    uint64_t all = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        all += counts[types[i].number];
+        if (types[i].number != 0) /* UNKNOWN */
+            OF(rv_arena_printf(&m->arena, "%s/%s", what, lower(m, types[i].name)), true,
+               counts[types[i].number]);
+    }
+    OF(what, true, all);
+}
+
+/* What it has said and was told. */
+static void measure_talk(const struct rv_master_framework *f, const char *base,
+                         struct rv_metrics *m) {
+    measure_types(f, base, "calls", calls, RV_COUNT(calls), f->calls, m);
+    measure_types(f, base, "events", events, RV_COUNT(events), f->events, m);
+    OF("offers/sent", true, f->offers_sent);
+    OF("offers/accepted", true, f->offers_accepted);
+    OF("offers/declined", true, f->offers_declined);
+    OF("offers/rescinded", true, f->offers_rescinded);
+}
+
+static void measure_framework(const struct rv_master *master, struct rv_master_framework *f,
+                              const struct states *states, struct rv_metrics *m) {
     const char *base =
         rv_arena_printf(&m->arena, "master/frameworks/%s/%s",
                         rv_metrics_encoded(m, f->info.name ? f->info.name : ""), f->id.v);
     char what[64];
 
-#define OF(name, counter, value)                                                                   \
-    rv_metrics_of(m, base, "master/framework", "framework", f->id.v, name, counter, (double)(value))
     OF("subscribed", false, f->connected);
+    measure_talk(f, base, m);
+    for (size_t i = 0; i < f->info.n_roles; i++) {
+        const char *role = f->info.roles[i];
+
+        OF(rv_arena_printf(&m->arena, "roles/%s/suppressed", rv_metrics_encoded(m, role)), false,
+           rv_allocator_is_suppressed(master->allocator, f, role));
+        rv_metrics_of_two(m, "master/framework/suppressed", "role", role);
+    }
     for (size_t i = 0; i < RV_COUNT(shown_active); i++) {
         snprintf(what, sizeof what, "tasks/active/%s", shown_active[i].name);
         OF(what, false, states->of[shown_active[i].state]);
@@ -136,10 +215,10 @@ static void measure_framework(const struct rv_master_framework *f, const struct 
         snprintf(what, sizeof what, "tasks/terminal/%s", shown_terminal[i].name);
         OF(what, true, f->count_states[shown_terminal[i].state]);
     }
-#undef OF
 }
+#undef OF
 
-static void measure_frameworks(const struct rv_master *master, struct rv_metrics *m) {
+static void measure_frameworks(const struct rv_master *master, bool each, struct rv_metrics *m) {
     static const struct {
         enum rv_task_state state;
         const char *name, *help;
@@ -155,13 +234,14 @@ static void measure_frameworks(const struct rv_master *master, struct rv_metrics
     void *v;
 
     for (size_t it = 0; rv_map_next(&master->frameworks, &it, NULL, &v);) {
-        const struct rv_master_framework *f = v;
+        struct rv_master_framework *f = v;
         active += f->active;
         connected += f->connected;
         count_states(f, &states);
         for (size_t i = 0; i < RV_COUNT(all.of); i++)
             all.of[i] += states.of[i];
-        measure_framework(f, &states, m);
+        if (each)
+            measure_framework(master, f, &states, m);
     }
     for (size_t i = 0; i < RV_COUNT(gauges); i++)
         rv_metrics_gauge(m, gauges[i].name, gauges[i].help, (double)all.of[gauges[i].state]);
@@ -337,10 +417,52 @@ static void measure_operations(const struct rv_master *master, struct rv_metrics
     put_operations(m, "", &all);
 }
 
+/* Of the roles that frameworks have. */
+static void measure_roles(const struct rv_master *master, struct rv_metrics *m) {
+    const struct rv_allocator *a = master->allocator;
+    struct rv_map roles = {0};
+    struct rv_str key;
+    void *v;
+
+    for (size_t it = 0; rv_map_next(&master->frameworks, &it, NULL, &v);) {
+        const struct rv_master_framework *f = v;
+
+        for (size_t i = 0; i < f->info.n_roles; i++)
+            rv_map_put(&roles, rv_str(f->info.roles[i]), f->info.roles[i]);
+    }
+    for (size_t it = 0; rv_map_next(&roles, &it, &key, &v);) {
+        const char *role = v, *name = rv_metrics_encoded(m, role);
+
+        rv_metrics_of(m, rv_arena_printf(&m->arena, "allocator/mesos/roles/%s", name),
+                      "allocator/mesos/role", "role", role, "shares/dominant", false,
+                      (double)rv_allocator_role_share_ppm(a, role) / 1e6);
+        rv_metrics_of(m, rv_arena_printf(&m->arena, "allocator/mesos/offer_filters/roles/%s", name),
+                      "allocator/mesos/offer_filters/role", "role", role, "active", false,
+                      (double)rv_allocator_role_filters(a, role));
+    }
+    rv_map_free(&roles);
+}
+
+/* How long passes of the allocator and the registry take. */
+static void measure_times(const struct rv_master_daemon *d, struct rv_metrics *m) {
+    rv_timing_measure(&d->times.passes, "allocator/mesos/allocation_run_ms",
+                      "Time that the last pass of the allocator took", m);
+    rv_timing_measure(&d->times.passes_waited, "allocator/mesos/allocation_run_latency_ms",
+                      "Time from when the last pass was asked for until it began", m);
+    rv_timing_measure(&d->times.stores, "registrar/state_store_ms",
+                      "Time until the last change was stored", m);
+    if (d->times.fetched_ns)
+        rv_metrics_gauge(m, "registrar/state_fetch_ms", "Time to read the registry",
+                         (double)(d->times.fetched_ns - d->times.fetch_began_ns) / 1e6);
+}
+
 /* What only a leader has. */
 static void measure_core(const struct rv_master_daemon *d, struct rv_metrics *m) {
     measure_counters(&d->core->counters, m);
-    measure_frameworks(d->core, m);
+    measure_ends(d->core, m);
+    measure_frameworks(d->core, d->flags->publish_per_framework_metrics, m);
+    measure_roles(d->core, m);
+    measure_times(d, m);
     measure_agents(d->core, m);
     measure_quota(d->core, m);
     measure_operations(d->core, m);

@@ -68,6 +68,15 @@ void rv_metrics_of(struct rv_metrics *m, const char *base, const char *family, c
     rv_vec_push(&m->list, one);
 }
 
+void rv_metrics_of_two(struct rv_metrics *m, const char *family, const char *label,
+                       const char *value) {
+    struct rv_metric *last = &m->list.v[m->list.n - 1];
+
+    last->family = rv_arena_strdup(&m->arena, family);
+    last->label2 = label;
+    last->label2_value = rv_arena_strdup(&m->arena, value);
+}
+
 void rv_metrics_system(struct rv_metrics *m) {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN), page = sysconf(_SC_PAGESIZE);
     long pages = sysconf(_SC_PHYS_PAGES), free_pages = sysconf(_SC_AVPHYS_PAGES);
@@ -133,6 +142,10 @@ void rv_metrics_label(struct rv_buf *out, const char *value) {
 static void put_label(struct rv_buf *out, const struct rv_metric *one) {
     rv_buf_printf(out, "{%s=\"", one->label);
     rv_metrics_label(out, one->label_value);
+    if (one->label2) {
+        rv_buf_printf(out, "\",%s=\"", one->label2);
+        rv_metrics_label(out, one->label2_value);
+    }
     rv_buf_puts(out, "\"}");
 }
 

@@ -21,6 +21,7 @@ struct rv_metric {
      * one it is. "master/frameworks/NAME/F/subscribed" is the family "master/framework/subscribed"
      * with framework="F". NULL: the name says it all. */
     const char *family, *label, *label_value;
+    const char *label2, *label2_value; /* NULL: one is enough */
 };
 
 /* Zero-initialised is empty once the arena is: rv_metrics_init. */
@@ -38,6 +39,9 @@ void rv_metrics_gauge(struct rv_metrics *m, const char *name, const char *help, 
  * Everything but `label` is copied. */
 void rv_metrics_of(struct rv_metrics *m, const char *base, const char *family, const char *label,
                    const char *value, const char *what, bool counter, double number);
+/* The metric added last belongs to this family, with a second label. All but `label` is copied. */
+void rv_metrics_of_two(struct rv_metrics *m, const char *family, const char *label,
+                       const char *value);
 /* Percent-encoded, as it may stand in a name; in the arena. */
 const char *rv_metrics_encoded(struct rv_metrics *m, const char *s);
 /* system/cpus_total, system/mem_total_bytes, system/mem_free_bytes, system/load_1min, _5min,

@@ -48,6 +48,7 @@ static void invalid_launch(struct rv_master *m, struct rv_master_framework *f,
                              RV_REASON_INVALID_OFFERS, problem);
 
         rv_master_count_state(m, f, state);
+        rv_master_count_end(m, status);
         rv_master_send_status(m, f, status);
     }
 }
@@ -117,6 +118,7 @@ void rv_master_accept(struct rv_master *m, struct rv_master_framework *f,
         rv_resources_add(&a.available, &o->resources);
         rv_master_offer_take(m, o);
         m->counters.offers_accepted++;
+        f->offers_accepted++;
     }
     for (size_t i = 0; i < call->accept.n_operations; i++)
         operate(m, &a, &call->accept.operations[i]);

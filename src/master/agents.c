@@ -113,6 +113,7 @@ static void dispatch(struct rv_master *m, struct rv_master_agent *a,
         rv_master_operation_status(m, a, call);
         break;
     case RV_AGENT_CALL_UPDATE_AGENT:
+        m->counters.messages_update_agent++;
         rv_master_offers_drop_agent(m, a);
         rv_master_agent_update_total(m, a, call->total);
         rv_master_allocate_soon(m);

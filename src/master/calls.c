@@ -87,6 +87,8 @@ void rv_master_scheduler_call(struct rv_master *m, const struct rv_master_event 
     f = caller(m, e);
     if (!f)
         return;
+    if (e->scheduler->type < RV_CALL_MAX)
+        f->calls[e->scheduler->type]++;
     if (e->scheduler->type == RV_CALL_UPDATE_FRAMEWORK) {
         rv_master_update_framework(m, f, e);
     } else if (e->scheduler->type == RV_CALL_TEARDOWN) {

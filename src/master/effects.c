@@ -89,12 +89,13 @@ struct rv_scheduler_event *rv_master_tell_stream(struct rv_master *m, uint64_t s
     return event;
 }
 
-struct rv_scheduler_event *rv_master_tell(struct rv_master *m, const struct rv_master_framework *f,
+struct rv_scheduler_event *rv_master_tell(struct rv_master *m, struct rv_master_framework *f,
                                           enum rv_scheduler_event_type type) {
     struct rv_scheduler_event *event;
 
     if (!f->connected)
         return NULL;
+    f->events[type]++;
     event = rv_master_tell_stream(m, f->stream, type);
     event->capabilities = f->info.capabilities;
     return event;

@@ -195,10 +195,10 @@ void rv_master_message_to_framework(struct rv_master *m, struct rv_master_agent 
 
     m->counters.messages_executor_to_framework++;
     if (!event) {
-        m->counters.invalid_framework_messages++;
+        m->counters.invalid_executor_messages++;
         return;
     }
-    m->counters.valid_framework_messages++;
+    m->counters.valid_executor_messages++;
     event->message.agent_id = a->id;
     event->message.executor_id.v = rv_master_keep(m, call->message.executor_id.v);
     event->message.data.s =

@@ -298,7 +298,10 @@ void rv_master_subscribe(struct rv_master *m, const struct rv_master_event *e) {
     struct rv_master_framework *f = NULL;
     const char *problem, *id;
 
-    m->counters.messages_subscribe++;
+    if (info && info->id.v)
+        m->counters.messages_resubscribe++;
+    else
+        m->counters.messages_subscribe++;
     if (!subscribe_well_formed(m, e))
         return;
     problem = info_problem(m, info, call->subscribe.suppressed_roles,
@@ -404,6 +407,7 @@ static void connect(struct rv_master *m, struct rv_master_framework *f, uint64_t
     rv_timer_cancel(&m->timers, &f->failover);
     rv_master_stream_put(m, stream, RV_STREAM_FRAMEWORK, f);
     rv_master_open_stream(m, request, stream, f->stream_id);
+    f->calls[RV_CALL_SUBSCRIBE]++;
     event = rv_master_tell(m, f, RV_EVENT_SUBSCRIBED);
     event->subscribed.framework_id = f->id;
     event->subscribed.heartbeat_ms = m->config.heartbeat_ms;

@@ -111,7 +111,7 @@ void rv_master_open_stream(struct rv_master *m, uint64_t request, uint64_t strea
                            const char *stream_id);
 void rv_master_close_stream(struct rv_master *m, uint64_t stream);
 /* An event to fill; NULL if the framework or agent is not connected. */
-struct rv_scheduler_event *rv_master_tell(struct rv_master *m, const struct rv_master_framework *f,
+struct rv_scheduler_event *rv_master_tell(struct rv_master *m, struct rv_master_framework *f,
                                           enum rv_scheduler_event_type type);
 struct rv_scheduler_event *rv_master_tell_stream(struct rv_master *m, uint64_t stream,
                                                  enum rv_scheduler_event_type type);
@@ -336,10 +336,14 @@ struct rv_task_status *rv_master_status(struct rv_master *m, const char *task_id
                                         const char *agent_id, const char *executor_id,
                                         enum rv_task_state state, enum rv_reason reason,
                                         const char *message);
+/* Health, container and the like, as last heard: borrowed from the task's record (NULL: none). */
+void rv_master_status_details(struct rv_task_status *status, const struct rv_task_status *last);
 void rv_master_send_status(struct rv_master *m, struct rv_master_framework *f,
                            const struct rv_task_status *status);
 void rv_master_count_state(struct rv_master *m, struct rv_master_framework *f,
                            enum rv_task_state state);
+/* By whom and why, if the status says so. */
+void rv_master_count_end(struct rv_master *m, const struct rv_task_status *status);
 void rv_master_status_update(struct rv_master *m, struct rv_master_agent *a,
                              const struct rv_agent_call *call);
 void rv_master_acknowledge(struct rv_master *m, struct rv_master_framework *f,

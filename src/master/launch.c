@@ -139,6 +139,7 @@ static void refuse(struct rv_master *m, const struct rv_master_acceptance *a,
         rv_master_status(m, info->id.v, a->agent->id.v, NULL, RV_TASK_ERROR, reason, message);
 
     rv_master_count_state(m, a->framework, RV_TASK_ERROR);
+    rv_master_count_end(m, status);
     rv_master_send_status(m, a->framework, status);
 }
 

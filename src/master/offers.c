@@ -61,6 +61,7 @@ static void allocated(void *ctx, void *framework, const char *role, void *agent,
         rv_vec_push(&pass->frameworks, f);
     rv_vec_push(&f->fresh, o);
     m->counters.offers_made++;
+    f->offers_sent++;
 }
 
 static void fill_view(struct rv_master *m, const struct rv_master_offer *o,
@@ -128,11 +129,15 @@ void rv_master_allocation_due(struct rv_master *m) {
         rv_timer_set(&m->timers, &m->allocation, m->now_ms + m->config.allocation_interval_ms);
         return;
     }
+    m->pass_waited_ms = m->pass_asked ? m->now_ms - m->asked_ms
+                        : batch       ? m->now_ms - m->next_batch_ms
+                                      : 0; /* a further slice of the one before */
     if (batch) {
         rv_allocator_mark_all(m->allocator);
         m->next_batch_ms = m->now_ms + m->config.allocation_interval_ms;
     }
     m->last_pass_ms = m->now_ms;
+    m->pass_asked = false;
     m->counters.allocation_runs++;
     more = rv_allocator_pass(m->allocator, m->now_ms, allocated, &pass);
     for (size_t i = 0; i < pass.frameworks.n; i++)
@@ -147,6 +152,9 @@ void rv_master_allocation_due(struct rv_master *m) {
 void rv_master_allocate_soon(struct rv_master *m) {
     int64_t at = RV_MAX(m->now_ms, m->last_pass_ms + PASS_GAP_MS);
 
+    if (!m->pass_asked)
+        m->asked_ms = m->now_ms;
+    m->pass_asked = true;
     if (!rv_timer_is_set(&m->allocation) || m->allocation.at_ms > at)
         rv_timer_set(&m->timers, &m->allocation, at);
 }
@@ -171,6 +179,7 @@ void rv_master_offer_drop(struct rv_master *m, struct rv_master_offer *o, int64_
     if (event) {
         event->rescind = o->id;
         m->counters.offers_rescinded++;
+        o->framework->offers_rescinded++;
     }
     rv_master_offer_take(m, o);
     rv_allocator_release(m->allocator, o->agent, o->framework, &o->resources, m->now_ms,
@@ -202,6 +211,7 @@ void rv_master_decline(struct rv_master *m, struct rv_master_framework *f,
         if (!o || o->framework != f)
             continue; /* rescinded meanwhile: nothing to decline */
         m->counters.offers_declined++;
+        f->offers_declined++;
         rv_master_offer_drop(m, o, until, false);
         /* Without a filter it waits for the batch: else a framework that declines everything
          * would be offered it again and again without pause. */

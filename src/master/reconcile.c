@@ -30,11 +30,7 @@ static void answer_known(struct rv_master *m, struct rv_master_framework *f,
 
     status->executor_id.v = rv_master_keep(m, t->executor_id.v);
     status->unreachable_ns = t->unreachable_ns;
-    if (last) { /* borrowed from the record: it outlives the step */
-        status->healthy = last->healthy;
-        status->container_id = last->container_id;
-        status->rest = last->rest;
-    }
+    rv_master_status_details(status, last);
     rv_master_send_status(m, f, status);
 }
 

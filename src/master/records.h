@@ -133,7 +133,10 @@ struct rv_master_framework {
     struct rv_resources offered;
     char **suppressed_roles; /* as of the last SUBSCRIBE, UPDATE_FRAMEWORK, SUPPRESS, REVIVE */
     size_t n_suppressed_roles;
-    uint64_t count_states[RV_TASK_STATE_MAX];       /* tasks that ever reached the state */
+    uint64_t count_states[RV_TASK_STATE_MAX]; /* tasks that ever reached the state */
+    uint64_t calls[RV_CALL_MAX];              /* that it made, as far as they were its own */
+    uint64_t events[RV_EVENT_MAX];            /* that were sent to it */
+    uint64_t offers_sent, offers_accepted, offers_declined, offers_rescinded;
     uint64_t revives;                               /* it dropped its filters so often */
     uint64_t visit;                                 /* private: the last walk that came by */
     RV_VEC(struct rv_master_inverse_offer *) asked; /* private: made in the step under way */
@@ -179,7 +182,9 @@ struct rv_master_counters {
     X(messages_teardown) X(messages_accept) X(messages_decline) X(messages_revive) \
     X(messages_suppress) X(messages_kill_task) X(messages_shutdown) X(messages_acknowledge) \
     X(messages_reconcile) X(messages_message) X(messages_request) X(messages_update_framework) \
-    X(messages_reconcile_operations) X(messages_acknowledge_operation) X(valid_status_updates) \
+    X(messages_reconcile_operations) X(messages_acknowledge_operation) X(messages_resubscribe) \
+    X(messages_update_agent) X(valid_executor_messages) X(invalid_executor_messages) \
+    X(removals_recovery) X(valid_status_updates) \
     X(invalid_status_updates) X(valid_acknowledgements) X(invalid_acknowledgements) \
     X(valid_operation_acknowledgements) X(invalid_operation_acknowledgements) \
     X(valid_framework_messages) X(invalid_framework_messages) X(agent_registrations) \
@@ -233,7 +238,10 @@ struct rv_master {
     struct rv_timer allocation; /* the next pass: at the batch interval, or sooner */
     int64_t next_batch_ms;      /* when a pass looks at every agent again */
     int64_t last_pass_ms;
-    int64_t hold_until_ms; /* until then, or until so many agents are there, nothing is offered */
+    bool pass_asked; /* since asked_ms */
+    int64_t asked_ms;
+    int64_t pass_waited_ms; /* the last pass, from when it was asked for or was due */
+    int64_t hold_until_ms;  /* until then, or until so many agents are there, nothing is offered */
     size_t hold_agents;
     struct rv_timer reregister; /* until recovered agents must be back */
     struct rv_timer removal;    /* of the next of `leaving` */
@@ -242,6 +250,8 @@ struct rv_master {
     uint64_t next_framework, next_agent, next_offer, next_registry;
     struct rv_map pending; /* 8-byte registry seq -> what waits for it; private */
     struct rv_master_counters counters;
+    /* Tasks that ended, or became unreachable: how, who said so and why. */
+    uint64_t ends[RV_TASK_STATE_MAX][RV_SOURCE_MAX][RV_REASON_MAX];
     size_t pending_frameworks, pending_agents; /* of `pending` */
     uint64_t visits;                           /* walks over agents or frameworks so far */
     struct rv_effects *out;                    /* of the step under way */

@@ -564,14 +564,16 @@ static void take_known(struct rv_master *m, struct rv_master_task *t,
 }
 
 /* INV-14: back with its latest status; for a framework that was told LOST, LOST reverts (INV-37).
- */
+ * One that is not connected asks when it is again (INV-38). */
 static void tell_back(struct rv_master *m, struct rv_master_task *t) {
+    const struct rv_task_status *last = t->statuses.n ? &t->statuses.v[t->statuses.n - 1] : NULL;
     struct rv_master_framework *f = t->framework;
     struct rv_task_status *status =
         rv_master_status(m, t->id.v, t->agent_id.v, t->executor_id.v, t->update_state,
                          RV_REASON_AGENT_REREGISTERED, "Task's agent has registered again");
     struct rv_operator_event *event;
 
+    rv_master_status_details(status, last);
     rv_master_send_status(m, f, status);
     event = rv_master_tell_operators(m, 0, RV_OPERATOR_EVENT_TASK_UPDATED);
     if (event) {
@@ -581,8 +583,10 @@ static void tell_back(struct rv_master *m, struct rv_master_task *t) {
     }
 }
 
+/* was_away: this master, or one before, may have said of it that it is unreachable or unknown. */
 static void take_unknown(struct rv_master *m, struct rv_master_agent *a,
-                         struct rv_master_framework *f, const struct rv_task_view *v) {
+                         struct rv_master_framework *f, const struct rv_task_view *v,
+                         bool was_away) {
     struct rv_master_task *parked, *t;
     struct rv_resources r = {0};
     bool lost;
@@ -618,7 +622,7 @@ static void take_unknown(struct rv_master *m, struct rv_master_agent *a,
     set_update(m, t, v);
     if (!parked)
         rv_master_task_added(m, t);
-    if (parked || lost)
+    if (parked || lost || was_away)
         tell_back(m, t);
     if (t->kill_asked && uses(t->state))
         rv_master_kill_send(m, t);
@@ -626,7 +630,7 @@ static void take_unknown(struct rv_master *m, struct rv_master_agent *a,
 }
 
 static void take_tasks(struct rv_master *m, struct rv_master_agent *a,
-                       const struct rv_master_registration *r) {
+                       const struct rv_master_registration *r, bool was_away) {
     for (size_t i = 0; i < r->executors.n; i++)
         take_executor(m, a, &r->executors.v[i]);
     for (size_t i = 0; i < r->tasks.n; i++) {
@@ -639,7 +643,7 @@ static void take_tasks(struct rv_master *m, struct rv_master_agent *a,
         if (t && t->agent == a)
             take_known(m, t, v);
         else
-            take_unknown(m, a, f, v);
+            take_unknown(m, a, f, v, was_away);
     }
 }
 
@@ -695,7 +699,7 @@ static void settle(struct rv_master *m, const struct rv_master_registration *r, 
     struct rv_master_agent *a = rv_map_gets(&m->agents, r->info.id.v);
     struct rv_agent_info *recovered = rv_map_remove(&m->recovered, rv_str(r->info.id.v));
     struct rv_master_absent *absent = rv_map_remove(&m->unreachable, rv_str(r->info.id.v));
-    bool is_new = !a;
+    bool is_new = !a, was_away = is_new && !recovered;
 
     rv_master_agent_seen(m, r->info.id.v);
     if (recovered)
@@ -715,7 +719,7 @@ static void settle(struct rv_master *m, const struct rv_master_registration *r, 
     }
     if (stream)
         connect(m, a, request, stream);
-    take_tasks(m, a, r);
+    take_tasks(m, a, r, was_away);
     rv_master_operations_take(m, a, r);
     if (absent)
         rv_master_absent_end(m, absent, RV_TASK_DROPPED, "Task is unknown to the agent");
@@ -735,13 +739,31 @@ static void settle(struct rv_master *m, const struct rv_master_registration *r, 
     rv_master_shut_down(m, a); /* the machine went down while the registry wrote */
 }
 
+/* Whether a new agent, now that the registry has it, is the one at its address. Two tries of one
+ * process may have waited for the registry together: the one that it made last counts. */
+static bool takes_address(struct rv_master *m, const struct rv_master_pending *p) {
+    const struct rv_master_registration *r = p->registration;
+    struct rv_master_agent *old =
+        r->info.port > 0 ? rv_map_get(&m->addresses, address(m, &r->info)) : NULL;
+
+    if (!p->stream)
+        return false;
+    if (old && (is_late(old, r->life, r->attempt) || (old->connected && old->life != r->life))) {
+        RV_MASTER_REPLY(m, p->request, 503, "agent %s is connected from this address", old->id.v);
+        return false;
+    }
+    if (old)
+        rv_master_agent_remove(m, old, RV_REMOVAL_REPLACED, 0);
+    return true;
+}
+
 void rv_master_admitted(struct rv_master *m, struct rv_master_pending *p, bool ok) {
     if (!ok) {
         if (p->stream)
             RV_MASTER_REPLY(m, p->request, 503, "the registry could not be written");
         return;
     }
-    if (!p->known && !p->stream) {
+    if (!p->known && !takes_address(m, p)) {
         /* It never learned its id and will ask for a new one. */
         rv_master_write(m, RV_REGISTRY_REMOVE_AGENT, NULL)->agent_id.v = rv_master_keep(m, p->id);
         return;

@@ -228,6 +228,8 @@ static void absent_marked(struct rv_master *m, struct rv_master_pending *p, bool
             rv_timer_set(&m->timers, &m->reregister, m->now_ms + m->config.agent_ping_ms);
         return;
     }
+    m->counters.removals_recovery +=
+        p->kind == RV_REGISTRY_MARK_UNREACHABLE && rv_map_gets(&m->recovered, p->id) != NULL;
     forget_recovered(m, p->id);
     absent = rv_map_remove(&m->unreachable, rv_str(p->id));
     if (p->kind == RV_REGISTRY_MARK_UNREACHABLE) {

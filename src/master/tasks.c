@@ -120,6 +120,11 @@ void rv_master_count_state(struct rv_master *m, struct rv_master_framework *f,
     count_terminal(&m->counters, state);
 }
 
+void rv_master_count_end(struct rv_master *m, const struct rv_task_status *status) {
+    if (status->has_source && (unsigned)status->reason < RV_REASON_MAX)
+        m->ends[status->state][status->source][status->reason]++;
+}
+
 /* --- state --- */
 
 static bool ends_use(enum rv_task_state s) {
@@ -200,6 +205,14 @@ struct rv_task_status *rv_master_status(struct rv_master *m, const char *task_id
     return s;
 }
 
+void rv_master_status_details(struct rv_task_status *status, const struct rv_task_status *last) {
+    if (!last)
+        return;
+    status->healthy = last->healthy;
+    status->container_id = last->container_id;
+    status->rest = last->rest;
+}
+
 void rv_master_send_status(struct rv_master *m, struct rv_master_framework *f,
                            const struct rv_task_status *status) {
     struct rv_scheduler_event *event = rv_master_tell(m, f, RV_EVENT_UPDATE);
@@ -232,11 +245,14 @@ void rv_master_task_added(struct rv_master *m, struct rv_master_task *t) {
 void rv_master_task_lose(struct rv_master *m, struct rv_master_task *t, enum rv_task_state state,
                          enum rv_reason reason, const char *message, int64_t unreachable_ns) {
     struct rv_task_status *status;
+    bool was_over = ends_use(t->state);
 
     state = rv_master_visible_state(t->framework, state);
     status = rv_master_status(m, t->id.v, t->agent_id.v, t->executor_id.v, state, reason, message);
     status->unreachable_ns = t->unreachable_ns = unreachable_ns;
     rv_master_task_set_state(m, t, state);
+    if (!was_over)
+        rv_master_count_end(m, status);
     /* Parked as unreachable, a task of a framework that is told LOST needs nothing any more. */
     release(m, t);
     t->update_state = t->state;
@@ -376,6 +392,8 @@ static void update_task(struct rv_master *m, struct rv_master_task *t,
     rv_master_task_set_state(m, t, call->update.latest_state);
     if (repeated)
         return;
+    if (ends_use(status->state) && !ends_use(t->update_state))
+        rv_master_count_end(m, status);
     news = is_news(t, status);
     t->update_state = status->state;
     t->has_update_uuid = status->has_uuid;

@@ -282,6 +282,10 @@ static bool is_first(const struct rv_election *e) {
 static void proven(struct rv_election *e, int64_t asked_ms) {
     int64_t holds = asked_ms + holds_ms(e), now = now_ms(e);
 
+    if (e->elected && now >= e->holds_until_ms) { /* what came meanwhile was told to nobody */
+        depose(e, "ZooKeeper answered too late");
+        return;
+    }
     if (holds <= now) { /* the answer came late: it proves nothing any more */
         prove(e);
         return;

@@ -557,6 +557,8 @@ static void agent_line(struct script *s) {
         c.type = rv_streq(what, "register") ? RV_AGENT_CALL_REGISTER : RV_AGENT_CALL_REREGISTER;
         e.stream = new_number(s, p);
         registration(s, &c, &info);
+        c.registration.life = (uint64_t)number(s, "life", 0);
+        c.registration.attempt = (uint64_t)number(s, "attempt", 0);
     } else if (rv_streq(what, "pong")) {
         c.type = RV_AGENT_CALL_PONG;
     } else if (rv_streq(what, "update")) {

@@ -277,10 +277,11 @@ static void test_inv_35_what_is_not_durable_is_not_told(void **state) {
     assert_int_equal(c->registration.n_tasks, 1);
     assert_int_equal(c->registration.tasks[0].state, RV_TASK_RUNNING);
     assert_int_equal(c->registration.tasks[0].status->state, RV_TASK_RUNNING);
-    assert_false(c->registration.tasks[0].has_update_uuid);
+    assert_true(c->registration.tasks[0].has_update_uuid); /* its end could not be written either */
     say_registered(w);
+    assert_update(w, "t1", RV_TASK_RUNNING, RV_REASON_NONE);
     w->full_disk = false;
-    pass(w, 10000);
+    acknowledge(w, "t1", 1);
     assert_update(w, "t1", RV_TASK_FINISHED, RV_REASON_NONE);
     assert_int_equal(call(w, RV_AGENT_CALL_STATUS_UPDATE)->update.latest_state, RV_TASK_FINISHED);
 }
@@ -465,6 +466,30 @@ static void test_inv_36_one_update_at_a_time(void **state) {
     acknowledge(w, "t1", 2);
     assert_int_equal(rv_map_count(&framework(w)->tasks), 0);
     assert_int_equal(rv_map_count(&framework(w)->executors), 1); /* it may have more to do */
+}
+
+/* Nor before that is durable: after a crash the first one would come again, behind the second. */
+static void test_inv_36_what_is_acknowledged_is_written_first(void **state) {
+    struct world *w = *state;
+
+    run_one(w);
+    update(w, "e1", "t1", RV_TASK_FINISHED, 2);
+    w->manual_disk = true;
+    acknowledge(w, "t1", 1);
+    const struct rv_checkpoint *c = find(w, RV_AGENT_CHECKPOINT)->checkpoint;
+    assert_int_equal(c->kind, RV_CHECKPOINT_ACKNOWLEDGED);
+    assert_null(update_of(w, "t1"));
+    acknowledge(w, "t1", 1); /* of the same one nothing is written twice */
+    assert_null(find(w, RV_AGENT_CHECKPOINT));
+    pass(w, 20000);
+    assert_null(update_of(w, "t1"));
+    finish_write(w, c, false);
+    assert_null(update_of(w, "t1"));
+    pass(w, 20000); /* the framework is asked to acknowledge it again */
+    assert_update(w, "t1", RV_TASK_RUNNING, RV_REASON_NONE);
+    acknowledge(w, "t1", 1);
+    finish_write(w, find(w, RV_AGENT_CHECKPOINT)->checkpoint, true);
+    assert_update(w, "t1", RV_TASK_FINISHED, RV_REASON_NONE);
 }
 
 static void test_inv_35_sent_again_until_acknowledged(void **state) {
@@ -943,6 +968,7 @@ int main(void) {
         TEST(inv_41_lost_on_the_way_to_the_executor),
         TEST(kill),
         TEST(inv_36_one_update_at_a_time),
+        TEST(inv_36_what_is_acknowledged_is_written_first),
         TEST(inv_35_sent_again_until_acknowledged),
         TEST(inv_35_sent_at_once_to_a_framework_that_is_back),
         TEST(inv_37_terminal_is_sticky),

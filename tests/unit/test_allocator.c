@@ -327,6 +327,8 @@ static void test_filters(void **state) {
     expect(w, 0, 0, "*", 0, "cpus:2;mem:100;ports:[1-10]");
     give_back(w, 0, 0, 1000);
     assert_int_equal(rv_allocator_filters(w->a), 1);
+    assert_int_equal(rv_allocator_role_filters(w->a, "*"), 1);
+    assert_int_equal(rv_allocator_role_filters(w->a, "other"), 0);
     assert_int_equal(rv_allocator_deadline(w->a), 1000);
     assert_int_equal(pass(w), 0); /* the same again */
     rv_allocator_release(w->a, &w->g[0], &w->f[0], &r, 0, 0);
@@ -358,6 +360,7 @@ static void test_filters(void **state) {
     give_back(w, 0, 0, 1000);
     rv_allocator_remove_agent(w->a, &w->g[0]);
     assert_int_equal(rv_allocator_filters(w->a), 0);
+    assert_int_equal(rv_allocator_role_filters(w->a, "*"), 0);
     check(w);
     rv_resources_free(&r);
     stop(w);

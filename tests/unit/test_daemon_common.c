@@ -16,6 +16,7 @@
 #include "daemon/lister.h"
 #include "daemon/metrics.h"
 #include "daemon/snapshot.h"
+#include "daemon/timing.h"
 #include "reeve/v1/master.pb-c.h"
 #include "wire/convert.h"
 
@@ -360,20 +361,63 @@ static void shows_metrics(void **state) {
     rv_metrics_gauge(&m, "master/a", NULL, 0.25);
     rv_metrics_of(&m, "master/frameworks/y/F1", "master/framework", "framework", "F\"1", "up",
                   false, 0);
+    rv_metrics_of(&m, "master/frameworks/y/F1", "master/framework", "framework", "F1", "roles/r/no",
+                  false, 1);
+    rv_metrics_of_two(&m, "master/framework/no", "role", "r");
     rv_metrics_sort(&m);
     rv_metrics_json(&m, &out);
     assert_string_equal(out.data, "{\"master/a\":0.25,\"master/b\":3.0,"
                                   "\"master/frameworks/x/F2/up\":1.0,"
+                                  "\"master/frameworks/y/F1/roles/r/no\":1.0,"
                                   "\"master/frameworks/y/F1/up\":0.0}");
     rv_buf_clear(&out);
     rv_metrics_prometheus(&m, &out);
     assert_string_equal(out.data, "# TYPE reeve_master_a gauge\nreeve_master_a 0.25\n"
                                   "# HELP reeve_master_b What b is\n"
                                   "# TYPE reeve_master_b counter\nreeve_master_b 3\n"
+                                  "# TYPE reeve_master_framework_no gauge\n"
+                                  "reeve_master_framework_no{framework=\"F1\",role=\"r\"} 1\n"
                                   "# TYPE reeve_master_framework_up gauge\n"
                                   "reeve_master_framework_up{framework=\"F2\"} 1\n"
                                   "reeve_master_framework_up{framework=\"F\\\"1\"} 0\n");
     assert_string_equal(rv_metrics_encoded(&m, "a b/\xc3\xa9.c"), "a%20b%2F%C3%A9.c");
+}
+
+static double metric(const struct rv_metrics *m, const char *name) {
+    for (size_t i = 0; i < m->list.n; i++)
+        if (rv_streq(m->list.v[i].name, name))
+            return m->list.v[i].value;
+    return -1;
+}
+
+static void measures_times(void **state) {
+    _cleanup_(rv_metrics_free) struct rv_metrics m;
+    static struct rv_timing t;
+
+    (void)state;
+    rv_metrics_init(&m);
+    rv_timing_measure(&t, "a/run_ms", NULL, &m);
+    assert_int_equal(m.list.n, 0); /* not known yet */
+    for (int i = 100; i >= 0; i--)
+        rv_timing_add(&t, i);
+    rv_timing_measure(&t, "a/run_ms", NULL, &m);
+    assert_true(metric(&m, "a/run_ms") == 0);
+    assert_true(metric(&m, "a/run_ms/count") == 101);
+    assert_true(metric(&m, "a/run_ms/min") == 0);
+    assert_true(metric(&m, "a/run_ms/max") == 100);
+    assert_true(metric(&m, "a/run_ms/p50") == 50);
+    assert_true(metric(&m, "a/run_ms/p95") == 95);
+    assert_float_equal(metric(&m, "a/run_ms/p999"), 99.9, 1e-9);
+    /* Only the last thousand count. */
+    for (int i = 0; i < RV_TIMING_MAX; i++)
+        rv_timing_add(&t, 7);
+    rv_timing_measure(&t, "b/run_ms", NULL, &m);
+    assert_true(metric(&m, "b/run_ms/count") == RV_TIMING_MAX);
+    assert_true(metric(&m, "b/run_ms/min") == 7);
+    assert_true(metric(&m, "b/run_ms/max") == 7);
+    rv_timing_clear(&t);
+    rv_timing_measure(&t, "c/run_ms", NULL, &m);
+    assert_true(metric(&m, "c/run_ms") == -1);
 }
 
 /* --- lists written by hand --- */
@@ -468,6 +512,7 @@ int main(void) {
         cmocka_unit_test(shows_a_task),
         cmocka_unit_test(walks_damaged_messages),
         cmocka_unit_test(shows_metrics),
+        cmocka_unit_test(measures_times),
         cmocka_unit_test(lists_decode_again),
         cmocka_unit_test(lists_decode_from_a_file),
     };

@@ -383,6 +383,18 @@ static void late_proofs_prove_little(void **state) {
     assert_int_equal(w.deposed, 1);
 }
 
+/* INV-1: who has not led for a moment, in which it heard nothing, does not lead on. */
+static void a_late_proof_does_not_bring_it_back(void **state) {
+    (void)state;
+    lead();
+    pass(TIMEOUT_MS / 6);
+    w.now_ms += TIMEOUT_MS / 2; /* it stands still, and hears the answer first */
+    assert_false(rv_election_holds(w.election));
+    code(PROVE, RV_ZK_OK);
+    assert_false(rv_election_holds(w.election));
+    assert_int_equal(w.deposed, 1);
+}
+
 static void expiry_ends_it(void **state) {
     (void)state;
     lead();
@@ -615,6 +627,7 @@ int main(void) {
         TEST(standing_still_ends_it),
         TEST(proofs_prolong_it),
         TEST(late_proofs_prove_little),
+        TEST(a_late_proof_does_not_bring_it_back),
         TEST(expiry_ends_it),
         TEST(a_candidate_stands_again),
         TEST(a_removed_node_ends_it),

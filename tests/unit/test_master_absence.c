@@ -219,6 +219,84 @@ static void test_back_without_a_task_whose_id_is_used(void **state) {
     script_free(&s);
 }
 
+/* --- tasks that come back after a failover --- */
+
+#define AGAIN                                                                                      \
+    "scheduler S1 subscribe id=M-0000 name=a roles=x failover=600000 checkpoint=1 "                \
+    "caps=PARTITION_AWARE\n"
+#define BACK(tasks) "agent A1 reregister id=M-S0 role=x frameworks=M-0000 tasks=" tasks "\n"
+#define TASK(id, state) id "@M-0000@" state "@cpus:1;mem:128"
+
+/* INV-14: only the leader before had told that the task is unreachable. */
+static void test_inv14_back_after_a_failover(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, AWARE_CLUSTER RUNNING "t=90000\n");
+    EXPECT(s, "-> S1 UPDATE t1 TASK_UNREACHABLE");
+    tell(&s, "restart id=N\n" AGAIN BACK(TASK("t1", "RUNNING")) "show\n");
+    EXPECT(s, "-> registry MARK_REACHABLE M-S0");
+    EXPECT(s, "-> S1 UPDATE t1 TASK_RUNNING SOURCE_MASTER REASON_AGENT_REREGISTERED");
+    EXPECT(s, "task t1 TASK_RUNNING on M-S0");
+    /* Once: what its broken connection brings back nobody was told to be away. */
+    tell(&s, "close A1\n" BACK(TASK("t1", "RUNNING")));
+    REFUTE(s, "UPDATE t1");
+    script_free(&s);
+}
+
+/* INV-14: this leader marked the agent without ever having seen its task, and said so when asked.
+ * A task of which the framework has still to hear the end is told, too, and not one that is over.
+ */
+static void test_inv14_told_by_reconciliation_alone(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, AWARE_CLUSTER RUNNING "restart id=N\n" AGAIN "t=600010\n"
+                                   "scheduler S1 reconcile tasks=t1@M-S0\n");
+    EXPECT(s, "-> registry MARK_UNREACHABLE M-S0");
+    EXPECT(s, "-> S1 UPDATE t1 TASK_UNREACHABLE SOURCE_MASTER REASON_RECONCILIATION");
+    tell(&s, BACK(TASK("t1", "RUNNING") "+" TASK("t2", "FINISHED")));
+    EXPECT(s, "-> S1 UPDATE t1 TASK_RUNNING SOURCE_MASTER REASON_AGENT_REREGISTERED");
+    REFUTE(s, "UPDATE t2");
+    script_free(&s);
+}
+
+/* INV-14: a framework that was told LOST learns that it was not (INV-37). */
+static void test_inv14_lost_before_a_failover(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, "scheduler S1 subscribe name=a roles=x failover=600000 checkpoint=1\n"
+             "agent A1 register\nt=10\n" RUNNING "t=90000\n");
+    EXPECT(s, "-> S1 UPDATE t1 TASK_LOST");
+    tell(&s, "restart id=N\nscheduler S1 subscribe id=M-0000 name=a roles=x failover=600000 "
+             "checkpoint=1\n" BACK(TASK("t1", "RUNNING")));
+    EXPECT(s, "-> S1 UPDATE t1 TASK_RUNNING SOURCE_MASTER REASON_AGENT_REREGISTERED");
+    script_free(&s);
+}
+
+/* An agent that the registry has forgotten: its tasks were UNKNOWN to whoever asked. One whose
+ * return was waited for was never away, and who is not connected asks later. */
+static void test_inv14_who_is_told(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, "master absent_age=10000 gc_interval=10000\n" AWARE_CLUSTER RUNNING "t=110000\n");
+    EXPECT(s, "-> registry REMOVE_AGENT M-S0");
+    tell(&s, "restart id=N\n" AGAIN BACK(TASK("t1", "RUNNING")));
+    EXPECT(s, "-> registry ADMIT_AGENT M-S0");
+    EXPECT(s, "-> S1 UPDATE t1 TASK_RUNNING SOURCE_MASTER REASON_AGENT_REREGISTERED");
+    tell(&s, "restart id=O\n" AGAIN BACK(TASK("t1", "RUNNING")));
+    REFUTE(s, "UPDATE t1");
+    tell(&s, "close A1\nt=210000\nrestart id=P\n" BACK(TASK("t1", "RUNNING")));
+    EXPECT(s, "-> registry MARK_UNREACHABLE M-S0");
+    EXPECT(s, "-> registry MARK_REACHABLE M-S0");
+    REFUTE(s, "UPDATE t1 TASK_RUNNING");
+    tell(&s, AGAIN "scheduler S1 reconcile\n");
+    EXPECT(s, "-> S1 UPDATE t1 TASK_RUNNING SOURCE_MASTER REASON_RECONCILIATION");
+    script_free(&s);
+}
+
 /* --- offers after a failover --- */
 
 static void test_inv11_offers_wait_for_agents(void **state) {
@@ -257,6 +335,10 @@ int main(void) {
         cmocka_unit_test(test_forgetting_fails),
         cmocka_unit_test(test_inv38_back_without_its_task),
         cmocka_unit_test(test_back_without_a_task_whose_id_is_used),
+        cmocka_unit_test(test_inv14_back_after_a_failover),
+        cmocka_unit_test(test_inv14_told_by_reconciliation_alone),
+        cmocka_unit_test(test_inv14_lost_before_a_failover),
+        cmocka_unit_test(test_inv14_who_is_told),
         cmocka_unit_test(test_inv11_offers_wait_for_agents),
     };
 

@@ -95,6 +95,33 @@ static void test_inv43_a_scheduler_that_is_cut_off(void **state) {
     script_free(&s);
 }
 
+/* Two tries of one agent wait for the registry: one of them is an agent afterwards. */
+static void test_two_tries_at_once(void **state) {
+    struct script s = {0};
+
+    (void)state;
+    tell(&s, "registry manual\nagent A1 register port=5051 life=7 attempt=1\n"
+             "agent A2 register port=5051 life=7 attempt=2\nregistry ok\nregistry ok\n");
+    EXPECT(s, "REGISTERED M-S0"); /* that it has given up is not noticed yet */
+    EXPECT(s, "registry REMOVE_AGENT M-S0");
+    EXPECT(s, "REGISTERED M-S1");
+    tell(&s, "registry ok\nclose A1\nagent A3 register port=5051 life=7 attempt=1\n"
+             "agent A4 register port=5052 life=8 attempt=2\n"
+             "agent A5 register port=5052 life=8 attempt=1\n"
+             "agent A6 register port=5052 life=9 attempt=1\n");
+    EXPECT(s, "-> A3 503");
+    tell(&s, "registry ok\nregistry ok\nregistry ok\nregistry ok\nregistry ok\nshow\n");
+    EXPECT(s, "REGISTERED M-S2");
+    EXPECT(s, "-> A5 503 \"agent M-S2 is connected from this address\"");
+    EXPECT(s, "-> registry REMOVE_AGENT M-S3");
+    EXPECT(s, "-> A6 503 \"agent M-S2 is connected from this address\"");
+    EXPECT(s, "-> registry REMOVE_AGENT M-S4");
+    EXPECT(s, "-> agent M-S1");
+    EXPECT(s, "-> agent M-S2");
+    REFUTE(s, "-> agent M-S0");
+    script_free(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_inv7_agents_before_the_framework),
@@ -102,6 +129,7 @@ int main(void) {
         cmocka_unit_test(test_unreachable_with_an_executor_and_no_task),
         cmocka_unit_test(test_a_task_goes_while_its_framework_is_away),
         cmocka_unit_test(test_inv43_a_scheduler_that_is_cut_off),
+        cmocka_unit_test(test_two_tries_at_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
