@@ -167,6 +167,8 @@ static void execute(struct rv_agent_daemon *d, const struct rv_agent_effect *e) 
         checkpoint(d, e->checkpoint);
         return;
     case RV_AGENT_REMOVE_VOLUME:
+        rv_agent_volumes_remove(d, e->path);
+        return;
     case RV_AGENT_REMOVE_DIRECTORY:
         rv_remover_take(d->remover, e->path);
         return;

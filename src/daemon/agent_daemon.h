@@ -46,8 +46,9 @@ struct rv_agent_daemon {
     struct rv_map launching; /* container id -> struct rv_agent_launching, of launch.c */
     struct rv_map waiting;   /* the same, of those that could be launched: one each turn */
     uv_idle_t *turn;
-    struct rv_map volumes; /* container id -> what of them it sees: agent_volumes.c */
-    struct rv_map pending; /* 8-byte request number -> encoding of a stream to be */
+    uint64_t volumes_removed; /* to give each folder that goes a name of its own */
+    struct rv_map volumes;    /* container id -> what of them it sees: agent_volumes.c */
+    struct rv_map pending;    /* 8-byte request number -> encoding of a stream to be */
     RV_VEC(struct rv_agent_deferred *) deferred; /* inputs that came up within a step */
     uv_timer_t *timer;
     char *work_dir; /* absolute */

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "containerizer/sandbox.h"
 #include "daemon/agent_containers.h"
+#include "daemon/folders.h"
 #include "daemon/volumes.h"
 #include "model/operation.h"
 #include "reeve/v1/v1.pb-c.h"
@@ -371,6 +372,25 @@ static void find_below(const char *path, int depth, struct rv_arena *arena,
 void rv_agent_volumes_find(const char *work_dir, struct rv_arena *arena,
                            struct rv_agent_volumes *out) {
     find_below(rv_arena_printf(arena, "%s/volumes/roles", work_dir), 1, arena, out);
+}
+
+/* In its place, since the folder of all volumes may be a disk of its own. What is left there by an
+ * agent that ends is a folder of no volume to the next one. */
+void rv_agent_volumes_remove(struct rv_agent_daemon *d, const char *path) {
+    int n = (int)(strrchr(path, '/') - path), rc;
+    _cleanup_free_ char *name = NULL, *aside = NULL;
+
+    do {
+        free(name);
+        name = rv_asprintf(".removed-%llu", (unsigned long long)d->volumes_removed++);
+        free(aside);
+        aside = rv_asprintf("%.*s/%s", n, path, name);
+    } while (!access(aside, F_OK));
+    rc = rv_folder_rename(path, name);
+    if (!rc)
+        rv_remover_add(d->remover, aside);
+    else if (rc != -ENOENT)
+        RV_ERROR(MODULE, "cannot remove the volume at %s: %s", path, strerror(-rc));
 }
 
 /* --- browsing --- */

@@ -41,6 +41,8 @@ struct rv_agent_volumes {
 };
 void rv_agent_volumes_find(const char *work_dir, struct rv_arena *arena,
                            struct rv_agent_volumes *out);
+/* At once the path is free for another; it is gone when the thread pool has got to it. */
+void rv_agent_volumes_remove(struct rv_agent_daemon *d, const char *path);
 /* Where sandboxes are browsed (rv_agent_view_files): the volumes of those that run, at the places
  * where these see them. path: what is asked for; NULL: nothing. */
 void rv_agent_volumes_attach(const struct rv_agent_daemon *d, const char *path,
