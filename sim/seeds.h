@@ -31,6 +31,9 @@ static const uint64_t sim_seeds[] = {
     85013, /* a longer failover timeout was written when its framework was away: it did not count */
     521,   /* an update came again behind the next one: its acknowledgement was not durable yet */
     890,   /* who had not led for a moment led on, and had missed that a stream was over */
+    219,   /* a registration told of an update whose acknowledgement was being written: it waited */
+    170,   /* what a task had used that a registration told as over kept the total from shrinking */
+    245,   /* the end of an operation was not told when its framework was over meanwhile */
     94,    /* an agent was marked one ping too early: its connection broke after it had answered */
 };
 

@@ -102,7 +102,8 @@ static void view_task(struct rv_agent *a, const struct rv_agent_task *t,
     if (latest) {
         view->status = rv_agent_hold_status(a, latest);
     }
-    if (first && first->durable) {
+    /* One whose acknowledgement is being written waits for nothing that the master could do. */
+    if (first && first->durable && !t->acknowledging) {
         view->update_state = first->status.state;
         view->has_update_uuid = first->status.has_uuid;
         memcpy(view->update_uuid, first->status.uuid, sizeof view->update_uuid);
@@ -253,6 +254,9 @@ static void ping(struct rv_agent *a) {
 void rv_agent_register_again(struct rv_agent *a, const char *why) {
     if (a->link != RV_LINK_REGISTERED && a->link != RV_LINK_REGISTERING) {
         return;
+    }
+    if (a->link == RV_LINK_REGISTERING && !a->retry_after_ms) {
+        return; /* the next try is planned, and tells all */
     }
     rv_agent_log(a, RV_LOG_INFO, "registering again: %s", why ? why : "no reason given");
     rv_agent_unlink(a, RV_LINK_REGISTERING);

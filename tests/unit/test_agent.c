@@ -492,6 +492,24 @@ static void test_inv_36_what_is_acknowledged_is_written_first(void **state) {
     assert_update(w, "t1", RV_TASK_FINISHED, RV_REASON_NONE);
 }
 
+/* Else the master would wait for an acknowledgement that the agent has had. */
+static void test_inv_36_what_is_acknowledged_does_not_wait_at_registration(void **state) {
+    struct world *w = *state;
+    const struct rv_agent_call *c;
+
+    run_one(w);
+    acknowledge(w, "t1", 1);
+    update(w, "e1", "t1", RV_TASK_FINISHED, 2);
+    w->manual_disk = true;
+    acknowledge(w, "t1", 2);
+    act_kind(w, RV_AGENT_MASTER_LOST);
+    pass(w, 1000);
+    c = call(w, RV_AGENT_CALL_REREGISTER);
+    assert_int_equal(c->registration.n_tasks, 1);
+    assert_int_equal(c->registration.tasks[0].state, RV_TASK_FINISHED);
+    assert_false(c->registration.tasks[0].has_update_uuid);
+}
+
 static void test_inv_35_sent_again_until_acknowledged(void **state) {
     struct world *w = *state;
     struct rv_agent_event ping = {.type = RV_AGENT_EVENT_PING};
@@ -969,6 +987,7 @@ int main(void) {
         TEST(kill),
         TEST(inv_36_one_update_at_a_time),
         TEST(inv_36_what_is_acknowledged_is_written_first),
+        TEST(inv_36_what_is_acknowledged_does_not_wait_at_registration),
         TEST(inv_35_sent_again_until_acknowledged),
         TEST(inv_35_sent_at_once_to_a_framework_that_is_back),
         TEST(inv_37_terminal_is_sticky),
