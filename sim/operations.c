@@ -11,10 +11,9 @@ static void operate(struct sim_cluster *c, const struct rv_master_agent *g,
     char *id = rv_strdup(g->id.v); /* the agent may go of it */
 
     sim_trace(&c->world, NULL, "the operator: %s on %s", rv_operation_type_name((int)op->type), id);
-    sim_master_operate(sim_leader(c), &(struct rv_operator_call){.type = RV_OPERATOR_OPERATE,
-                                                                 .agent_id = {id},
-                                                                 .operation = op,
-                                                                 .name = "an operation"});
+    sim_master_operate(
+        sim_leader(c),
+        &(struct rv_operator_call){.type = RV_OPERATOR_OPERATE, .agent_id = {id}, .operation = op});
     free(id);
 }
 

@@ -449,8 +449,7 @@ static void kill_endpoint(struct rv_master_daemon *d, struct rv_http_request *re
         struct rv_operator_call kill = {.type = RV_OPERATOR_KILL_TASK,
                                         .framework_id = call.framework_id,
                                         .task_id = call.kill.task_id,
-                                        .grace_ms = call.kill.grace_ms,
-                                        .name = "KILL"};
+                                        .grace_ms = call.kill.grace_ms};
         struct rv_master_event event = {
             .kind = RV_MASTER_OPERATOR_CALL,
             .request = rv_master_daemon_park(d, req, RV_ENC_JSON, false),

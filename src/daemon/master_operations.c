@@ -39,7 +39,6 @@ static void operate(struct rv_master_daemon *d, struct rv_http_request *req, cha
     rv_wire_operation_from(m, true, &d->arena, &op);
     if (!op.problem && (is_allocated(&op.resources) || is_allocated(&op.source)))
         op.problem = allocated;
-    call.name = rv_operation_type_name((int)op.type);
     rv_master_operate(d, req, &call);
     rv_wire_operation_release(&op);
 }

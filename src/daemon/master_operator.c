@@ -14,7 +14,6 @@ struct call {
     struct rv_master_daemon *d;
     struct rv_http_request *req;
     const Reeve__V1__Master__Call *m;
-    const char *name;
     enum rv_encoding encoding; /* of the answer */
     Reeve__V1__Master__Response *response;
 };
@@ -221,11 +220,11 @@ static void step(struct call *c, const struct rv_operator_call *call, bool strea
 }
 
 static void subscribe(struct call *c) {
-    step(c, &(struct rv_operator_call){.type = RV_OPERATOR_SUBSCRIBE, .name = c->name}, true);
+    step(c, &(struct rv_operator_call){.type = RV_OPERATOR_SUBSCRIBE}, true);
 }
 
 static void teardown(struct call *c) {
-    struct rv_operator_call call = {.type = RV_OPERATOR_TEARDOWN, .name = c->name};
+    struct rv_operator_call call = {.type = RV_OPERATOR_TEARDOWN};
 
     if (!has_part(c, c->m->teardown, "teardown"))
         return;
@@ -245,10 +244,8 @@ void rv_master_update_weights(struct rv_master_daemon *d, struct rv_http_request
                               enum rv_encoding encoding, Reeve__V1__WeightInfo *const *v,
                               size_t n) {
     struct rv_weight *weights = RV_ARENA_ARRAY(&d->arena, struct rv_weight, n);
-    struct rv_operator_call call = {.type = RV_OPERATOR_UPDATE_WEIGHTS,
-                                    .weights = weights,
-                                    .n_weights = n,
-                                    .name = "UPDATE_WEIGHTS"};
+    struct rv_operator_call call = {
+        .type = RV_OPERATOR_UPDATE_WEIGHTS, .weights = weights, .n_weights = n};
     struct call c = {.d = d, .req = req, .encoding = encoding};
 
     for (size_t i = 0; i < n; i++) {
@@ -395,7 +392,6 @@ static void shrink_volume(struct call *c) {
     X(MARK_AGENT_GONE, UNKNOWN, mark_agent_gone)
 
 struct handler {
-    const char *name;
     Reeve__V1__Master__Response__Type response;
     void (*answer)(struct call *c);
 };
@@ -404,9 +400,7 @@ static const struct handler *handler_of(const Reeve__V1__Master__Call *m) {
     static const struct handler handlers[] = {
 #define X(call, response_, answer_)                                                                \
     [REEVE__V1__MASTER__CALL__TYPE__##                                                             \
-        call] = {.name = #call,                                                                    \
-                 .response = REEVE__V1__MASTER__RESPONSE__TYPE__##response_,                       \
-                 .answer = answer_},
+        call] = {.response = REEVE__V1__MASTER__RESPONSE__TYPE__##response_, .answer = answer_},
         CALLS(X)
 #undef X
     };
@@ -433,7 +427,6 @@ void rv_master_operator_handle(struct rv_master_daemon *d, struct rv_http_reques
     }
     if (!rv_shell_accept_encoding(&d->shell, req, &c.encoding))
         return;
-    c.name = handler->name;
     c.response = RV_WIRE_MAKE(&d->arena, Master__Response, master__response);
     c.response->has_type = true;
     c.response->type = handler->response;

@@ -89,7 +89,6 @@ enum rv_operator_call_type {
     RV_OPERATOR_OPERATE, /* agent_id, operation: one that converts, without id or allocation roles,
                             and what was wrong with it as `problem`. 202; 400; 409: the agent has
                             not so much that nobody uses */
-    RV_OPERATOR_UNSUPPORTED, /* a call of a later version; answered 501 */
     RV_OPERATOR_CALL_MAX
 };
 
@@ -113,7 +112,6 @@ struct rv_operator_call {
     const struct rv_machine *machines;   /* the calls about maintenance; judged by themselves */
     size_t n_machines;
     const struct rv_operation *operation; /* OPERATE */
-    const char *name;                     /* of the call, for messages */
 };
 
 /* What the registry holds, one change each: X(NAME). The comment says which fields of the operation

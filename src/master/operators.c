@@ -202,10 +202,7 @@ void rv_master_operator_call(struct rv_master *m, const struct rv_master_event *
     case RV_OPERATOR_OPERATE:
         rv_master_apply_for_operator(m, e);
         break;
-    case RV_OPERATOR_UNSUPPORTED:
     case RV_OPERATOR_CALL_MAX:
-        RV_MASTER_REPLY(m, e->request, 501, "the call %s is not supported by this version",
-                        e->operator_->name ? e->operator_->name : "");
-        break;
+        RV_UNREACHABLE();
     }
 }

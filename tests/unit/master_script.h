@@ -616,7 +616,7 @@ static void machines_of_line(struct script *s, struct rv_operator_call *c) {
     c->machines = machines;
 }
 
-static void call_about_nodes(struct script *s, struct rv_operator_call *c) {
+static void call_about_nodes(struct script *s, const char *what, struct rv_operator_call *c) {
     static const struct {
         const char *word;
         enum rv_operator_call_type type;
@@ -632,7 +632,7 @@ static void call_about_nodes(struct script *s, struct rv_operator_call *c) {
     struct rv_deactivation *drain = RV_ARENA_NEW(&s->arena, struct rv_deactivation);
 
     for (size_t i = 0; i < RV_COUNT(calls); i++)
-        if (rv_streq(calls[i].word, c->name))
+        if (rv_streq(calls[i].word, what))
             c->type = calls[i].type;
     c->agent_id.v = arg(s, "agent");
     drain->has_max_grace = arg(s, "grace") != NULL;
@@ -679,7 +679,7 @@ static struct rv_quota *quotas_of_line(struct script *s, const char *roles, size
 static void operator_line(struct script *s) {
     struct party *p = party(s, s->words[1]);
     const char *what = s->words[2];
-    struct rv_operator_call c = {.type = RV_OPERATOR_UNSUPPORTED, .name = what};
+    struct rv_operator_call c = {.type = RV_OPERATOR_CALL_MAX};
     struct rv_master_event e = {.kind = RV_MASTER_OPERATOR_CALL, .operator_ = &c};
     struct rv_operation operation = {0};
     struct rv_weight weight;
@@ -716,7 +716,7 @@ static void operator_line(struct script *s) {
         c.quotas = quotas_of_line(s, "roles", &c.n_quotas);
         c.force = arg(s, "force") != NULL;
     } else {
-        call_about_nodes(s, &c);
+        call_about_nodes(s, what, &c);
     }
     run_step(s, &e);
     rv_resources_free(&operation.resources);

@@ -839,8 +839,6 @@ static void test_operators(void **state) {
     EXPECT(s, "-> O2 400");
     tell(&s, "operator O2 weight role=x weight=nan\n");
     EXPECT(s, "-> O2 400");
-    tell(&s, "operator O2 frobnicate\n");
-    EXPECT(s, "-> O2 501");
     tell(&s, "operator O2 teardown framework=M-0000\n");
     EXPECT(s, "-> O2 200\n-> S1 close\n-> operators FRAMEWORK_REMOVED M-0000");
     tell(&s, "close O1\nagent A1 unregister\n");
