@@ -20,7 +20,7 @@
 /* Operations of one agent that are under way or not acknowledged. */
 #define RV_MASTER_MAX_OPERATIONS 1000
 /* Elements of an agent's total: how far operations may split what it has. */
-#define RV_MASTER_MAX_ELEMENTS 10000
+#define RV_MASTER_MAX_ELEMENTS 4096
 /* What agents that are gone, and frameworks about their tasks, are told. */
 #define RV_MASTER_GONE "Agent has been marked gone"
 

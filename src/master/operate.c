@@ -138,6 +138,21 @@ static const char *destroy_problem(struct rv_master *m, const struct rv_master_a
     return problem;
 }
 
+/* Those who have split much can still put it together. */
+static const char *parts_problem(struct rv_master *m, const struct rv_master_agent *a,
+                                 const struct rv_conversion *c) {
+    struct rv_resources after = {0};
+    bool too_many;
+
+    rv_resources_copy(&after, &a->total);
+    too_many =
+        rv_conversion_apply(c, &after) && after.n > a->total.n && after.n > RV_MASTER_MAX_ELEMENTS;
+    rv_resources_free(&after);
+    return too_many ? RV_MASTER_TEXT(m, "the resources of agent %s would be in more than %d parts",
+                                     a->id.v, RV_MASTER_MAX_ELEMENTS)
+                    : NULL;
+}
+
 /* NULL: nothing, and `plain` (the operation without allocation roles) and `c` are filled. */
 static const char *problem_of(struct rv_master *m, const struct asker *who,
                               const struct rv_master_agent *a, const struct rv_operation *op,
@@ -153,14 +168,15 @@ static const char *problem_of(struct rv_master *m, const struct asker *who,
     if ((problem = agent_problem(m, a, op)) || (problem = role_problem(m, who, &op->resources)) ||
         (problem = role_problem(m, who, &op->source)))
         return problem;
+    if (op->resources.n > RV_MASTER_MAX_ELEMENTS)
+        return "it names too many resources";
     rv_operation_copy(plain, op);
     rv_resources_allocate(&plain->resources, NULL);
     rv_resources_allocate(&plain->source, NULL);
     if (rv_operation_conversion(plain, c, &err) < 0)
         return rv_master_keep(m, err.message);
-    if (a->total.n + c->converted.n > RV_MASTER_MAX_ELEMENTS)
-        return RV_MASTER_TEXT(m, "the resources of agent %s are split into too many parts already",
-                              a->id.v);
+    if ((problem = parts_problem(m, a, c)))
+        return problem;
     if (op->type == RV_OP_RESERVE)
         return reserve_problem(m, who, plain);
     if (op->type == RV_OP_CREATE)

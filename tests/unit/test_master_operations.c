@@ -571,6 +571,28 @@ static void test_inv49_bound(void **state) {
     script_free(&s);
 }
 
+/* What it has is not split without end; what was split can be put together. */
+static void test_inv49_parts(void **state) {
+    struct script s = {0};
+    struct rv_buf line = {0};
+
+    (void)state;
+    tell(&s, "agent A1 register resources=cpus:4000;disk:5000\n");
+    for (int from = 0; from < 4200; from += 50) {
+        rv_buf_clear(&line);
+        rv_buf_puts(&line, "operator O1 operate agent=M-S0 reserve=@");
+        for (int i = from; i < from + 50; i++)
+            rv_buf_printf(&line, "disk!r%d:1;", i);
+        rv_buf_printf(&line, "\nagent A1 operation n=%zu state=FINISHED\n", s.operations.n);
+        tell(&s, line.data);
+    }
+    EXPECT(s, "-> O1 400 \"the resources of agent M-S0 would be in more than 4096 parts\"");
+    tell(&s, "operator O1 operate agent=M-S0 unreserve=@disk!r0:1;disk!r1:1\n");
+    EXPECT(s, "-> O1 202");
+    rv_buf_free(&line);
+    script_free(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reserve_create_and_launch),
@@ -598,6 +620,7 @@ int main(void) {
         cmocka_unit_test(test_launches_have_no_id),
         cmocka_unit_test(test_tasks_that_mix),
         cmocka_unit_test(test_inv49_bound),
+        cmocka_unit_test(test_inv49_parts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
