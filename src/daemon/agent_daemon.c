@@ -176,6 +176,10 @@ static void execute(struct rv_agent_daemon *d, const struct rv_agent_effect *e) 
         rv_log((enum rv_log_level)e->level, MODULE, "%s", e->message);
         return;
     case RV_AGENT_EXIT:
+        if (rv_streq(d->flags->recover, "cleanup")) {
+            d->compact_at = 0; /* all before is void: a version of before need not know it */
+            rv_agent_checkpoints_compact(d);
+        }
         if (d->on_exit) {
             void (*on_exit)(void *, int, const char *) = d->on_exit;
             d->on_exit = NULL;
