@@ -15,9 +15,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct rv_str form;
     char *value;
 
+    rv_arena_init(&arena);
     if (!newline)
         return 0;
-    rv_arena_init(&arena);
     const char *name = rv_arena_strndup(&arena, (const char *)data, (size_t)(newline - data));
     form = rv_strn(newline + 1, size - (size_t)(newline - data) - 1);
     if (rv_wire_form_value(form, name, &arena, &value, &err) < 0)
