@@ -164,6 +164,7 @@ struct sim_auditor {
     struct rv_map ended_there;  /* "agent framework": the agent was told that it is over */
     struct sim_audit_call call;
     struct rv_map quotas;   /* role -> rv_quota, as the registry has it */
+    struct rv_map changing; /* likewise, as it has been asked to have it */
     struct rv_map returned; /* ids of agents that this master has heard of */
     int64_t hold_until_ms;  /* until then it offers nothing, unless most are back; 0: it may */
     struct {                /* a change of quotas that waits for its answer; request 0: none */
@@ -186,6 +187,10 @@ void sim_audit_scheduler_call(struct sim_auditor *a, uint64_t request, uint64_t 
                               const char *stream_id, const struct rv_scheduler_call *call);
 void sim_audit_agent_call(struct sim_auditor *a, uint64_t stream, const struct rv_agent_call *call);
 void sim_audit_reply(struct sim_auditor *a, uint64_t request, int status);
+/* What all agents that are connected have, and nobody has reserved. */
+void sim_audit_all(const struct sim_auditor *a, struct rv_quantities *out);
+/* NULL, or a guarantee that is not met, though there is so much. */
+const char *sim_audit_not_guaranteed(const struct sim_auditor *a);
 /* The operator asks for quotas. */
 void sim_audit_quota_asked(struct sim_auditor *a, uint64_t request,
                            const struct rv_operator_call *call);

@@ -34,6 +34,7 @@ struct sim_cluster {
     size_t n_schedulers;
     unsigned check_every; /* steps between two checks of a core by itself */
     bool draining;        /* no new tasks; those that run are ended */
+    bool holding;         /* schedulers keep all offers, and quotas stay */
 };
 
 /* Who leads, with a core; NULL: nobody does. */

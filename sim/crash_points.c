@@ -3,6 +3,7 @@
 
 #include "cluster.h"
 #include "quorum/election.h"
+#include "quotas.h"
 
 #define RENEWALS 8 /* one of so many is a crash point */
 
@@ -25,10 +26,14 @@ const char *sim_write_kind(const struct sim_zk_changes *changes) {
         return first->change == RV_ZK_REMOVE                            ? "lease given back"
                : second->change == RV_ZK_CREATE || second->version >= 0 ? "lease"
                                                                         : lease_renewed;
-    for (size_t i = 0; i < changes->list.n; i++)
-        if (ends_with(changes->list.v[i].path, "/epoch") &&
-            changes->list.v[i].change != RV_ZK_CHECK)
+    for (size_t i = 0; i < changes->list.n; i++) {
+        const struct sim_zk_change *c = &changes->list.v[i];
+
+        if (ends_with(c->path, "/epoch") && c->change != RV_ZK_CHECK)
             return "registry taken over";
+        if (strstr(c->path, "/quota%2f"))
+            return "registry in ZooKeeper, quotas";
+    }
     return "registry in ZooKeeper";
 }
 
@@ -52,6 +57,12 @@ static void change_weights(void *ctx, uint64_t arg, void *data) {
 
     if (sim_leader(ctx))
         sim_master_operate(sim_leader(ctx), &call);
+}
+
+static void change_quotas(void *ctx, uint64_t arg, void *data) {
+    (void)data;
+
+    sim_quotas_update(ctx, (int64_t)arg * 2000000);
 }
 
 static void stop_leader(void *ctx, uint64_t arg, void *data) {
@@ -96,6 +107,8 @@ void sim_crash_scenario(struct sim_cluster *c) {
 
     for (uint64_t i = 1; i <= 4; i++)
         sim_at(w, NULL, (int64_t)i * 12000, change_weights, c, i, NULL);
+    for (uint64_t i = 1; i <= 4; i++)
+        sim_at(w, NULL, (int64_t)i * 11000, change_quotas, c, i, NULL);
     if (!c->has_zk)
         return;
     sim_at(w, NULL, 15000, stop_leader, c, 0, NULL);

@@ -424,7 +424,8 @@ static void put_back(void *ctx, uint64_t arg, void *data) {
     (void)data;
 
     sim_operators_put_back(c);
-    sim_quotas_remove(c);
+    if (!c->holding)
+        sim_quotas_remove(c);
     sim_operations_undo(c);
     sim_at(&c->world, NULL, 2000, put_back, c, 0, NULL);
 }
@@ -485,6 +486,17 @@ static const char *not_offered(struct sim_cluster *c) {
             return text;
         }
     return NULL;
+}
+
+static const char *not_guaranteed(struct sim_cluster *c) {
+    return sim_audit_not_guaranteed(&c->auditor);
+}
+
+static const char *not_without_quotas(struct sim_cluster *c) {
+    return !sim_leader(c)                               ? "no master leads"
+           : rv_map_count(&sim_leader(c)->core->quotas) ? "there are still quotas"
+           : sim_leader(c)->core->changing_quotas       ? "quotas are being changed"
+                                                        : NULL;
 }
 
 static const char *not_done(struct sim_cluster *c) {
@@ -629,6 +641,38 @@ static void until(struct sim_cluster *c, const char *(*missing)(struct sim_clust
     }
 }
 
+static void want(struct sim_scheduler *s) {
+    s->offers_seen = 0;
+    sim_scheduler_revive(s);
+}
+
+/* Whoever is offered something keeps it, and a role that is guaranteed most of what there is must
+ * get that all the same. If it comes to want it later, it has been kept for it. */
+static void guarantee(struct sim_cluster *c, bool later) {
+    struct sim_scheduler *heir = sim_quotas_heir(c);
+
+    if (!heir)
+        return;
+    if (later) {
+        heir->offers_seen = 1;
+        sim_scheduler_revive(heir);
+        run_for(c, 25000); /* until it has given back what it had */
+    }
+    c->holding = true;
+    for (size_t i = 0; i < c->n_schedulers; i++)
+        if (!later || &c->schedulers[i] != heir)
+            want(&c->schedulers[i]);
+    run_for(c, 5000);
+    if (!c->world.failed && sim_quotas_guarantee(c, heir)) {
+        run_for(c, 5000);
+        want(heir);
+        until(c, not_guaranteed, want, later ? 20000 : 400000);
+    }
+    c->holding = false;
+    for (size_t i = 0; i < c->n_schedulers; i++)
+        sim_scheduler_let_go(&c->schedulers[i]);
+}
+
 static void end_framework(struct sim_scheduler *s) {
     s->ending = true;
     sim_scheduler_teardown(s);
@@ -647,6 +691,9 @@ static void run(struct sim_cluster *c) {
     c->draining = true;
     until(c, not_done, sim_scheduler_drain, SETTLE_MS);
     until(c, not_free, sim_scheduler_drain, SETTLE_MS);
+    until(c, not_without_quotas, NULL, 60000);
+    if (w->seed % 2 == 0 && !crash_points)
+        guarantee(c, w->seed % 4 == 0);
     for (size_t i = 0; i < c->n_schedulers; i++)
         c->schedulers[i].offers_seen = 0;
     /* An offer that somebody sits on is back after the offer timeout of 300 s; some may in turn. */

@@ -73,7 +73,10 @@ static void on_stop(void *ctx, uint64_t arg, void *data) {
 /* What is shared counts when it is sent to ZooKeeper. */
 static void write_registry(struct sim_master *m, const struct rv_registry_op *op) {
     struct sim_world *w = &m->cluster->world;
-    uint64_t number = m->shared ? 0 : sim_write(w, "registry");
+    uint64_t number =
+        m->shared
+            ? 0
+            : sim_write(w, op->kind == RV_REGISTRY_PUT_QUOTAS ? "registry, quotas" : "registry");
 
     if (sim_crashes(w, number, SIM_BEFORE)) {
         m->dying = true;

@@ -57,6 +57,61 @@ void sim_quotas_turn(struct sim_cluster *c) {
         rv_quota_free(&quotas[i]);
 }
 
+void sim_quotas_update(struct sim_cluster *c, int64_t mem) {
+    struct rv_quota quotas[] = {{.role = (char[]){"prod"}}, {.role = (char[]){"dev"}}};
+    struct rv_operator_call what = {.type = RV_OPERATOR_UPDATE_QUOTA,
+                                    .quotas = quotas,
+                                    .n_quotas = RV_COUNT(quotas),
+                                    .force = true};
+
+    if (!sim_leader(c))
+        return;
+    rv_quantities_add(&quotas[0].guarantees, "mem", mem / 2);
+    rv_quantities_add(&quotas[0].limits, "mem", mem);
+    rv_quantities_add(&quotas[1].limits, "mem", mem * 2);
+    call(c, &what);
+    for (size_t i = 0; i < RV_COUNT(quotas); i++) {
+        rv_quantities_free(&quotas[i].guarantees);
+        rv_quantities_free(&quotas[i].limits);
+    }
+}
+
+/* Agents with GPUs are for those who know what to do with them: to others they are headroom that
+ * they are never offered. "*" has no quota. */
+struct sim_scheduler *sim_quotas_heir(struct sim_cluster *c) {
+    struct rv_quantities all = {0};
+    struct sim_scheduler *heir = NULL;
+
+    sim_audit_all(&c->auditor, &all);
+    for (size_t i = 0; !heir && rv_quantities_get(&all, "cpus", 0) && i < c->n_schedulers; i++) {
+        struct sim_scheduler *s = &c->schedulers[(c->world.seed / 4 + i) % c->n_schedulers];
+
+        if (!rv_streq(s->roles[0], "*") && (!rv_quantities_get(&all, "gpus", 0) ||
+                                            s->capabilities & 1u << RV_FRAMEWORK_GPU_RESOURCES))
+            heir = s;
+    }
+    rv_quantities_free(&all);
+    return heir;
+}
+
+bool sim_quotas_guarantee(struct sim_cluster *c, const struct sim_scheduler *heir) {
+    struct rv_quota quota = {.role = rv_strndup(heir->roles[0], strcspn(heir->roles[0], "/"))};
+    struct rv_quantities all = {0};
+    int64_t percent = 50 + (int64_t)(c->world.seed % 46);
+
+    sim_audit_all(&c->auditor, &all);
+    for (size_t i = 0; i < all.n; i++)
+        if (rv_streq(all.v[i].name, "cpus") || rv_streq(all.v[i].name, "mem"))
+            rv_quantities_add(&quota.guarantees, all.v[i].name, all.v[i].amount * percent / 100);
+    bool any = quota.guarantees.n && sim_leader(c);
+    if (any)
+        call(c, &(struct rv_operator_call){
+                    .type = RV_OPERATOR_UPDATE_QUOTA, .quotas = &quota, .n_quotas = 1});
+    rv_quota_free(&quota);
+    rv_quantities_free(&all);
+    return any;
+}
+
 void sim_quotas_remove(struct sim_cluster *c) {
     struct sim_master *leader = sim_leader(c);
     struct rv_quota none = {0};

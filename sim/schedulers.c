@@ -132,12 +132,22 @@ static void on_subscribed(struct sim_scheduler *s,
 
 static void on_answer_offer(void *ctx, uint64_t arg, void *data) {
     struct sim_scheduler *s = ctx;
-    struct sim_offer *o = sim_scheduler_take_offer(s, data);
+    struct sim_offer *o = s->cluster->holding ? NULL : sim_scheduler_take_offer(s, data);
     (void)arg;
 
     if (o)
         sim_scheduler_answer(s, o);
     free(data);
+}
+
+static void answer_soon(struct sim_scheduler *s, const char *id) {
+    sim_at(world_of(s), &s->party, sim_between(world_of(s), 0, s->think_ms), on_answer_offer, s, 0,
+           rv_strdup(id));
+}
+
+void sim_scheduler_let_go(struct sim_scheduler *s) {
+    for (size_t i = 0; i < s->offers.n; i++)
+        answer_soon(s, s->offers.v[i]->id);
 }
 
 static void on_offers(struct sim_scheduler *s, const Reeve__V1__Scheduler__Event__Offers *m) {
@@ -160,8 +170,7 @@ static void on_offers(struct sim_scheduler *s, const Reeve__V1__Scheduler__Event
             sim_fail(w, "INV-29: offer %s: allocation_info does not go with MULTI_ROLE", o->id);
         rv_vec_push(&s->offers, o);
         if (w->healing || !sim_chance(w, s->holds))
-            sim_at(w, &s->party, sim_between(w, 0, s->think_ms), on_answer_offer, s, 0,
-                   rv_strdup(o->id));
+            answer_soon(s, o->id);
     }
 }
 

@@ -77,6 +77,8 @@ size_t sim_scheduler_unfinished(const struct sim_scheduler *s);
 /* Kills, asks and shuts down what is left; called again and again while the cluster drains. */
 void sim_scheduler_drain(struct sim_scheduler *s);
 void sim_scheduler_revive(struct sim_scheduler *s);
+/* What was kept while all held what they had is answered. */
+void sim_scheduler_let_go(struct sim_scheduler *s);
 void sim_scheduler_teardown(struct sim_scheduler *s);
 
 #endif

@@ -264,23 +264,44 @@ static void flags(const struct rv_common *c, struct rv_http_request *req) {
     rv_common_json_end(req, &out);
 }
 
+struct metrics_asked {
+    struct rv_common common;
+    const char *callback; /* jsonp */
+};
+
+static void write_snapshot(const void *what, struct rv_sink *sink) {
+    const struct metrics_asked *asked = what;
+    _cleanup_(rv_metrics_free) struct rv_metrics m;
+
+    rv_metrics_init(&m);
+    measure(&asked->common, &m);
+    if (asked->callback)
+        rv_buf_printf(&sink->buf, "%s(", asked->callback);
+    rv_metrics_json(&m, &sink->buf);
+    if (asked->callback)
+        rv_buf_puts(&sink->buf, ");");
+}
+
+static void reply_metrics(const struct rv_common *c, struct rv_http_request *req,
+                          const char *content_type, rv_snapshot_writer writer) {
+    struct metrics_asked asked = {.common = *c, .callback = rv_http_query(req, "jsonp")};
+
+    rv_snapshots_reply(c->snapshots, req, c->many_metrics, content_type, writer, &asked,
+                       sizeof asked);
+}
+
 /* Everything is measured at once, so that no timeout can run out; a wrong one is told. */
 static void metrics_snapshot(const struct rv_common *c, struct rv_http_request *req) {
     const char *timeout = rv_http_query(req, "timeout");
-    _cleanup_(rv_metrics_free) struct rv_metrics m;
-    struct rv_buf out = {0};
+    _cleanup_(rv_buf_free) struct rv_buf checked = {0};
     int64_t ns;
 
-    rv_metrics_init(&m);
     if (timeout && rv_parse_duration_ns(timeout, &ns)) {
         rv_common_bad_request(c->shell, req, "timeout: this is no duration");
         return;
     }
-    measure(c, &m);
-    if (!rv_common_json_begin(c->shell, req, &out))
-        return;
-    rv_metrics_json(&m, &out);
-    rv_common_json_end(req, &out);
+    if (rv_common_json_begin(c->shell, req, &checked))
+        reply_metrics(c, req, checked.n ? "text/javascript" : "application/json", write_snapshot);
 }
 
 void rv_common_prometheus(const struct rv_common *c, struct rv_buf *out) {
@@ -291,11 +312,14 @@ void rv_common_prometheus(const struct rv_common *c, struct rv_buf *out) {
     rv_metrics_prometheus(&m, out);
 }
 
-static void metrics_text(const struct rv_common *c, struct rv_http_request *req) {
-    struct rv_buf out = {0};
+static void write_prometheus(const void *what, struct rv_sink *sink) {
+    const struct metrics_asked *asked = what;
 
-    rv_common_prometheus(c, &out);
-    rv_http_reply_take(req, 200, RV_COMMON_PROMETHEUS_TYPE, &out, NULL);
+    rv_common_prometheus(&asked->common, &sink->buf);
+}
+
+static void metrics_text(const struct rv_common *c, struct rv_http_request *req) {
+    reply_metrics(c, req, RV_COMMON_PROMETHEUS_TYPE, write_prometheus);
 }
 
 static void logging_toggle(const struct rv_common *c, struct rv_http_request *req) {

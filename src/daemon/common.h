@@ -9,7 +9,7 @@
 #include "daemon/files.h"
 #include "daemon/flags.h"
 #include "daemon/metrics.h"
-#include "daemon/shell.h"
+#include "daemon/snapshot.h"
 #include "reeve/v1/v1.pb-c.h"
 
 /* A daemon as these answers see it. Borrowed; may stand on the stack. */
@@ -21,6 +21,8 @@ struct rv_common {
     /* Appends what it can measure; the list is sorted afterwards. */
     void (*measure)(void *ctx, struct rv_metrics *m);
     void *ctx;
+    bool many_metrics; /* so many that a child of `snapshots` lists them */
+    struct rv_snapshots *snapshots;
 };
 
 /* --- parts of v1 answers, in the arena --- */

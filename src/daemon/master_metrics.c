@@ -474,6 +474,13 @@ static void measure_core(const struct rv_master_daemon *d, struct rv_metrics *m)
                      (double)rv_allocator_filters(d->core->allocator));
 }
 
+#define MANY_FRAMEWORKS 100 /* each takes 50 to 100 us */
+
+bool rv_master_has_many_metrics(const struct rv_master_daemon *d) {
+    return d->core && d->flags->publish_per_framework_metrics &&
+           rv_map_count(&d->core->frameworks) > MANY_FRAMEWORKS;
+}
+
 void rv_master_measure(void *ctx, struct rv_metrics *m) {
     const struct rv_master_daemon *d = ctx;
     struct rv_http_counters http = rv_http_server_counters(d->shell.server);

@@ -25,6 +25,8 @@ struct rv_common rv_master_common(struct rv_master_daemon *d) {
         .flags = d->flags,
         .measure = rv_master_measure,
         .ctx = d,
+        .many_metrics = rv_master_has_many_metrics(d),
+        .snapshots = d->snapshots,
     };
 }
 
@@ -69,15 +71,32 @@ static void get_version(struct call *c) {
     send_response(c);
 }
 
-static void get_metrics(struct call *c) {
-    struct rv_common common = rv_master_common(c->d);
+struct metrics_asked {
+    struct rv_common common;
+    enum rv_encoding encoding;
+};
 
-    if (!has_part(c, c->m->get_metrics, "get_metrics"))
-        return;
-    RESPOND(c, GetMetrics, get_metrics);
-    rv_common_metrics(&common, &c->d->arena, &c->response->get_metrics->metrics,
-                      &c->response->get_metrics->n_metrics);
-    send_response(c);
+static void write_metrics(const void *what, struct rv_sink *sink) {
+    const struct metrics_asked *asked = what;
+    Reeve__V1__Master__Response__GetMetrics part = REEVE__V1__MASTER__RESPONSE__GET_METRICS__INIT;
+    Reeve__V1__Master__Response response = REEVE__V1__MASTER__RESPONSE__INIT;
+    _cleanup_(rv_arena_free) struct rv_arena arena;
+
+    rv_arena_init(&arena);
+    response.has_type = true;
+    response.type = REEVE__V1__MASTER__RESPONSE__TYPE__GET_METRICS;
+    response.get_metrics = &part;
+    rv_common_metrics(&asked->common, &arena, &part.metrics, &part.n_metrics);
+    rv_wire_encode(&response.base, asked->encoding, &sink->buf);
+}
+
+static void get_metrics(struct call *c) {
+    struct metrics_asked asked = {rv_master_common(c->d), c->encoding};
+
+    if (has_part(c, c->m->get_metrics, "get_metrics"))
+        rv_snapshots_reply(c->d->snapshots, c->req, asked.common.many_metrics,
+                           rv_encoding_media_type(c->encoding), write_metrics, &asked,
+                           sizeof asked);
 }
 
 static void get_logging_level(struct call *c) {
