@@ -563,13 +563,15 @@ Reeve__V1__Operation *rv_wire_operation_record_to(const struct rv_operation *o,
                                                   const uint8_t uuid[16], struct rv_arena *arena) {
     Reeve__V1__Operation *m = RV_WIRE_MAKE(arena, Operation, operation);
     struct rv_operation *info = RV_ARENA_NEW(arena, struct rv_operation);
+    /* Its uuid is borrowed from it. */
+    const struct rv_operation_status *status = rv_arena_memdup(arena, latest, sizeof *latest);
 
     *info = *o;
     info->packed = NULL;
     m->framework_id = rv_wire_framework_id_to(framework_id, arena);
     m->agent_id = rv_wire_agent_id_to(latest->agent_id, arena);
     m->info = rv_wire_operation_to(info, arena);
-    m->latest_status = rv_wire_operation_status_to(latest, RV_SHAPE_ENDPOINT, true, arena);
+    m->latest_status = rv_wire_operation_status_to(status, RV_SHAPE_ENDPOINT, true, arena);
     if (latest->state != RV_OPERATION_PENDING) {
         m->n_statuses = 1;
         m->statuses = &m->latest_status;
