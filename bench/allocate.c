@@ -1,9 +1,11 @@
 /*
  * How long an allocation cycle takes: figures `allocate.full.AxF` (every agent is free and goes to
- * some framework), `allocate.filtered.1000x200` (every framework has declined every agent), and
- * `allocate.incremental.20000x2000` (1 % of the agents changed). Milliseconds, the median of
- * several cycles after one to warm up. The callback books as a master does: it keeps a copy of the
- * resources, which are given back between cycles, outside of the time measured.
+ * some framework), `allocate.quota.10000x200` (the same, but each framework has a role of its own,
+ * which is guaranteed half of its share and may have twice as much), `allocate.filtered.1000x200`
+ * (every framework has declined every agent), and `allocate.incremental.20000x2000` (1 % of the
+ * agents changed). Milliseconds, the median of several cycles after one to warm up. The callback
+ * books as a master does: it keeps a copy of the resources, which are given back between cycles,
+ * outside of the time measured.
  *
  *     allocate [WORD [CYCLES]]    only figures whose names contain the word; so many cycles each
  */
@@ -53,9 +55,23 @@ static void book(void *ctx, void *framework, const char *role, void *agent,
     b->offered[b->n_offers++] = own;
 }
 
-static void setup(struct bench *b, size_t n_agents, size_t n_frameworks) {
+/* Whole agents, so that each is offered to one role. */
+static void set_quota(struct bench *b, char *role) {
+    struct rv_quota quota = {.role = role};
+    int64_t share = (int64_t)(b->n_agents / b->n_frameworks);
+
+    rv_quantities_add(&quota.guarantees, "cpus", share / 2 * 24000);
+    rv_quantities_add(&quota.guarantees, "mem", share / 2 * 4096000);
+    rv_quantities_add(&quota.limits, "cpus", share * 2 * 24000);
+    rv_quantities_add(&quota.limits, "mem", share * 2 * 4096000);
+    rv_allocator_set_quota(b->a, &quota);
+    rv_quantities_free(&quota.guarantees);
+    rv_quantities_free(&quota.limits);
+}
+
+static void setup(struct bench *b, size_t n_agents, size_t n_frameworks, bool quotas) {
     struct rv_allocator_config config = {.seed = 1};
-    char star[] = "*", host[32], *roles[] = {star};
+    char role[32] = "*", host[32], *roles[] = {role};
     struct rv_framework_info info = {.roles = roles, .n_roles = 1};
     struct rv_agent_info agent = {.hostname = host};
     struct rv_resources total = {0};
@@ -66,8 +82,13 @@ static void setup(struct bench *b, size_t n_agents, size_t n_frameworks) {
     b->agents = rv_calloc(n_agents, sizeof *b->agents);
     b->frameworks = rv_malloc(n_frameworks);
     b->offered = rv_calloc(n_agents, sizeof(struct agent *));
-    for (size_t i = 0; i < n_frameworks; i++)
+    for (size_t i = 0; i < n_frameworks; i++) {
+        if (quotas)
+            snprintf(role, sizeof role, "role%zu", i);
         rv_allocator_add_framework(b->a, &b->frameworks[i], &info, true);
+        if (quotas)
+            set_quota(b, role);
+    }
     RV_ASSERT(rv_resources_parse("cpus:24;mem:4096;disk:4096;ports:[31000-32000]", "*", &total,
                                  &err) == 0);
     for (size_t i = 0; i < n_agents; i++) {
@@ -114,11 +135,11 @@ static double cycle(struct bench *b, int64_t now, size_t offers) {
     return end - start;
 }
 
-static double bench_full(size_t n_agents, size_t n_frameworks, size_t cycles) {
+static double bench_full(size_t n_agents, size_t n_frameworks, size_t cycles, bool quotas) {
     double times[CYCLES_MAX];
     struct bench b;
 
-    setup(&b, n_agents, n_frameworks);
+    setup(&b, n_agents, n_frameworks, quotas);
     for (size_t c = 0; c <= cycles; c++) {
         double t;
 
@@ -139,7 +160,7 @@ static double bench_filtered(size_t n_agents, size_t n_frameworks) {
     double times[CYCLES_MAX];
     struct bench b;
 
-    setup(&b, n_agents, n_frameworks);
+    setup(&b, n_agents, n_frameworks, false);
     for (size_t round = 0; round < n_frameworks; round++) {
         cycle(&b, 0, n_agents);
         for (size_t i = 0; i < n_agents; i++)
@@ -165,7 +186,7 @@ static double bench_incremental(size_t n_agents, size_t n_frameworks) {
     struct bench b;
 
     rv_prng_seed(&prng, 2);
-    setup(&b, n_agents, n_frameworks);
+    setup(&b, n_agents, n_frameworks, false);
     cycle(&b, 0, n_agents);
     for (size_t c = 0; c <= cycles; c++) {
         double t;
@@ -240,10 +261,15 @@ int main(int argc, char **argv) {
                 continue;
             if (!own_process())
                 continue;
-            report(name, bench_full(agents[i], frameworks[j], RV_MIN(cycles, (size_t)CYCLES_MAX)),
+            report(name,
+                   bench_full(agents[i], frameworks[j], RV_MIN(cycles, (size_t)CYCLES_MAX), false),
                    peer_ms, target_ms);
             return 0;
         }
+    }
+    if (is_wanted("quota.10000x200", only) && own_process()) {
+        report("quota.10000x200", bench_full(10000, 200, 31, true), 0, 0);
+        return 0;
     }
     if (is_wanted("filtered.1000x200", only) && own_process()) {
         report("filtered.1000x200", bench_filtered(1000, 200), 2240, 22);
