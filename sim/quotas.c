@@ -81,13 +81,16 @@ void sim_quotas_update(struct sim_cluster *c, int64_t mem) {
 struct sim_scheduler *sim_quotas_heir(struct sim_cluster *c) {
     struct rv_quantities all = {0};
     struct sim_scheduler *heir = NULL;
+    bool gpus = false; /* also of an agent that is away just now, and will be back */
 
+    for (size_t i = 0; i < c->n_agents; i++)
+        gpus = gpus || rv_resources_quantity(&c->agents[i].info.resources, "gpus");
     sim_audit_all(&c->auditor, &all);
     for (size_t i = 0; !heir && rv_quantities_get(&all, "cpus", 0) && i < c->n_schedulers; i++) {
         struct sim_scheduler *s = &c->schedulers[(c->world.seed / 4 + i) % c->n_schedulers];
 
-        if (!rv_streq(s->roles[0], "*") && (!rv_quantities_get(&all, "gpus", 0) ||
-                                            s->capabilities & 1u << RV_FRAMEWORK_GPU_RESOURCES))
+        if (!rv_streq(s->roles[0], "*") &&
+            (!gpus || s->capabilities & 1u << RV_FRAMEWORK_GPU_RESOURCES))
             heir = s;
     }
     rv_quantities_free(&all);
