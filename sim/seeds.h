@@ -34,6 +34,7 @@ static const uint64_t sim_seeds[] = {
     219,   /* a registration told of an update whose acknowledgement was being written: it waited */
     170,   /* what a task had used that a registration told as over kept the total from shrinking */
     245,   /* the end of an operation was not told when its framework was over meanwhile */
+    93304, /* a running executor was shown a volume that was being made */
     94,    /* an agent was marked one ping too early: its connection broke after it had answered */
 };
 

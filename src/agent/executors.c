@@ -127,8 +127,11 @@ struct rv_limits rv_agent_executor_limits(const struct rv_agent *a,
 void rv_agent_executor_resize(struct rv_agent *a, struct rv_agent_executor *ex) {
     const struct rv_launch *launch;
 
-    /* A command executor's container ends with its task: there is nothing to give back. */
-    if (ex->started && !ex->command && ex->state <= RV_EXECUTOR_RUNNING) {
+    /* A command executor's container ends with its task: there is nothing to give back. And what is
+     * still being made is not shown: the folder of a volume is cleared once its record is durable.
+     */
+    if (ex->started && !ex->command && ex->state <= RV_EXECUTOR_RUNNING &&
+        !rv_agent_has_relying(a, ex)) {
         launch = rv_agent_hold_launch(a, ex);
         rv_agent_emit(a, RV_AGENT_UPDATE_CONTAINER)->launch = launch;
     }

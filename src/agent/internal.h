@@ -128,6 +128,9 @@ void rv_agent_executor_written(struct rv_agent *a, struct rv_agent_executor *ex,
 void rv_agent_task_written(struct rv_agent *a, struct rv_agent_task *t, bool ok,
                            const char *message);
 /* Operations have settled: what waited for them goes on. */
+/* Whether one of its tasks waits for an operation, so that it has not got all of its resources yet.
+ */
+bool rv_agent_has_relying(const struct rv_agent *a, const struct rv_agent_executor *ex);
 void rv_agent_progress_relying(struct rv_agent *a);
 /* Those that are not settled have failed: so does what waits for them. */
 void rv_agent_refuse_relying(struct rv_agent *a, const char *message);

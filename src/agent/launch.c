@@ -15,7 +15,7 @@ static bool is_relying(const struct rv_agent *a, const struct rv_agent_task *t) 
     return t->place == RV_TASK_QUEUED && t->after > a->operation_settled;
 }
 
-static bool has_relying(const struct rv_agent *a, const struct rv_agent_executor *ex) {
+bool rv_agent_has_relying(const struct rv_agent *a, const struct rv_agent_executor *ex) {
     struct rv_agent_task *t;
 
     for (size_t i = 0; rv_map_next(&ex->tasks, &i, NULL, (void **)&t);) {
@@ -38,7 +38,7 @@ static bool has_relied(const struct rv_agent_executor *ex) {
 }
 
 static void join_container(struct rv_agent *a, struct rv_agent_executor *ex) {
-    if (!has_relying(a, ex)) {
+    if (!rv_agent_has_relying(a, ex)) {
         rv_agent_executor_resize(a, ex);
         rv_agent_progress(a, ex);
     }
@@ -51,7 +51,7 @@ void rv_agent_progress_relying(struct rv_agent *a) {
 
     for (size_t i = 0; rv_map_next(&a->frameworks, &i, NULL, (void **)&fw);) {
         for (size_t j = 0; rv_map_next(&fw->executors, &j, NULL, (void **)&ex);) {
-            if (has_relied(ex) && !has_relying(a, ex)) {
+            if (has_relied(ex) && !rv_agent_has_relying(a, ex)) {
                 for (size_t k = 0; rv_map_next(&ex->tasks, &k, NULL, (void **)&t);) {
                     t->after = 0;
                 }
@@ -251,7 +251,7 @@ void rv_agent_progress(struct rv_agent *a, struct rv_agent_executor *ex) {
     struct rv_agent_task *t;
 
     if (ex->state > RV_EXECUTOR_RUNNING || fw->kept != RV_KEPT_YES || ex->kept != RV_KEPT_YES ||
-        !is_id_kept(a, fw) || has_relying(a, ex)) {
+        !is_id_kept(a, fw) || rv_agent_has_relying(a, ex)) {
         return;
     }
     for (size_t i = 0; !ex->started && rv_map_next(&ex->tasks, &i, NULL, (void **)&t);) {

@@ -406,6 +406,24 @@ static void test_inv_35_tasks_wait_for_operations(void **state) {
     assert_non_null(find(w, RV_AGENT_UPDATE_CONTAINER));
 }
 
+/* INV-32: else a running container would have the folder that is cleared when the volume is made.
+ */
+static void test_inv_32_no_container_sees_a_volume_that_is_being_made(void **state) {
+    struct world *w = *state;
+
+    w->framework.checkpoint = false;
+    run_one(w);
+    acknowledge(w, "t1", 1);
+    w->manual_disk = true;
+    operate(w, RV_OP_RESERVE, NULL, 1, 10000, NULL);
+    const struct rv_checkpoint *record = checkpoint(w, 0);
+    use(w, "t2", 10000, NULL);
+    update(w, "e1", "t1", RV_TASK_FINISHED, 2); /* the container's resources change */
+    assert_null(find(w, RV_AGENT_UPDATE_CONTAINER));
+    answer(w, record, true);
+    assert_non_null(find(w, RV_AGENT_UPDATE_CONTAINER));
+}
+
 static void test_killed_while_it_waits(void **state) {
     struct world *w = *state;
 
@@ -588,6 +606,7 @@ int main(void) {
         TEST(inv_31_inv_32_nothing_that_is_used_goes),
         TEST(tasks_need_what_is_there),
         TEST(inv_35_tasks_wait_for_operations),
+        TEST(inv_32_no_container_sees_a_volume_that_is_being_made),
         TEST(killed_while_it_waits),
         TEST(folders_of_volumes),
         TEST(leftovers_go),
