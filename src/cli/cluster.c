@@ -336,3 +336,18 @@ int rv_cli_task_address(const struct rv_cli_cluster *c, const struct rv_cli_task
                  : rv_error_set(err, RV_ERR_NOT_FOUND, "task %s was on agent %s, which is gone",
                                 task->task->task_id->value, id);
 }
+
+void rv_cli_cluster_list(
+    struct rv_cli *cli, const struct rv_cli_cluster *c, const struct rv_cli_column *columns,
+    size_t n_columns,
+    void (*put_rows)(struct rv_cli_table *t,
+                     const Reeve__V1__Master__Response__GetAgents__Agent *agent)) {
+    struct rv_cli_table t;
+    void *v;
+
+    rv_cli_table_init(&t, columns, n_columns);
+    for (size_t it = 0; rv_map_next(&c->agents, &it, NULL, &v);)
+        put_rows(&t, v);
+    rv_cli_table_print(&t, cli->format);
+    rv_cli_table_free(&t);
+}

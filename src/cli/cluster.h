@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "cli/common.h"
 #include "cli/ids.h"
+#include "cli/output.h"
 
 struct rv_cli_task {
     const Reeve__V1__Task *task;
@@ -74,5 +75,12 @@ int64_t rv_cli_scalar(Reeve__V1__Resource *const *v, size_t n, const char *name)
 /* "TASK_RUNNING" -> "running". */
 const char *rv_cli_task_state(Reeve__V1__TaskState state, struct rv_arena *arena);
 bool rv_cli_task_has_ended(Reeve__V1__TaskState state);
+
+/* A table of what put_rows says of each agent. */
+void rv_cli_cluster_list(
+    struct rv_cli *cli, const struct rv_cli_cluster *c, const struct rv_cli_column *columns,
+    size_t n_columns,
+    void (*put_rows)(struct rv_cli_table *t,
+                     const Reeve__V1__Master__Response__GetAgents__Agent *agent));
 
 #endif

@@ -55,14 +55,8 @@ static int list(struct rv_cli *cli, const struct rv_cli_cluster *c) {
         {"AMOUNT", "amount", RV_CLI_CELL_NUMBER, 0, NULL},
         {"VOLUME", "volume", RV_CLI_CELL_TEXT, 0, NULL},
     };
-    struct rv_cli_table t;
-    void *v;
 
-    rv_cli_table_init(&t, columns, RV_COUNT(columns));
-    for (size_t it = 0; rv_map_next(&c->agents, &it, NULL, &v);)
-        put_rows(&t, v);
-    rv_cli_table_print(&t, cli->format);
-    rv_cli_table_free(&t);
+    rv_cli_cluster_list(cli, c, columns, RV_COUNT(columns), put_rows);
     return RV_CLI_OK;
 }
 
